@@ -1,0 +1,447 @@
+"""The public functions: choose a point set, run the loop, hand back a result."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import validate
+from .histogram import ColorHistogram
+from .lloyd import Callback, Run, lloyd
+from .pixels import CountedPixels, PixelChunks, sum_members
+from .points import Points
+from .points.colors import ColorPoints, exact_means
+from .points.dense import DensePoints
+from .result import KMeansResult, as_palette
+from .seeding import METHODS
+from .threads import Threads
+
+Array = NDArray[Any]
+Init = str | ArrayLike | Callable[[Any, int, np.random.Generator], ArrayLike]
+
+
+@dataclass(frozen=True)
+class _Dataset:
+    """The caller's data as a point set, and how to give answers in the data's own shape."""
+
+    points: Points
+    source: Any  # what a callable init is given
+    n_points: int
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]  # of the labels
+    is_image: bool
+    spread: Callable[[Array], Array]  # labels of the point set -> labels of the data, flat
+
+
+def _dataset(data: Any, sample_weight: ArrayLike | None, threads: Threads) -> _Dataset:
+    if isinstance(data, ColorHistogram):
+        return _histogram_dataset(data, sample_weight, threads)
+    array = validate.as_array(data)
+    shape = array.shape[:-1]
+    n_points = int(np.prod(shape))
+    weights = None
+    if sample_weight is not None:
+        weights = validate.as_weights(sample_weight, shape)
+    if validate.are_colors(array):
+        quantum = 1.0
+        if weights is not None:
+            weights, quantum = validate.weight_quanta(weights, int(np.iinfo(array.dtype).max))
+        chunks = PixelChunks(array)
+        pixels = CountedPixels(chunks, threads)
+        totals = pixels.counts if weights is None else pixels.weigh(weights)
+        points: Points = ColorPoints(pixels.keys, totals, chunks.format, threads, quantum)
+        spread = pixels.paint
+    else:
+        points = DensePoints(array.reshape(n_points, array.shape[-1]), weights, threads)
+
+        def spread(labels: Array) -> Array:
+            return labels
+
+    is_image = array.ndim == 3 and array.dtype in (np.uint8, np.uint16)
+    return _Dataset(points, array, n_points, array.dtype, shape, is_image, spread)
+
+
+def _histogram_dataset(
+    data: ColorHistogram, sample_weight: ArrayLike | None, threads: Threads
+) -> _Dataset:
+    if sample_weight is not None:
+        raise ValueError(
+            "sample_weight is given with a ColorHistogram, whose counts are the weights"
+        )
+    if data._format is None:
+        raise ValueError("data is an empty ColorHistogram; update it with a picture first")
+    points = ColorPoints(data._keys, data._counts, data._format, threads)
+    return _Dataset(
+        points,
+        data,
+        data.n_pixels,
+        data._format.dtype,
+        (data.n_colors,),
+        True,
+        lambda labels: labels,
+    )
+
+
+@dataclass(frozen=True)
+class _Options:
+    """The checked options of a fit."""
+
+    init: Init
+    n_init: int
+    max_iter: int
+    tol: float
+    random_state: Any
+    callback: Callback | None
+
+
+def _options(
+    init: Init, n_init: int, max_iter: int, tol: float, random_state: Any, callback: Callback | None
+) -> _Options:
+    n_init = validate.check_integer("n_init", n_init, 1)
+    if isinstance(init, str):
+        if init not in METHODS:
+            raise ValueError(
+                f"init={init!r} is unknown; give one of {', '.join(METHODS)} or an array"
+            )
+    elif not callable(init) and n_init > 1:
+        warnings.warn(
+            f"init is an array, so one run is made and n_init={n_init} is ignored",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+        n_init = 1
+    if callback is not None and not callable(callback):
+        raise TypeError(f"callback={callback!r} is not callable; give a function of one argument")
+    max_iter = validate.check_integer("max_iter", max_iter, 1)
+    validate.check_rng(random_state)
+    return _Options(init, n_init, max_iter, validate.check_tol(tol), random_state, callback)
+
+
+def _fit(data: _Dataset, k: int, options: _Options) -> KMeansResult:
+    points = data.points
+    rng = validate.check_rng(options.random_state)
+    n_distinct = points.n_distinct(k)
+    if n_distinct < k:
+        warnings.warn(
+            f"the data hold {n_distinct} distinct points, fewer than n_clusters={k}; "
+            f"{k - n_distinct} of the clusters are empty",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+    best: Run | None = None
+    for run in range(options.n_init):
+        if isinstance(options.init, str):
+            start = METHODS[options.init](points, k, rng)
+        else:
+            given = options.init
+            if callable(given):
+                given = given(data.source, k, rng)
+            start = validate.as_centroids(given, points.n_features, "init", k)
+        ended = lloyd(points, start, options.max_iter, options.tol, options.callback, run)
+        if best is None or ended.inertia < best.inertia:
+            best = ended
+        if ended.stopped:
+            break
+    assert best is not None
+    labels, counts, inertia = points.label(best.centroids)
+    return KMeansResult(
+        centroids=best.centroids,
+        labels=data.spread(labels).reshape(data.shape),
+        counts=counts,
+        inertia=inertia,
+        n_iter=len(best.history),
+        converged=best.converged,
+        history=best.history,
+        palette=as_palette(data.dtype, best.centroids) if data.is_image else None,
+        dtype=data.dtype,
+    )
+
+
+def fit(
+    data: Any,
+    n_clusters: int,
+    *,
+    init: Init = "k-means++",
+    n_init: int = 1,
+    max_iter: int = 300,
+    tol: float = 1e-4,
+    sample_weight: ArrayLike | None = None,
+    random_state: int | np.random.Generator | np.random.RandomState | None = 0,
+    n_threads: int | None = None,
+    callback: Callback | None = None,
+) -> KMeansResult:
+    """Cluster the pixels of an image, or any points: exact Lloyd k-means.
+
+    Parameters
+    ----------
+    data : array_like, PIL.Image.Image or ColorHistogram
+        An image (h, w, c) or points (n, d) of real numbers. A two-dimensional array is always
+        points: give a grey image as ``image[..., None]``. uint8 data of 1 to 4 channels and
+        uint16 of 1 to 3 are counted into distinct colours first, which changes nothing but the
+        time. Never changed.
+    n_clusters : int
+        Number of clusters, 1 to the number of points.
+    init : {"k-means++", "random"}, array_like of shape (k, d), or callable
+        Where the centroids start: greedy k-means++, distinct points drawn at random, the rows of
+        an array, or those that ``init(data, n_clusters, rng)`` returns.
+    n_init : int
+        Number of runs from new starts; the one of least inertia is returned.
+    max_iter : int
+        The most iterations of a run.
+    tol : float
+        A run has converged when the sum of the squared shifts of the centroids is at most `tol`
+        times the mean variance of the features. 0 runs until no centroid moves.
+    sample_weight : array_like, shape (h, w) or (n,), optional
+        Weights, not negative. A point of no weight has a label but no say.
+    random_state : int, Generator, RandomState or None
+        The seed of the start. With an int the result is the same to the last bit every time, on
+        any number of threads.
+    n_threads : int, optional
+        Threads to use; by default all cores (or ``NUMBA_NUM_THREADS``).
+    callback : callable, optional
+        Called with a `Progress` after each iteration; the fit ends where it returns true, with
+        the best result so far and ``converged=False``.
+
+    Returns
+    -------
+    KMeansResult
+
+    Raises
+    ------
+    TypeError, ValueError
+        For an argument that does not fit, before any work.
+
+    Warns
+    -----
+    RuntimeWarning
+        Where the data hold fewer distinct points than `n_clusters`.
+
+    Notes
+    -----
+    Ties go to the lowest label. An empty cluster takes the distinct point farthest from its own
+    centroid. Sums are exact, so no order of addition changes the result.
+
+    References
+    ----------
+    .. [1] S. Lloyd, "Least squares quantization in PCM", IEEE Trans. Inf. Theory 28(2), 1982.
+    .. [2] T. Kanungo et al., "An efficient k-means clustering algorithm: analysis and
+       implementation", IEEE TPAMI 24(7), 2002.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import kmeans_fast as kf
+    >>> image = np.zeros((4, 6, 3), np.uint8)
+    >>> image[:, 3:] = [250, 100, 0]
+    >>> image[0, 0] = 2
+    >>> result = kf.fit(image, 2)
+    >>> result.palette.tolist(), result.counts.tolist()
+    ([[0, 0, 0], [250, 100, 0]], [12, 12])
+    """
+    options = _options(init, n_init, max_iter, tol, random_state, callback)
+    with Threads(validate.check_threads(n_threads)) as threads:
+        k = validate.check_n_clusters(n_clusters, _count(data))
+        return _fit(_dataset(data, sample_weight, threads), k, options)
+
+
+def sweep(
+    data: Any,
+    ks: Sequence[int],
+    *,
+    init: str | Callable[[Any, int, np.random.Generator], ArrayLike] = "k-means++",
+    n_init: int = 1,
+    max_iter: int = 300,
+    tol: float = 1e-4,
+    sample_weight: ArrayLike | None = None,
+    random_state: int | np.random.Generator | np.random.RandomState | None = 0,
+    n_threads: int | None = None,
+    callback: Callback | None = None,
+) -> list[KMeansResult]:
+    """Fit the same data for several numbers of clusters; the work on the data is done once.
+
+    Parameters
+    ----------
+    data
+        As in `fit`.
+    ks : sequence of int
+        The numbers of clusters.
+    init, n_init, max_iter, tol, sample_weight, random_state, n_threads, callback
+        As in `fit`; `init` cannot be an array.
+
+    Returns
+    -------
+    list of KMeansResult
+        One for each of `ks`, in order: each the same as ``fit(data, k)``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import kmeans_fast as kf
+    >>> image = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
+    >>> [round(result.inertia) for result in kf.sweep(image, [1, 2, 4, 16])]
+    [9180, 2268, 540, 0]
+    """
+    if not isinstance(init, str) and not callable(init):
+        raise TypeError("init is an array, which fits one k; give a method's name or a callable")
+    options = _options(init, n_init, max_iter, tol, random_state, callback)
+    with Threads(validate.check_threads(n_threads)) as threads:
+        checked = validate.check_ks(ks, _count(data))
+        dataset = _dataset(data, sample_weight, threads)
+        return [_fit(dataset, k, options) for k in checked]
+
+
+def _count(data: Any) -> int:
+    """Return the number of points, for checks before the work."""
+    if isinstance(data, ColorHistogram):
+        return data.n_pixels
+    return int(np.prod(validate.as_array(data).shape[:-1]))
+
+
+def assign(points: Any, centroids: ArrayLike, *, n_threads: int | None = None) -> Array:
+    """Label every point with its nearest centroid, the lowest label on ties.
+
+    Parameters
+    ----------
+    points : array_like or PIL.Image.Image, shape (h, w, d) or (n, d)
+    centroids : array_like, shape (k, d)
+    n_threads : int, optional
+        Threads to use; all by default.
+
+    Returns
+    -------
+    ndarray, shape (h, w) or (n,)
+        In the smallest of uint8, uint16 and int32 that holds `k`.
+
+    Examples
+    --------
+    >>> import kmeans_fast as kf
+    >>> kf.assign([[0.0, 0.0], [1.0, 1.0], [9.0, 8.0]], [[1.0, 1.0], [9.0, 9.0]])
+    array([0, 0, 1], dtype=uint8)
+    """
+    array = validate.as_array(points, "points")
+    checked = validate.as_centroids(centroids, array.shape[-1], "centroids")
+    with Threads(validate.check_threads(n_threads)) as threads:
+        dataset = _dataset(array, None, threads)
+        labels, _, _ = dataset.points.label(checked)
+        return dataset.spread(labels).reshape(dataset.shape)
+
+
+def means(
+    points: Any,
+    labels: ArrayLike,
+    n_clusters: int,
+    *,
+    sample_weight: ArrayLike | None = None,
+    n_threads: int | None = None,
+) -> NDArray[np.float64]:
+    """Return the mean of the points of each label: exact sums, rounded once.
+
+    Parameters
+    ----------
+    points : array_like or PIL.Image.Image, shape (h, w, d) or (n, d)
+    labels : array_like of int, shape (h, w) or (n,)
+        From 0 to ``n_clusters - 1``.
+    n_clusters : int
+    sample_weight : array_like, shape (h, w) or (n,), optional
+    n_threads : int, optional
+        Threads to use; all by default.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_clusters, d)
+        NaN in the row of a label that no weight has.
+
+    Examples
+    --------
+    >>> import kmeans_fast as kf
+    >>> kf.means([[0.0, 1.0], [1.0, 2.0], [9.0, 8.0]], [0, 0, 1], 2)
+    array([[0.5, 1.5],
+           [9. , 8. ]])
+    """
+    array = validate.as_array(points, "points")
+    shape = array.shape[:-1]
+    k = validate.check_integer("n_clusters", n_clusters, 1)
+    checked = validate.as_labels(labels, shape, k)
+    weights = None if sample_weight is None else validate.as_weights(sample_weight, shape)
+    nowhere = np.full((k, array.shape[-1]), np.nan)
+    with Threads(validate.check_threads(n_threads)) as threads:
+        if validate.are_colors(array):
+            if weights is not None:
+                weights, _ = validate.weight_quanta(weights, int(np.iinfo(array.dtype).max))
+            moments = sum_members(PixelChunks(array), checked, weights, k, threads)
+            return exact_means(moments[:, 0], moments[:, 1:], nowhere)
+        dense = DensePoints(array.reshape(-1, array.shape[-1]), weights, threads)
+        return dense.means(dense.add_up(checked, k), nowhere)
+
+
+def k_means(
+    centroids: ArrayLike, dataset: Any, max_iterations: int = 10
+) -> tuple[NDArray[np.float64], Array]:
+    """Run the loop of the tutorial: `kmeans_fast.reference.k_means`, fast, to the same bits.
+
+    Parameters
+    ----------
+    centroids : array_like, shape (k, d)
+        Where to start.
+    dataset : array_like, shape (n, d) or (h, w, d)
+    max_iterations : int
+        The most iterations; it stops earlier when no centroid moves.
+
+    Returns
+    -------
+    centroids : ndarray of float64, shape (k, d)
+    indexes : ndarray, shape (n,) or (h, w)
+        The cluster of each point.
+
+    Examples
+    --------
+    >>> import kmeans_fast as kf
+    >>> centroids, indexes = kf.k_means([[1.0], [9.0]], [[0.0], [2.0], [9.0]])
+    >>> centroids.tolist(), indexes.tolist()
+    ([[1.0], [9.0]], [0, 0, 1])
+    """
+    array = validate.as_array(dataset, "dataset")
+    start = validate.as_centroids(centroids, array.shape[-1], "centroids")
+    limit = validate.check_integer("max_iterations", max_iterations, 1)
+    with Threads() as threads:
+        data = _dataset(array, None, threads)
+        run = lloyd(data.points, start, limit, tol=0.0)
+        labels, _, _ = data.points.label(run.centroids)
+        return run.centroids, data.spread(labels).reshape(data.shape)
+
+
+def kmeans_plusplus(
+    data: Any,
+    n_clusters: int,
+    *,
+    sample_weight: ArrayLike | None = None,
+    random_state: int | np.random.Generator | np.random.RandomState | None = 0,
+    n_threads: int | None = None,
+) -> NDArray[np.float64]:
+    """Choose starting centroids by greedy k-means++, as `fit` does.
+
+    Parameters
+    ----------
+    data, n_clusters, sample_weight, random_state, n_threads
+        As in `fit`.
+
+    Returns
+    -------
+    ndarray of float64, shape (k, d)
+        Points of the data.
+
+    Examples
+    --------
+    >>> import kmeans_fast as kf
+    >>> sorted(kf.kmeans_plusplus([[0.0], [0.0], [5.0]], 2).tolist())
+    [[0.0], [5.0]]
+    """
+    rng = validate.check_rng(random_state)
+    with Threads(validate.check_threads(n_threads)) as threads:
+        k = validate.check_n_clusters(n_clusters, _count(data))
+        return METHODS["k-means++"](_dataset(data, sample_weight, threads).points, k, rng)

@@ -1,0 +1,24 @@
+"""The one decorator that every kernel wears."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from numba import njit
+
+
+def jit(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile lazily, without the GIL, and keep the machine code on disk.
+
+    Kernels are serial: threads are Python's (`kmeans_fast.threads`), which a kernel lets run
+    because it holds no GIL. No Numba threading layer is started, so none can abort a process
+    that forks or that calls from many threads, and nothing compiles twice for "parallel".
+
+    Where no cache folder can be written (a read-only install with no home), Numba raises at
+    decoration; the kernel is then compiled in each process instead.
+    """
+    try:
+        return njit(nogil=True, cache=True)(function)
+    except RuntimeError:
+        return njit(nogil=True)(function)

@@ -1,0 +1,351 @@
+"""Colours in a tree of cells, and the filter that assigns whole cells to centroids.
+
+Colours sorted by Morton key make a tree with no pointers to store: each cube of colour space is
+one run of colours. A *cell* is such a cube with its run ``start:stop``, its tight box
+``low..high``, and its moments (weight, then the weighted sum of each channel). It splits into
+cubes of half its side, or of a quarter where it holds many colours; these are its children,
+``child : child + n_children``. Cells stand level by level, siblings together.
+
+Every kernel takes `axes`, a tuple of the channel numbers. Its length is known when Numba
+compiles, so that loops over the channels unroll.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ._jit import jit
+
+# Measured on 137,000 and 708,000 colours, K = 16 and 256: LEAF 16, 24, 32, 96 and CELLS 32 are
+# slower by 5 to 40 %, LANES 8 and 32 by 5 to 20 %.
+LEAF = 48  # a cell of at most so many colours is not split
+CELLS = 64  # sibling cells filtered at once
+LANES = 16  # colours compared at once
+MIXED = -1  # the owner of a cell whose colours belong to more than one cluster
+
+
+@jit
+def build_cells(axes, keys, start, stop, child, n_children):
+    """Split the sorted colours into cells. Return how many there are, or -1 where they do not fit.
+
+    Levels that split nothing are left out.
+    """
+    n_axes = len(axes)
+    bits = np.uint64(n_axes)
+    start[0] = 0
+    stop[0] = keys.size
+    n = 1
+    cell = 0
+    while cell < n:
+        at = start[cell]
+        end = stop[cell]
+        child[cell] = n
+        # The highest level at which the first and the last key differ.
+        differ = np.uint64(keys[at]) ^ np.uint64(keys[end - 1])
+        shift = np.uint64(0)
+        while (differ >> shift) >> bits != 0:
+            shift += bits
+        if end - at > (LEAF << n_axes) and shift != 0:
+            shift -= bits
+        if end - at > LEAF:
+            while at < end:
+                if n == start.size:
+                    return -1
+                start[n] = at
+                value = np.uint64(keys[at]) >> shift
+                # Gallop, then bisect, to the last key of this child.
+                step = 1
+                while at + step < end and np.uint64(keys[at + step]) >> shift == value:
+                    at += step
+                    step *= 2
+                high = min(at + step, end)
+                while high - at > 1:
+                    middle = (at + high) >> 1
+                    if np.uint64(keys[middle]) >> shift == value:
+                        at = middle
+                    else:
+                        high = middle
+                at += 1
+                stop[n] = at
+                n += 1
+        n_children[cell] = n - child[cell]
+        cell += 1
+    return n
+
+
+@jit
+def measure_leaves(axes, first, last, start, stop, n_children, colors, weights, low, high, moments):
+    """Write the boxes and moments of the leaves among the cells ``first:last``."""
+    n_axes = len(axes)
+    for cell in range(first, last):
+        if n_children[cell] > 0:
+            continue
+        weight = np.int64(0)
+        for i in range(start[cell], stop[cell]):
+            weight += weights[i]
+        moments[cell, 0] = weight
+        for j in range(n_axes):
+            lo = colors[j, start[cell]]
+            hi = lo
+            total = np.int64(0)
+            for i in range(start[cell], stop[cell]):
+                x = colors[j, i]
+                lo = min(lo, x)
+                hi = max(hi, x)
+                total += np.int64(x) * weights[i]
+            low[j, cell] = lo
+            high[j, cell] = hi
+            moments[cell, 1 + j] = total
+
+
+@jit
+def measure_parents(axes, child, n_children, low, high, moments):
+    """Write the boxes and moments of the cells with children, from the last to the first."""
+    n_axes = len(axes)
+    for cell in range(child.size - 1, -1, -1):
+        if n_children[cell] == 0:
+            continue
+        first = child[cell]
+        last = first + n_children[cell]
+        for j in range(n_axes):
+            lo = low[j, first]
+            hi = high[j, first]
+            for i in range(first, last):
+                lo = min(lo, low[j, i])
+                hi = max(hi, high[j, i])
+            low[j, cell] = lo
+            high[j, cell] = hi
+        for j in range(n_axes + 1):
+            total = np.int64(0)
+            for i in range(first, last):
+                total += moments[i, j]
+            moments[cell, j] = total
+
+
+@jit
+def cut_cells(limit, start, stop, child, n_children, runs):
+    """Cover the colours with runs of siblings, each cell of at most `limit` colours or a leaf.
+
+    Writes (first cell, number of cells, number of colours) rows; returns how many.
+    """
+    if stop[0] - start[0] <= limit or n_children[0] == 0:
+        runs[0, 0] = 0
+        runs[0, 1] = 1
+        runs[0, 2] = stop[0]
+        return 1
+    n = 0
+    for cell in range(child.size):
+        if stop[cell] - start[cell] <= limit:
+            continue
+        last = child[cell] + n_children[cell]
+        first = child[cell]
+        for i in range(first, last + 1):
+            if i == last or (stop[i] - start[i] > limit and n_children[i] > 0):
+                if i > first:
+                    runs[n, 0] = first
+                    runs[n, 1] = i - first
+                    runs[n, 2] = stop[i - 1] - start[first]
+                    n += 1
+                first = i + 1
+    return n
+
+
+@jit
+def weigh_levels(axes, colors, weights, out):
+    """Add up the weight of the colours at each level of each channel."""
+    for j in range(len(axes)):
+        for i in range(weights.size):
+            out[j, colors[j, i]] += weights[i]
+
+
+@jit
+def move_color(axes, i, to, colors, weights, labels, sums):
+    """Give one colour to cluster `to`."""
+    weight = weights[i]
+    sums[labels[i], 0] -= weight
+    sums[to, 0] += weight
+    for j in range(len(axes)):
+        share = weight * np.int64(colors[j, i])
+        sums[labels[i], 1 + j] -= share
+        sums[to, 1 + j] += share
+    labels[i] = to
+
+
+@jit
+def assign_cells(
+    axes, runs, start, stop, child, n_children, low, high, moments, colors, weights, centroids,
+    margin, owner, labels, sums,
+):  # fmt: skip
+    """Assign the colours under `runs` of cells to their nearest centroids; keep the sums.
+
+    The filtering algorithm of Kanungo et al., "An efficient k-means clustering algorithm:
+    analysis and implementation", IEEE TPAMI 24(7), 2002: candidates are carried from a cell to
+    its children, and dropped where another is nearer to the whole box. Only a difference above
+    `margin`, which is far above rounding, drops one; so where it is close, the colours are
+    compared one by one, by the reference's own arithmetic.
+
+    Siblings are filtered side by side, a cell a lane: 1.4 times the speed of candidates side by
+    side, which takes a minimum across the lanes for each cell.
+
+    `labels` (of the colours) and `owner` (the cluster of a cell's colours, or MIXED; not kept up
+    below a cell that is not MIXED) hold the assignment before and after. Only changes are added
+    to `sums`, (weight, channel sums) of each cluster: integers, so a running total is exact.
+    """
+    n_axes = len(axes)
+    n_clusters = centroids.shape[0]
+    # Vectors in one array at fixed distances: LLVM then knows that they do not overlap.
+    lanes = np.zeros((4 * n_axes + 4) * CELLS, np.float64)
+    lo = 0
+    hi = n_axes * CELLS
+    mid = 2 * n_axes * CELLS
+    z_at = 3 * n_axes * CELLS
+    dist = 4 * n_axes * CELLS
+    z_dist = dist + CELLS
+    z = dist + 2 * CELLS
+    kept = dist + 3 * CELLS
+    keep = np.empty(n_clusters * CELLS, np.float64)
+    point = np.zeros(6 * LANES, np.float64)
+    p_best = 4 * LANES
+    p_near = 5 * LANES
+
+    # A stack of runs of siblings still to do, each with its parent's candidates, which lie in
+    # `who` in the order of the stack.
+    most = 1
+    for cell in range(n_children.size):
+        most = max(most, n_children[cell])
+    n_levels = 2 + 64 // (2 * n_axes)
+    todo = np.empty((n_levels * most + runs.shape[0], 4), np.int64)
+    who = np.empty(n_clusters * (2 + n_levels * most), np.int32)
+    for q in range(n_clusters):
+        who[q] = q
+    n_todo = 0
+    for r in range(runs.shape[0]):
+        todo[n_todo, 0] = runs[r, 0]
+        todo[n_todo, 1] = runs[r, 1]
+        todo[n_todo, 2] = 0
+        todo[n_todo, 3] = n_clusters
+        n_todo += 1
+
+    while n_todo > 0:
+        n_todo -= 1
+        first = todo[n_todo, 0]
+        n_cells = min(todo[n_todo, 1], CELLS)
+        old = todo[n_todo, 2]
+        n_old = todo[n_todo, 3]
+        top = old + n_old
+        if todo[n_todo, 1] > CELLS:
+            todo[n_todo, 0] += CELLS
+            todo[n_todo, 1] -= CELLS
+            n_todo += 1
+        for j in range(n_axes):
+            for i in range(n_cells):
+                lanes[lo + j * CELLS + i] = low[j, first + i]
+                lanes[hi + j * CELLS + i] = high[j, first + i]
+            for i in range(CELLS):
+                lanes[mid + j * CELLS + i] = 0.5 * (
+                    lanes[lo + j * CELLS + i] + lanes[hi + j * CELLS + i]
+                )
+        # z: the candidate nearest to the middle of each box.
+        for i in range(CELLS):
+            lanes[z_dist + i] = np.inf
+            lanes[kept + i] = 0.0
+        for p in range(old, top):
+            for i in range(CELLS):
+                lanes[dist + i] = 0.0
+            for j in range(n_axes):
+                c = centroids[who[p], j]
+                for i in range(CELLS):
+                    lanes[dist + i] += (c - lanes[mid + j * CELLS + i]) ** 2
+            q = np.float64(who[p])
+            for i in range(CELLS):
+                nearer = lanes[dist + i] < lanes[z_dist + i]
+                lanes[z_dist + i] = lanes[dist + i] if nearer else lanes[z_dist + i]
+                lanes[z + i] = q if nearer else lanes[z + i]
+        for i in range(n_cells):
+            for j in range(n_axes):
+                lanes[z_at + j * CELLS + i] = centroids[np.int64(lanes[z + i]), j]
+        # Keep a candidate that z does not beat at the corner farthest towards it.
+        for p in range(old, top):
+            for i in range(CELLS):
+                lanes[dist + i] = 0.0
+            for j in range(n_axes):
+                c = centroids[who[p], j]
+                for i in range(CELLS):
+                    other = lanes[z_at + j * CELLS + i]
+                    above = lanes[hi + j * CELLS + i]
+                    corner = lanes[lo + j * CELLS + i]
+                    corner = above if c > other else corner
+                    lanes[dist + i] += (other - c) * (2.0 * corner - c - other)
+            at = (p - old) * CELLS
+            for i in range(CELLS):
+                stays = 1.0 if lanes[dist + i] <= margin else 0.0
+                keep[at + i] = stays
+                lanes[kept + i] += stays
+        for i in range(n_cells):
+            cell = first + i
+            a = start[cell]
+            b = stop[cell]
+            was = owner[cell]
+            if lanes[kept + i] == 1.0:
+                to = np.int32(lanes[z + i])
+                if was == MIXED:
+                    for p in range(a, b):
+                        if labels[p] != to:
+                            move_color(axes, p, to, colors, weights, labels, sums)
+                elif was != to:
+                    for j in range(n_axes + 1):
+                        sums[was, j] -= moments[cell, j]
+                        sums[to, j] += moments[cell, j]
+                    labels[a:b] = to
+                owner[cell] = to
+                continue
+            owner[cell] = MIXED
+            n = 0
+            for p in range(n_old):
+                who[top + n] = who[old + p]
+                n += np.int64(keep[p * CELLS + i])
+            if n_children[cell] > 0:
+                if was != MIXED:
+                    for below in range(child[cell], child[cell] + n_children[cell]):
+                        owner[below] = was
+                todo[n_todo, 0] = child[cell]
+                todo[n_todo, 1] = n_children[cell]
+                todo[n_todo, 2] = top
+                todo[n_todo, 3] = n
+                n_todo += 1
+                top += n
+                continue
+            for g in range(a, b, LANES):
+                for j in range(n_axes):
+                    for h in range(LANES):
+                        point[j * LANES + h] = colors[j, g + h]
+                for h in range(LANES):
+                    point[p_best + h] = np.inf
+                for p in range(top, top + n):
+                    q = np.float64(who[p])
+                    c0 = centroids[who[p], 0]
+                    c1 = centroids[who[p], 1] if n_axes > 1 else 0.0
+                    c2 = centroids[who[p], 2] if n_axes > 2 else 0.0
+                    c3 = centroids[who[p], 3] if n_axes > 3 else 0.0
+                    for h in range(LANES):
+                        d = (point[h] - c0) ** 2
+                        if n_axes > 1:
+                            d += (point[LANES + h] - c1) ** 2
+                        if n_axes > 2:
+                            d += (point[2 * LANES + h] - c2) ** 2
+                        if n_axes > 3:
+                            d += (point[3 * LANES + h] - c3) ** 2
+                        best = point[p_best + h]
+                        nearest = point[p_near + h]
+                        nearer = d < best
+                        point[p_best + h] = d if nearer else best
+                        point[p_near + h] = q if nearer else nearest
+                changed = 0.0
+                for h in range(LANES):
+                    changed += 1.0 if point[p_near + h] != labels[g + h] else 0.0
+                if changed == 0.0:
+                    continue
+                for h in range(min(LANES, b - g)):
+                    to = np.int32(point[p_near + h])
+                    if labels[g + h] != to:
+                        move_color(axes, g + h, to, colors, weights, labels, sums)

@@ -1,0 +1,145 @@
+"""Greedy k-means++ over the tree of cells, in integers.
+
+``closest[i]`` is the squared distance of colour `i` to the nearest centre so far, exact. For each
+cell, `far` is the greatest of them and `potential` their sum, each times its weight. A new centre
+changes nothing in a cell whose box is at least `far` away from it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ._jit import jit
+
+
+@jit
+def box_distance(axes, cell, center, low, high):
+    """Return the squared distance from a centre to the nearest corner, edge or face of a box."""
+    total = np.int64(0)
+    for j in range(len(axes)):
+        gap = max(np.int64(low[j, cell]) - center[j], center[j] - np.int64(high[j, cell]), 0)
+        total += gap * gap
+    return total
+
+
+@jit
+def start_seeds(
+    axes, start, stop, child, n_children, colors, weights, center, closest, far, potential
+):
+    """Measure every colour from the first centre."""
+    for i in range(weights.size):
+        dist = np.int64(0)
+        for j in range(len(axes)):
+            dist += (np.int64(colors[j, i]) - center[j]) ** 2
+        closest[i] = dist
+    for cell in range(child.size - 1, -1, -1):
+        far[cell] = 0
+        potential[cell] = 0
+        if n_children[cell] == 0:
+            measure_seed_leaf(cell, start, stop, weights, closest, far, potential)
+        else:
+            measure_seed_parent(cell, child, n_children, far, potential)
+
+
+@jit
+def measure_seed_leaf(cell, start, stop, weights, closest, far, potential):
+    """Bring a leaf's `far` and `potential` up to date."""
+    most = np.int64(0)
+    total = np.int64(0)
+    for i in range(start[cell], stop[cell]):
+        most = max(most, closest[i])
+        total += weights[i] * closest[i]
+    far[cell] = most
+    potential[cell] = total
+
+
+@jit
+def measure_seed_parent(cell, child, n_children, far, potential):
+    """Bring a parent's `far` and `potential` up to date from its children's."""
+    most = np.int64(0)
+    total = np.int64(0)
+    for below in range(child[cell], child[cell] + n_children[cell]):
+        most = max(most, far[below])
+        total += potential[below]
+    far[cell] = most
+    potential[cell] = total
+
+
+@jit
+def seed_gains(
+    axes, start, stop, child, n_children, low, high, colors, weights, centers, closest, far, out
+):
+    """Write by how much each centre, alone, would lower the potential."""
+    n_axes = len(axes)
+    todo = np.empty(child.size, np.int64)
+    for c in range(len(centers)):
+        center = centers[c]
+        gain = np.int64(0)
+        todo[0] = 0
+        n_todo = 1
+        while n_todo > 0:
+            n_todo -= 1
+            cell = todo[n_todo]
+            if box_distance(axes, cell, center, low, high) >= far[cell]:
+                continue
+            if n_children[cell] > 0:
+                for below in range(child[cell], child[cell] + n_children[cell]):
+                    todo[n_todo] = below
+                    n_todo += 1
+                continue
+            for i in range(start[cell], stop[cell]):
+                dist = np.int64(0)
+                for j in range(n_axes):
+                    dist += (np.int64(colors[j, i]) - center[j]) ** 2
+                gain += weights[i] * max(closest[i] - dist, 0)
+        out[c] = gain
+
+
+@jit
+def add_seed(
+    axes, start, stop, child, n_children, low, high, colors, weights, center, closest, far,
+    potential,
+):  # fmt: skip
+    """Lower `closest`, `far` and `potential` to a new centre."""
+    n_axes = len(axes)
+    todo = np.empty(child.size, np.int64)
+    parents = np.empty(child.size, np.int64)
+    todo[0] = 0
+    n_todo = 1
+    n_parents = 0
+    while n_todo > 0:
+        n_todo -= 1
+        cell = todo[n_todo]
+        if box_distance(axes, cell, center, low, high) >= far[cell]:
+            continue
+        if n_children[cell] > 0:
+            parents[n_parents] = cell
+            n_parents += 1
+            for below in range(child[cell], child[cell] + n_children[cell]):
+                todo[n_todo] = below
+                n_todo += 1
+            continue
+        for i in range(start[cell], stop[cell]):
+            dist = np.int64(0)
+            for j in range(n_axes):
+                dist += (np.int64(colors[j, i]) - center[j]) ** 2
+            closest[i] = min(closest[i], dist)
+        measure_seed_leaf(cell, start, stop, weights, closest, far, potential)
+    for p in range(n_parents - 1, -1, -1):
+        measure_seed_parent(parents[p], child, n_children, far, potential)
+
+
+@jit
+def find_seed(target, start, child, n_children, weights, closest, potential):
+    """Return the first colour at which the running total of the potential passes `target`."""
+    cell = 0
+    while n_children[cell] > 0:
+        cell = child[cell]
+        while target >= potential[cell]:
+            target -= potential[cell]
+            cell += 1
+    i = start[cell]
+    while target >= weights[i] * closest[i]:
+        target -= weights[i] * closest[i]
+        i += 1
+    return i

@@ -1,0 +1,333 @@
+"""Integer pixels: their distinct colours counted, and labels carried back to them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from threading import Lock
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .kernels import pixels as kernel
+from .threads import Threads
+
+Array = NDArray[Any]
+Span = tuple[int, int, int, int]  # first row, last row, first pixel, last pixel
+
+# Up to this many bits a key indexes a table of all colours; wider keys are sorted.
+TABLE_BITS = 24
+# Below this many pixels sorting is faster than clearing and scanning the table.
+SMALL = 1 << 17
+# The most tables of one byte a colour (16 MB each for RGB) that threads fill side by side.
+MAX_TABLES = 8
+CHUNK = 1 << 19  # pixels handed to a thread at once
+
+
+@dataclass(frozen=True)
+class ColorFormat:
+    """How pixels of so many channels and bits become Morton keys, and keys colours.
+
+    Attributes
+    ----------
+    n_channels, depth : int
+        Channels, and bits of each (8 or 16).
+    luts : tuple of ndarray
+        For each byte of a pixel, its share of the key.
+    tables : ndarray of uint64, shape (bytes of a key, 256)
+        For each byte of a key, its share of the channels, in 16-bit fields.
+    """
+
+    n_channels: int
+    depth: int
+    luts: tuple[Array, ...] = field(repr=False, compare=False)
+    tables: Array = field(repr=False, compare=False)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of a channel."""
+        return np.dtype(np.uint8 if self.depth == 8 else np.uint16)
+
+    @property
+    def largest(self) -> int:
+        """The greatest value of a channel."""
+        return (1 << self.depth) - 1
+
+    @property
+    def key_bits(self) -> int:
+        """The bits of a key."""
+        return self.n_channels * self.depth
+
+    @property
+    def key_dtype(self) -> np.dtype[Any]:
+        """The type of a key."""
+        return np.dtype(np.uint32 if self.key_bits <= 32 else np.uint64)
+
+    @property
+    def axes(self) -> tuple[int, ...]:
+        """The channel numbers; kernels unroll over them."""
+        return tuple(range(self.n_channels))
+
+
+@lru_cache(maxsize=16)
+def color_format(n_channels: int, depth: int) -> ColorFormat:
+    """Return the format of pixels with `n_channels` of `depth` bits."""
+    key_dtype = np.uint32 if n_channels * depth <= 32 else np.uint64
+    values = np.arange(256, dtype=np.uint64)
+    luts = []
+    for channel in range(n_channels):
+        for byte in range(depth // 8):
+            lut = np.zeros(256, np.uint64)
+            for bit in range(8):
+                place = (8 * byte + bit) * n_channels + (n_channels - 1 - channel)
+                lut |= ((values >> np.uint64(bit)) & np.uint64(1)) << np.uint64(place)
+            luts.append(lut.astype(key_dtype))
+    tables = np.zeros((-(-n_channels * depth // 8), 256), np.uint64)
+    for place in range(n_channels * depth):
+        byte, bit = divmod(place, 8)
+        channel = n_channels - 1 - place % n_channels
+        share = ((values >> np.uint64(bit)) & np.uint64(1)) << np.uint64(
+            16 * channel + place // n_channels
+        )
+        tables[byte] |= share
+    return ColorFormat(n_channels, depth, tuple(luts), tables)
+
+
+class PixelChunks:
+    """Integer pixels, handed out as flat, contiguous, read-only bytes.
+
+    Contiguous data are never copied; others are copied a chunk at a time.
+
+    Parameters
+    ----------
+    pixels : ndarray of uint8 or uint16, shape (..., c)
+    """
+
+    def __init__(self, pixels: Array) -> None:
+        if pixels.flags.c_contiguous:
+            pixels = pixels.reshape(-1, pixels.shape[-1])
+        self.pixels = pixels
+        self.n_pixels = pixels.size // pixels.shape[-1]
+        self.format = color_format(pixels.shape[-1], 8 * pixels.itemsize)
+        rows = len(pixels)
+        per_row = self.n_pixels // rows
+        step = max(1, CHUNK // per_row)
+        self.spans = [
+            (row, min(row + step, rows), row * per_row, min(row + step, rows) * per_row)
+            for row in range(0, rows, step)
+        ]
+
+    def bytes(self, span: Span) -> Array:
+        """Return the bytes of the pixels of a span."""
+        flat = np.ascontiguousarray(self.pixels[span[0] : span[1]]).reshape(-1).view(np.uint8)
+        flat.flags.writeable = False  # one type for the kernels, whatever the caller's array was
+        return flat
+
+    def keys(self, span: Span) -> Array:
+        """Return the keys of the pixels of a span."""
+        keys = np.empty(span[3] - span[2], self.format.key_dtype)
+        kernel.fill_keys(self.bytes(span), self.format.luts, keys)
+        return keys
+
+
+class CountedPixels:
+    """Pixels counted into distinct colours.
+
+    Few pixels are sorted, with their numbers in the low bits of the keys. Many are counted in a
+    table of all colours, or, where keys are too wide for that, sorted a chunk at a time.
+
+    Parameters
+    ----------
+    chunks : PixelChunks
+    threads : Threads
+
+    Attributes
+    ----------
+    keys : ndarray, shape (m,)
+        The distinct keys, sorted.
+    counts : ndarray of int64, shape (m,)
+        How many pixels have each.
+    """
+
+    def __init__(self, chunks: PixelChunks, threads: Threads) -> None:
+        self.chunks = chunks
+        self._threads = threads
+        self._order: Array | None = None
+        bits = chunks.format.key_bits
+        if chunks.n_pixels <= SMALL and bits > 16 and bits + SMALL.bit_length() <= 64:
+            self._sort_all()
+        elif bits <= TABLE_BITS:
+            self.keys, self.counts = _count_by_table(chunks, threads)
+        else:
+            self.keys, self.counts = _count_by_sorting(chunks, threads)
+
+    def _sort_all(self) -> None:
+        n = self.chunks.n_pixels
+        index_bits = np.uint64(n.bit_length())
+        packed = np.empty(n, np.uint64)
+        for span in self.chunks.spans:
+            packed[span[2] : span[3]] = self.chunks.keys(span)
+        packed <<= index_bits
+        packed |= np.arange(n, dtype=np.uint64)
+        packed.sort()
+        keys = np.empty(n, self.chunks.format.key_dtype)
+        counts = np.empty(n, np.int64)
+        self._order = np.empty(n, np.int32)
+        self._ranks = np.empty(n, np.int32)
+        m = kernel.split_packed(packed, index_bits, keys, counts, self._order, self._ranks)
+        self.keys, self.counts = keys[:m], counts[:m]
+
+    def paint(self, color_labels: Array) -> Array:
+        """Return the label of each pixel, shape (n,), from the labels of the colours."""
+        chunks, form = self.chunks, self.chunks.format
+        out = np.empty(chunks.n_pixels, color_labels.dtype)
+        if self._order is not None:
+            kernel.scatter_labels(self._order, self._ranks, color_labels, out)
+        elif form.key_bits <= TABLE_BITS:
+            table = np.empty(1 << form.key_bits, color_labels.dtype)
+            kernel.scatter_table(self.keys, color_labels, table)
+            self._threads.map(
+                lambda span: kernel.label_pixels(
+                    chunks.bytes(span), form.luts, table, out[span[2] : span[3]]
+                ),
+                chunks.spans,
+            )
+        else:
+            directory = _Directory(self.keys, form)
+            self._threads.map(
+                lambda span: kernel.gather_labels(
+                    directory.find(chunks, span), color_labels, out[span[2] : span[3]]
+                ),
+                chunks.spans,
+            )
+        return out
+
+    def weigh(self, weights: Array) -> Array:
+        """Return the total of the pixels' whole weights (int64) for each colour."""
+        if self._order is not None:
+            starts = np.cumsum(self.counts) - self.counts
+            return np.add.reduceat(weights[self._order], starts)
+        directory = _Directory(self.keys, self.chunks.format)
+        totals = np.zeros(self.keys.size, np.int64)
+        lock = Lock()
+
+        def add(span: Span) -> None:
+            positions = directory.find(self.chunks, span)
+            with lock:
+                kernel.add_weights(positions, weights[span[2] : span[3]], totals)
+
+        self._threads.map(add, self.chunks.spans)
+        return totals
+
+
+def _count_by_table(chunks: PixelChunks, threads: Threads) -> tuple[Array, Array]:
+    n_keys = 1 << chunks.format.key_bits
+    n_tables = min(threads.n, MAX_TABLES, len(chunks.spans))
+    tables = np.zeros((n_tables, n_keys), np.uint8)
+    todo = chunks.spans[::-1]
+
+    def fill(t: int) -> Array:
+        overflow = np.empty(chunks.n_pixels // 128 + 1, np.uint32)
+        n = 0
+        while True:
+            try:
+                span = todo.pop()
+            except IndexError:
+                return overflow[:n]
+            n = kernel.count_pixels(chunks.bytes(span), chunks.format.luts, tables[t], overflow, n)
+
+    overflow = np.sort(np.concatenate(threads.map(fill, range(n_tables))))
+    words = tables.view(np.uint64)
+    edges = np.linspace(0, n_keys, min(4 * threads.n, n_keys // 64) + 1).astype(np.int64) // 64 * 64
+    places = np.searchsorted(overflow, edges)
+
+    def gather(part: int) -> tuple[Array, Array]:
+        first, last = edges[part], edges[part + 1]
+        blocks = np.empty((last - first) // 64 + 1, np.int64)
+        blocks = blocks[: kernel.find_blocks(words, first, last, blocks)]
+        keys = np.empty(64 * blocks.size + 1, np.uint32)
+        counts = np.empty(64 * blocks.size + 1, np.int64)
+        passed = overflow[places[part] : places[part + 1]]
+        n = kernel.gather_colors(tables, blocks, passed, keys, counts)
+        return keys[:n], counts[:n]
+
+    parts = threads.map(gather, range(len(edges) - 1))
+    return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
+
+
+def _count_by_sorting(chunks: PixelChunks, threads: Threads) -> tuple[Array, Array]:
+    def count(span: Span) -> tuple[Array, Array]:
+        keys = chunks.keys(span)
+        keys.sort()
+        counts = np.empty(keys.size, np.int64)
+        n = kernel.count_runs(keys, counts)
+        return keys[:n].copy(), counts[:n].copy()
+
+    parts = threads.map(count, chunks.spans)
+    while len(parts) > 1:
+        pairs = list(zip(parts[::2], parts[1::2], strict=False))
+        merged = threads.map(lambda pair: merge_counts(*pair[0], *pair[1]), pairs)
+        parts = merged + parts[2 * len(pairs) :]
+    return parts[0]
+
+
+def sum_members(
+    chunks: PixelChunks, labels: Array, weights: Array | None, k: int, threads: Threads
+) -> Array:
+    """Return the weight and the channel sums of the pixels of each label: int64, (k, 1 + c)."""
+
+    def add(span: Span) -> Array:
+        sums = np.zeros((k, 1 + chunks.format.n_channels), np.int64)
+        pixels = chunks.bytes(span).view(chunks.format.dtype).reshape(-1, chunks.format.n_channels)
+        part = slice(span[2], span[3])
+        kernel.sum_members(pixels, labels[part], none if weights is None else weights[part], sums)
+        return sums
+
+    none = np.empty(0, np.int64)
+    total: Array = np.sum(threads.map(add, chunks.spans), axis=0)
+    return total
+
+
+def merge_counts(
+    keys_a: Array, counts_a: Array, keys_b: Array, counts_b: Array
+) -> tuple[Array, Array]:
+    """Merge two sorted lists of colours, adding the counts of those in both."""
+    keys = np.empty(keys_a.size + keys_b.size, keys_a.dtype)
+    counts = np.empty(keys.size, np.int64)
+    n = kernel.merge_counts(keys_a, counts_a, keys_b, counts_b, keys, counts)
+    return keys[:n].copy(), counts[:n].copy()
+
+
+def split_keys(keys: Array, form: ColorFormat, pad: int = 0) -> Array:
+    """Return the colours of keys, one row a channel, with `pad` empty columns at the end."""
+    colors = np.zeros((form.n_channels, keys.size + pad), form.dtype)
+    kernel.split_keys(keys, form.tables, colors)
+    return colors
+
+
+class _Directory:
+    """Find where colours stand in a sorted list of keys.
+
+    Parameters
+    ----------
+    keys : ndarray, shape (m,)
+        Distinct, sorted.
+    form : ColorFormat
+    """
+
+    def __init__(self, keys: Array, form: ColorFormat) -> None:
+        bits = min(form.key_bits, max(8, int(keys.size).bit_length()))
+        self.keys = keys
+        self.shift = keys.dtype.type(form.key_bits - bits)
+        tops = np.arange((1 << bits) + 1, dtype=np.uint64) << np.uint64(self.shift)
+        self.starts = np.searchsorted(keys, tops[:-1].astype(keys.dtype))
+        self.starts = np.append(self.starts, keys.size)
+
+    def find(self, chunks: PixelChunks, span: Span) -> Array:
+        """Return the position of each pixel's colour."""
+        positions = np.empty(span[3] - span[2], np.int64)
+        kernel.find_colors(
+            chunks.bytes(span), chunks.format.luts, self.starts, self.shift, self.keys, positions
+        )
+        return positions

@@ -1,0 +1,81 @@
+"""Point sets: what can be clustered, behind the few verbs that the loop and the seeding use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Step:
+    """What an assignment adds up to.
+
+    Attributes
+    ----------
+    counts : ndarray, shape (k,)
+        The weight of each cluster, in the point set's own whole units: zero where it is empty.
+    sums : object
+        The sums of each cluster's members, as the point set keeps them.
+    inertia : float
+        The weighted sum of squared distances to the centroids that were assigned to.
+    """
+
+    counts: Array
+    sums: Any
+    inertia: float
+
+
+class Search(Protocol):
+    """The squared distance of each point to the nearest of the centres added so far."""
+
+    def add(self, center: Array) -> None:
+        """Add a centre."""
+
+    def draw(self, n: int, rng: np.random.Generator) -> Array:
+        """Draw points, each with probability proportional to weight times squared distance."""
+
+    def potentials(self, candidates: Array) -> Array:
+        """Return the weighted sum of squared distances after adding each candidate alone."""
+
+
+class Points(Protocol):
+    """A weighted set of points. A new kind of data is a new class like this, never a new loop."""
+
+    n_features: int
+    variance: float
+
+    def step(self, centroids: Array) -> Step:
+        """Assign every point to its nearest centroid and add up the clusters."""
+
+    def relocate(self, step: Step, centroids: Array) -> Step:
+        """Give each empty cluster the distinct point farthest from its own centroid."""
+
+    def means(self, step: Step, previous: Array) -> Array:
+        """Return the mean of each cluster; an empty one keeps its previous centroid."""
+
+    def label(self, centroids: Array) -> tuple[Array, Array, float]:
+        """Return labels (n,), counts (k,) and inertia for these centroids."""
+
+    def n_distinct(self, limit: int) -> int:
+        """Return the number of distinct points with weight, or `limit` if that is less."""
+
+    def draw(self, rng: np.random.Generator) -> Array:
+        """Draw one point with probability proportional to its weight."""
+
+    def sample_distinct(self, n: int, rng: np.random.Generator) -> Array:
+        """Draw `n` distinct points by weight; where there are fewer, some repeat."""
+
+    def nearest_search(self) -> Search:
+        """Return an empty search."""
+
+
+def label_dtype(n_clusters: int) -> np.dtype[Any]:
+    """Return the smallest of uint8, uint16 and int32 that holds `n_clusters` labels."""
+    return np.dtype(
+        np.uint8 if n_clusters <= 256 else np.uint16 if n_clusters <= 65536 else np.int32
+    )

@@ -1,0 +1,294 @@
+"""The colours of integer pixels, counted: a point set that costs what its colours cost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..kernels import cells, seeds
+from ..pixels import ColorFormat, split_keys
+from ..threads import Threads
+from . import Step, label_dtype
+
+Array = NDArray[Any]
+
+# With fewer colours an assignment is over before a second thread has started (30 us).
+WORTH_THREADS = 100_000
+
+
+class ColorPoints:
+    """Distinct colours with whole weights, in a tree of cells.
+
+    Parameters
+    ----------
+    keys : ndarray, shape (m,)
+        Distinct Morton keys, sorted.
+    weights : ndarray of int64, shape (m,)
+        Weight of each colour, in quanta. A colour of no weight takes no part, but has a label.
+    form : ColorFormat
+    threads : Threads
+    quantum : float
+        What a weight of one quantum stands for: 1 unless the caller's weights have fractions.
+    """
+
+    def __init__(
+        self,
+        keys: Array,
+        weights: Array,
+        form: ColorFormat,
+        threads: Threads,
+        quantum: float = 1.0,
+    ) -> None:
+        self.form = form
+        self.n_features = form.n_channels
+        self._threads = threads
+        self._quantum = quantum
+        self._keys = keys
+        self._weights = weights
+        self._colors = split_keys(keys, form, pad=cells.LANES)
+        self._build_tree()
+        self._total = int(self._moments[0, 0])
+        # Whether sums of weighted squares fit an int64; where not, Python's integers do them.
+        self._fits = 4 * self.n_features * self._total * form.largest**2 < 2**63
+        self._square, self.variance = self._measure()
+        self._labels = np.empty(0, np.int32)
+        self._owner = np.empty(0, np.int32)
+        self._running = np.empty((0, 0), np.int64)
+        self._last: tuple[Array, Step] | None = None
+
+    def _build_tree(self) -> None:
+        form, m = self.form, self._keys.size
+        room = m // 4 + 64
+        while True:
+            # start, stop, child, n_children of each cell
+            links = np.empty((4, room), np.int64)
+            n = cells.build_cells(form.axes, self._keys, *links)
+            if n > 0:
+                break
+            room *= 2
+        self._links = tuple(np.ascontiguousarray(row) for row in links[:, :n])
+        start, stop, child, n_children = self._links
+        low = np.empty((form.n_channels, n), form.dtype)
+        high = np.empty_like(low)
+        self._moments = np.empty((n, 1 + form.n_channels), np.int64)
+        measured = (self._colors, self._weights, low, high, self._moments)
+        edges = np.linspace(0, n, 1 if m < WORTH_THREADS else 1 + 2 * self._threads.n).astype(int)
+        edges = np.unique(np.append(edges, n))
+        self._threads.map(
+            lambda i: cells.measure_leaves(
+                form.axes, edges[i], edges[i + 1], start, stop, n_children, *measured
+            ),
+            range(edges.size - 1),
+        )
+        cells.measure_parents(form.axes, child, n_children, low, high, self._moments)
+        self._boxes = (low, high)
+        runs = np.empty((n, 3), np.int64)
+        pieces = 4 * self._threads.n if m >= WORTH_THREADS and self._threads.n > 1 else 1
+        n_runs = cells.cut_cells(m if pieces == 1 else m // (8 * pieces), *self._links, runs)
+        runs = runs[:n_runs]
+        ends = np.cumsum(runs[:, 2])
+        cuts = np.searchsorted(ends, np.arange(1, pieces) * (m / pieces))
+        self._tasks = [part for part in np.split(runs, np.unique(cuts)) if len(part)]
+
+    def _measure(self) -> tuple[int, float]:
+        """Return the weighted sum of ``|x|**2`` and the mean variance of the channels."""
+        weights = np.zeros((self.n_features, self.form.largest + 1), np.int64)
+        cells.weigh_levels(self.form.axes, self._colors, self._weights, weights)
+        levels = np.arange(self.form.largest + 1).astype(np.int64 if self._fits else object)
+        squares = [int((w * levels * levels).sum()) for w in weights]
+        total, sums = self._total, self._moments[0, 1:].tolist()
+        spread = sum(total * q - s**2 for q, s in zip(squares, sums, strict=True))
+        return sum(squares), spread / total**2 / self.n_features
+
+    # The loop's verbs
+
+    def step(self, centroids: Array) -> Step:
+        """Assign every colour; add up the clusters."""
+        if self._last is not None and np.array_equal(self._last[0], centroids):
+            return self._last[1]
+        k = len(centroids)
+        if self._running.shape[0] != k + 1:
+            # At first all colours belong to a cluster of their own, number k.
+            self._labels = np.full(self._keys.size + cells.LANES, k, np.int32)
+            self._owner = np.full(self._moments.shape[0], k, np.int32)
+            self._running = np.zeros((k + 1, 1 + self.n_features), np.int64)
+            self._running[k] = self._moments[0]
+        reach = self.form.largest + float(np.abs(centroids).max())
+        margin = 1e-12 * self.n_features * reach**2
+
+        def assign(runs: Array) -> Array:
+            change = np.zeros_like(self._running)
+            cells.assign_cells(
+                self.form.axes, runs, *self._links, *self._boxes, self._moments, self._colors,
+                self._weights, centroids, margin, self._owner, self._labels, change,
+            )  # fmt: skip
+            return change
+
+        for change in self._threads.map(assign, self._tasks):
+            self._running += change
+        step = self._as_step(self._running[:k].copy(), centroids)
+        self._last = (centroids.copy(), step)
+        return step
+
+    def _as_step(self, moments: Array, centroids: Array) -> Step:
+        # Around whole numbers near the centroids the large terms are exact integers, and the
+        # rest is small: no digits cancel.
+        near = np.rint(centroids).clip(0, self.form.largest)
+        whole = near.astype(np.int64).astype(np.int64 if self._fits else object, copy=False)
+        sums = moments[:, 1:].astype(whole.dtype, copy=False)
+        offsets = sums - moments[:, :1] * whole  # weighted sum of x - near
+        around = self._square - int(((sums + offsets) * whole).sum())
+        rest = centroids - near
+        terms = rest * (rest * moments[:, :1] - 2.0 * offsets.astype(np.float64, copy=False))
+        inertia = (around + float(terms.sum())) * self._quantum
+        return Step(moments[:, 0], moments[:, 1:], max(inertia, 0.0))
+
+    def relocate(self, step: Step, centroids: Array) -> Step:
+        """Give each empty cluster the distinct colour farthest from its own centroid."""
+        m, k = self._keys.size, len(centroids)
+        labels = self._labels[:m].copy()
+        colors = self._colors[:, :m]
+        dist = np.zeros(m)
+        for j in range(self.n_features):
+            dist += (colors[j] - centroids[labels, j]) ** 2
+        dist[self._weights == 0] = -1.0
+        sizes = np.bincount(labels[self._weights > 0], minlength=k)
+        counts, sums = step.counts.copy(), step.sums.copy()
+        for empty in np.flatnonzero(counts == 0):
+            free = np.where(sizes[labels] > 1, dist, -1.0)
+            ties = np.flatnonzero(free == free.max())
+            if free[ties[0]] < 0.0:
+                break  # every distinct colour has a cluster of its own
+            move = ties[np.lexsort(colors[::-1, ties])[0]]
+            share = self._weights[move] * colors[:, move].astype(np.int64)
+            counts[labels[move]] -= self._weights[move]
+            sums[labels[move]] -= share
+            sizes[labels[move]] -= 1
+            counts[empty], sums[empty], sizes[empty] = self._weights[move], share, 1
+            labels[move] = empty
+        return Step(counts, sums, step.inertia)
+
+    def means(self, step: Step, previous: Array) -> Array:
+        """Return the mean of each cluster: exact sums, one correctly rounded division."""
+        return exact_means(step.counts, step.sums, previous)
+
+    def label(self, centroids: Array) -> tuple[Array, Array, float]:
+        """Return labels (of the colours), counts and inertia."""
+        step = self.step(centroids)
+        labels = self._labels[: self._keys.size].astype(label_dtype(len(centroids)))
+        counts = step.counts if self._quantum == 1.0 else step.counts * self._quantum
+        return labels, counts, step.inertia
+
+    def n_distinct(self, limit: int) -> int:
+        """Return the number of colours with weight, or `limit` if that is less."""
+        return min(limit, int(np.count_nonzero(self._weights)))
+
+    # The seeding's verbs
+
+    def draw(self, rng: np.random.Generator) -> Array:
+        """Draw one colour by weight."""
+        at = np.searchsorted(np.cumsum(self._weights), rng.integers(self._total), side="right")
+        return self._colors[:, at].astype(np.float64)
+
+    def sample_distinct(self, n: int, rng: np.random.Generator) -> Array:
+        """Draw distinct colours by weight: one exponential key each, the least win."""
+        keys = np.full(self._keys.size, np.inf)
+        present = self._weights > 0
+        keys[present] = rng.exponential(size=np.count_nonzero(present)) / self._weights[present]
+        count = min(n, np.count_nonzero(present))
+        chosen = np.argpartition(keys, count - 1)[:count]
+        chosen = chosen[np.argsort(keys[chosen], kind="stable")]
+        return self._colors[:, np.resize(chosen, n)].T.astype(np.float64)
+
+    def nearest_search(self) -> ColorSearch:
+        """Return an empty search."""
+        # Potentials are sums of weight times squared distance: made to fit 63 bits.
+        largest = self.n_features * self.form.largest**2
+        excess = max(0, (self._total * largest).bit_length() - 62)
+        weights = self._weights
+        if excess:
+            weights = np.maximum(weights >> excess, (weights > 0).astype(np.int64))
+        return ColorSearch(
+            self, self._links, self._boxes, self._colors, weights, self.form, self._threads
+        )
+
+
+def exact_means(counts: Array, sums: Array, previous: Array) -> Array:
+    """Divide integer sums (k, d) by integer counts (k,), rounded once; keep `previous` at zero."""
+    if max(sums.max(), counts.max()) < 2**53:
+        means: Array = sums / np.maximum(counts, 1)[:, None]
+    else:
+        # float64 would round the sum, then the quotient. Python's integers do not.
+        rows = zip(sums.tolist(), counts.tolist(), strict=True)
+        means = np.array([[x / max(n, 1) for x in row] for row, n in rows])
+    return means if counts.all() else np.where(counts[:, None] > 0, means, previous)
+
+
+class ColorSearch:
+    """The exact squared distance of each colour to the nearest centre so far."""
+
+    def __init__(
+        self,
+        points: ColorPoints,
+        links: tuple[Array, ...],
+        boxes: tuple[Array, Array],
+        colors: Array,
+        weights: Array,
+        form: ColorFormat,
+        threads: Threads,
+    ) -> None:
+        self._points = points
+        self._links = links
+        self._boxes = boxes
+        self._colors = colors
+        self._weights = weights
+        self._axes = form.axes
+        self._threads = threads
+        self._n_centers = 0
+        self._closest = np.empty(weights.size, np.int64)
+        self._far = np.empty(links[0].size, np.int64)
+        self._potential = np.empty(links[0].size, np.int64)
+
+    def add(self, center: Array) -> None:
+        """Add a centre (a colour)."""
+        whole = center.astype(np.int64)
+        state = (self._closest, self._far, self._potential)
+        data = (self._colors, self._weights, whole)
+        if self._n_centers == 0:
+            seeds.start_seeds(self._axes, *self._links, *data, *state)
+        else:
+            seeds.add_seed(self._axes, *self._links, *self._boxes, *data, *state)
+        self._n_centers += 1
+
+    def draw(self, n: int, rng: np.random.Generator) -> Array:
+        """Draw colours by weight times squared distance."""
+        total = int(self._potential[0])
+        if total == 0:
+            return np.stack([self._points.draw(rng) for _ in range(n)])
+        start, stop, child, n_children = self._links
+        found = [
+            seeds.find_seed(
+                target, start, child, n_children, self._weights, self._closest, self._potential
+            )
+            for target in rng.integers(total, size=n)
+        ]
+        return self._colors[:, found].T.astype(np.float64)
+
+    def potentials(self, candidates: Array) -> Array:
+        """Return the potential after adding each candidate alone."""
+        whole = candidates.astype(np.int64)
+
+        def gain(part: Array) -> Array:
+            out = np.empty(len(part), np.int64)
+            seeds.seed_gains(
+                self._axes, *self._links, *self._boxes, self._colors, self._weights, part,
+                self._closest, self._far, out,
+            )  # fmt: skip
+            return out
+
+        # Late in the search a candidate reaches few colours, too few to share.
+        pieces = self._threads.n if self._weights.size > WORTH_THREADS * self._n_centers else 1
+        gains = self._threads.map(gain, np.array_split(whole, min(pieces, len(whole))))
+        return self._potential[0] - np.concatenate(gains)

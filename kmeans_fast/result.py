@@ -1,0 +1,106 @@
+"""What a fit gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .lloyd import Iteration
+
+
+@dataclass(frozen=True, eq=False)
+class KMeansResult:
+    """Centroids, labels, and how they came about. Unpacks as ``centroids, labels = result``.
+
+    Attributes
+    ----------
+    centroids : ndarray of float64, shape (k, d)
+    labels : ndarray, shape (h, w) of an image or (n,) of points
+        The number of the nearest centroid, in the smallest of uint8, uint16 and int32 that holds
+        `k`. For a `ColorHistogram`, of its `colors`.
+    counts : ndarray, shape (k,)
+        The points of each cluster (int64), or their total weight.
+    inertia : float
+        Weighted sum of the squared distances of the points to their centroids.
+    n_iter : int
+        Iterations made.
+    converged : bool
+        Whether the loop ended by itself: at a fixed point or within `tol`.
+    history : tuple of Iteration
+        For each iteration its inertia (before it), shift and seconds.
+    palette : ndarray of uint8, shape (k, c), or None
+        The centroids as colours, for images of uint8 and uint16 (16 bits scaled down to 8).
+    """
+
+    centroids: NDArray[np.float64]
+    labels: NDArray[Any]
+    counts: NDArray[Any]
+    inertia: float
+    n_iter: int
+    converged: bool
+    history: tuple[Iteration, ...] = field(repr=False)
+    palette: NDArray[np.uint8] | None = field(repr=False)
+    dtype: np.dtype[Any] = field(repr=False)
+
+    def __iter__(self) -> Iterator[NDArray[Any]]:
+        """Yield the centroids, then the labels."""
+        yield self.centroids
+        yield self.labels
+
+    def predict(self, x: ArrayLike, *, n_threads: int | None = None) -> NDArray[Any]:
+        """Label other data with these centroids.
+
+        Parameters
+        ----------
+        x : array_like or PIL.Image.Image, shape (h, w, d) or (n, d)
+        n_threads : int, optional
+            Threads to use; all by default.
+
+        Returns
+        -------
+        ndarray, shape (h, w) or (n,)
+        """
+        from .api import assign
+
+        return assign(x, self.centroids, n_threads=n_threads)
+
+    def recolor(self) -> NDArray[Any]:
+        """Paint every point with its centroid.
+
+        Returns
+        -------
+        ndarray, shape of the data
+            In the data's type; rounded, where that is an integer type.
+        """
+        return np.take(centroids_as(self.dtype, self.centroids), self.labels, axis=0)
+
+    def members(self, j: int) -> NDArray[np.int64]:
+        """Return the positions of the points of cluster `j`.
+
+        Returns
+        -------
+        ndarray of int64, shape (m,)
+            Sorted positions in the flattened labels: ``image.reshape(-1, c)[members]`` are the
+            cluster's pixels.
+        """
+        if not 0 <= j < len(self.centroids):
+            raise ValueError(f"j={j} is not a cluster; there are 0 to {len(self.centroids) - 1}")
+        return np.flatnonzero(self.labels.reshape(-1) == j)
+
+
+def centroids_as(dtype: np.dtype[Any], centroids: NDArray[np.float64]) -> NDArray[Any]:
+    """Return the centroids in the type of the data, rounded and kept in range for integers."""
+    if dtype.kind in "iu":
+        limits = np.iinfo(dtype)
+        return np.clip(np.rint(centroids), limits.min, limits.max).astype(dtype)
+    return centroids.astype(dtype)
+
+
+def as_palette(dtype: np.dtype[Any], centroids: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Return the centroids as 8-bit colours."""
+    scale = 257.0 if dtype == np.uint16 else 1.0
+    return np.clip(np.rint(centroids / scale), 0, 255).astype(np.uint8)

@@ -1,0 +1,39 @@
+"""Where the centroids start."""
+
+from __future__ import annotations
+
+from math import log
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .points import Points
+
+
+def kmeans_plusplus(points: Points, n_clusters: int, rng: np.random.Generator) -> NDArray[Any]:
+    """Choose starting centroids by greedy k-means++.
+
+    Each next centroid is a point drawn with probability proportional to its weight times its
+    squared distance to the nearest one so far: the best of ``2 + log(k)`` such draws, the one
+    that leaves the least potential, as in scikit-learn.
+
+    Arthur and Vassilvitskii, "k-means++: the advantages of careful seeding", SODA 2007.
+    """
+    n_trials = 2 + int(log(n_clusters))
+    search = points.nearest_search()
+    centroids = np.empty((n_clusters, points.n_features))
+    centroids[0] = points.draw(rng)
+    for j in range(1, n_clusters):
+        search.add(centroids[j - 1])
+        candidates = search.draw(n_trials, rng)
+        centroids[j] = candidates[np.argmin(search.potentials(candidates))]
+    return centroids
+
+
+def random_points(points: Points, n_clusters: int, rng: np.random.Generator) -> NDArray[Any]:
+    """Choose distinct points, by weight."""
+    return points.sample_distinct(n_clusters, rng)
+
+
+METHODS = {"k-means++": kmeans_plusplus, "random": random_points}

@@ -1,0 +1,220 @@
+"""The door: every argument is checked here, once, before any work."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from math import frexp
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[Any]
+
+# Sums of integer data are int64; a bit is kept free for differences of two sums.
+SUM_BITS = 62
+
+
+def check_integer(name: str, value: Any, least: int) -> int:
+    """Return an integer argument of at least `least`."""
+    try:
+        number = operator.index(value)
+        if isinstance(value, bool | np.bool_):
+            raise TypeError
+    except TypeError:
+        raise TypeError(f"{name}={value!r} is not an integer; give {least} or more") from None
+    if number < least:
+        raise ValueError(f"{name}={number} is less than {least}; give {least} or more")
+    return number
+
+
+def check_threads(n_threads: int | None) -> int | None:
+    """Return `n_threads`, None for all."""
+    return None if n_threads is None else check_integer("n_threads", n_threads, 1)
+
+
+def check_tol(tol: float) -> float:
+    """Return a tolerance."""
+    try:
+        number = float(tol)
+    except (TypeError, ValueError):
+        raise TypeError(f"tol={tol!r} is not a number; give 0 or more") from None
+    if not 0 <= number < np.inf:
+        raise ValueError(f"tol={number} must be finite and not negative; give 0 or more")
+    return number
+
+
+def check_rng(random_state: Any) -> np.random.Generator:
+    """Return a generator for an int, a Generator, a RandomState, or None."""
+    if isinstance(random_state, np.random.RandomState):
+        return np.random.Generator(random_state._bit_generator)
+    if isinstance(random_state, bool | float | str):
+        raise TypeError(f"random_state={random_state!r} is not a seed; give an int or a Generator")
+    try:
+        return np.random.default_rng(random_state)
+    except (TypeError, ValueError) as error:
+        raise type(error)(
+            f"random_state={random_state!r} is not a seed ({error}); give an int or a Generator"
+        ) from None
+
+
+def as_array(data: Any, name: str = "data") -> Array:
+    """Return real, numeric points (n, d) or an image (h, w, c), as it is wherever possible."""
+    if hasattr(data, "getbands") and hasattr(data, "getexif"):
+        from .images import to_array
+
+        return to_array(data)
+    if hasattr(data, "toarray") and hasattr(data, "nnz"):
+        raise TypeError(f"{name} is sparse; make it dense with {name}.toarray()")
+    if isinstance(data, str | bytes):
+        raise TypeError(f"{name} is {type(data).__name__}; open a picture with open_image(path)")
+    try:
+        array = np.asarray(data)
+    except ValueError as error:
+        raise ValueError(
+            f"{name} is not a regular array ({error}); give rows of one length"
+        ) from None
+    if array.dtype.kind not in "buif":
+        raise TypeError(
+            f"{name} has dtype {array.dtype}; give real numbers (uint8, uint16, other integers, "
+            "float32 or float64)"
+        )
+    if array.ndim not in (2, 3):
+        raise ValueError(
+            f"{name} has shape {array.shape}; give points (n, d) or an image (h, w, c), a grey "
+            "image as image[..., None]"
+        )
+    if array.size == 0:
+        raise ValueError(
+            f"{name} has shape {array.shape}: nothing to cluster; give one point or more"
+        )
+    if array.dtype == bool:
+        return array.view(np.uint8) if array.flags.c_contiguous else array.astype(np.uint8)
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+
+def are_colors(array: Array) -> bool:
+    """Tell whether the colour engine takes these points."""
+    limits = {np.dtype(np.uint8): 4, np.dtype(np.uint16): 3}
+    return array.shape[-1] <= limits.get(array.dtype, 0)
+
+
+def as_pixels(image: ArrayLike) -> Array:
+    """Return integer pixels (h, w, c) or (n, c) that the colour engine takes."""
+    array = as_array(image, "image")
+    if not are_colors(array):
+        raise ValueError(
+            f"image has {array.shape[-1]} channels of {array.dtype}; give uint8 with 1 to 4 or "
+            "uint16 with 1 to 3"
+        )
+    return array
+
+
+def check_n_clusters(n_clusters: int, n_points: int, name: str = "n_clusters") -> int:
+    """Return the number of clusters, at most the number of points."""
+    k = check_integer(name, n_clusters, 1)
+    if k > n_points:
+        raise ValueError(
+            f"{name}={k} is more than the {n_points} points; ask for {n_points} or fewer"
+        )
+    return k
+
+
+def as_centroids(centroids: ArrayLike, n_features: int, name: str, k: int | None = None) -> Array:
+    """Return starting or given centroids, float64 (k, d)."""
+    try:
+        array = np.array(centroids, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise type(error)(
+            f"{name} is not an array of numbers ({error}); give shape (k, d)"
+        ) from None
+    rows = "k" if k is None else k
+    if array.ndim != 2 or array.shape[1] != n_features or len(array) != (k or max(len(array), 1)):
+        raise ValueError(f"{name} has shape {array.shape}; give ({rows}, {n_features})")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} holds NaN or infinity; give finite numbers")
+    if n_features * (2 * np.abs(array).max()) ** 2 > 1e300:
+        raise ValueError(
+            f"{name} reaches {np.abs(array).max():.3g}: squares overflow; scale the data"
+        )
+    return array
+
+
+def as_labels(labels: ArrayLike, shape: tuple[int, ...], k: int) -> Array:
+    """Return labels, flat, one for each point."""
+    array = np.asarray(labels)
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"labels has dtype {array.dtype}; give integers from 0 to {k - 1}")
+    if array.shape != shape and array.shape != (int(np.prod(shape)),):
+        raise ValueError(f"labels has shape {array.shape}; give one for each point, {shape}")
+    if array.min() < 0 or array.max() >= k:
+        raise ValueError(
+            f"labels run from {array.min()} to {array.max()}; with n_clusters={k} give 0 to {k - 1}"
+        )
+    flat = array.reshape(-1)
+    return flat if flat.dtype.itemsize <= 4 and flat.dtype.kind == "u" else flat.astype(np.int32)
+
+
+def as_weights(sample_weight: ArrayLike, shape: tuple[int, ...]) -> Array:
+    """Return weights, flat: int64 where all are whole numbers, else float64."""
+    try:
+        weights = np.asarray(sample_weight)
+        if weights.dtype.kind not in "buif":
+            raise TypeError(f"dtype {weights.dtype}")
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"sample_weight is not an array of numbers ({error})") from None
+    if weights.shape != shape and weights.shape != (int(np.prod(shape)),):
+        raise ValueError(
+            f"sample_weight has shape {weights.shape}; give one for each point, {shape}"
+        )
+    weights = weights.reshape(-1)
+    if weights.dtype.kind == "f" and not np.isfinite(weights).all():
+        raise ValueError("sample_weight holds NaN or infinity; give finite numbers")
+    if weights.min() < 0:
+        raise ValueError(f"sample_weight goes down to {weights.min()}; give 0 or more")
+    if weights.max() == 0:
+        raise ValueError("sample_weight is all zero; give some point a weight")
+    if weights.dtype.kind == "f":
+        weights = weights.astype(np.float64, copy=False)
+        if weights.max() < 2.0**53 and (np.rint(weights) == weights).all():
+            return weights.astype(np.int64)
+        return weights
+    if weights.max() >= 2**SUM_BITS:
+        raise ValueError(
+            f"sample_weight reaches {weights.max()}; sums are exact to 2**62: scale it down"
+        )
+    return weights.astype(np.int64)
+
+
+def weight_quanta(weights: Array, largest: int) -> tuple[Array, float]:
+    """Return weights as whole numbers of quanta, and the quantum.
+
+    Parameters
+    ----------
+    weights : ndarray of int64 or float64, shape (n,)
+    largest : int
+        The greatest value that they will multiply: the sum of all products fits an int64.
+    """
+    bits = SUM_BITS - int(largest).bit_length()
+    if weights.dtype.kind == "i":
+        if weights.sum(dtype=np.float64) >= 2.0**bits:
+            raise ValueError(
+                f"sample_weight adds up to {weights.sum(dtype=np.float64):.3g}; sums are exact "
+                f"below 2**{bits}: scale it down"
+            )
+        return weights, 1.0
+    exponent = frexp(weights.max())[1] + (weights.size - 1).bit_length() - bits
+    quantum = 2.0 ** max(exponent, -1022)
+    return np.rint(weights / quantum).astype(np.int64), quantum
+
+
+def check_ks(ks: Sequence[int], n_points: int) -> list[int]:
+    """Return the numbers of clusters of a sweep."""
+    try:
+        values = list(ks)
+    except TypeError:
+        raise TypeError(f"ks={ks!r} is not a sequence; give the numbers of clusters") from None
+    if not values:
+        raise ValueError("ks is empty; give one number of clusters or more")
+    return [check_n_clusters(k, n_points, "ks") for k in values]

@@ -1,0 +1,41 @@
+"""The reference's arithmetic on whole arrays, for data too large for its loops."""
+
+import numpy as np
+
+
+def assign(points, centroids):
+    """Label the points (n, d) by brute force, in float64."""
+    points = np.asarray(points, np.float64)
+    labels = np.empty(len(points), np.int64)
+    block = max(1, 2_000_000 // len(centroids))
+    for start in range(0, len(points), block):
+        part = points[start : start + block]
+        dist = np.zeros((len(part), len(centroids)))
+        for j in range(points.shape[1]):
+            dist += (part[:, j, None] - centroids[None, :, j]) ** 2
+        labels[start : start + block] = dist.argmin(axis=1)
+    return labels
+
+
+def means(points, labels, previous):
+    """Return the exact means of integer points; an empty cluster keeps its centroid."""
+    counts = np.bincount(labels, minlength=len(previous))
+    new = previous.copy()
+    for j in range(points.shape[1]):
+        # float64 sums of these integers are exact: they stay below 2**53
+        sums = np.bincount(labels, weights=points[:, j], minlength=len(previous))
+        new[counts > 0, j] = sums[counts > 0] / counts[counts > 0]
+    return new
+
+
+def k_means(centroids, points, max_iterations):
+    """Run the loop; no cluster may run empty."""
+    centroids = np.asarray(centroids, np.float64)
+    for _ in range(max_iterations):
+        labels = assign(points, centroids)
+        assert np.bincount(labels, minlength=len(centroids)).all(), "a cluster is empty"
+        new = means(points, labels, centroids)
+        if np.array_equal(new, centroids):
+            break
+        centroids = new
+    return centroids, assign(points, centroids)

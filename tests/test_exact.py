@@ -1,0 +1,211 @@
+"""Centroids, labels and counts have the bits of the reference."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import kmeans_fast as kf
+
+from . import naive
+from .pictures import few_colors, noise, photograph, some_points
+
+FORMATS = [
+    (np.uint8, 1),
+    (np.uint8, 2),
+    (np.uint8, 3),
+    (np.uint8, 4),
+    (np.uint16, 1),
+    (np.uint16, 2),
+    (np.uint16, 3),
+]
+
+
+def check_against_naive(picture, start, iterations, **options):
+    result = kf.fit(picture, len(start), init=start, max_iter=iterations, tol=0, **options)
+    points = picture.reshape(-1, picture.shape[-1])
+    centroids, labels = naive.k_means(start, points, iterations)
+    assert np.array_equal(result.centroids, centroids)
+    assert np.array_equal(result.labels.reshape(-1), labels)
+    assert np.array_equal(result.counts, np.bincount(labels, minlength=len(start)))
+    differences = points - centroids[labels]
+    assert result.inertia == pytest.approx(np.square(differences).sum(), rel=1e-12)
+    return result
+
+
+def test_naive_is_the_reference():
+    picture = few_colors((12, 10, 3))
+    start = some_points(picture, 4)
+    centroids, labels = kf.reference.k_means(start, picture, 3)
+    expected = naive.k_means(start, picture.reshape(-1, 3), 3)
+    assert np.array_equal(centroids, expected[0])
+    assert np.array_equal(labels.reshape(-1), expected[1])
+
+
+@pytest.mark.parametrize("iterations", [1, 2, 10])
+@pytest.mark.parametrize("k", [1, 2, 9, 40])
+@pytest.mark.parametrize(("dtype", "channels"), FORMATS)
+def test_k_means_has_the_bits_of_the_reference(dtype, channels, k, iterations):
+    for picture in (
+        few_colors((9, 11, channels), dtype=dtype),
+        photograph(8, 13, channels, dtype),
+    ):
+        rows = picture.reshape(-1, channels)
+        start = rows[np.random.default_rng(k).integers(0, len(rows), k)]  # empty clusters too
+        expected = kf.reference.k_means(start, picture, iterations)
+        centroids, indexes = kf.k_means(start, picture, iterations)
+        assert np.array_equal(centroids, expected[0])
+        assert np.array_equal(indexes, expected[1])
+        assert indexes.dtype == expected[1].dtype
+        assert indexes.shape == picture.shape[:2]
+
+
+@pytest.mark.parametrize("k", [1, 2, 16, 100, 256, 257, 300])
+@pytest.mark.parametrize(("dtype", "channels"), FORMATS)
+def test_fit_of_a_photograph_equals_brute_force(dtype, channels, k):
+    picture = photograph(150, 200, channels, dtype)
+    if len(np.unique(picture.reshape(-1, channels), axis=0)) < 2 * k:
+        pytest.skip("too few colours")
+    check_against_naive(picture, some_points(picture, k), 3)
+
+
+@pytest.mark.parametrize(("dtype", "channels"), [(np.uint8, 3), (np.uint8, 4), (np.uint16, 3)])
+def test_fit_of_many_pixels_equals_brute_force(dtype, channels):
+    """More pixels than are sorted at once: through the table, or in chunks."""
+    picture = photograph(700, 900, channels, dtype)
+    check_against_naive(picture, some_points(picture, 12), 2)
+
+
+def test_fit_of_a_million_colors_equals_brute_force():
+    picture = noise(1100, 1000)
+    result = check_against_naive(picture, some_points(picture, 24), 2)
+    assert kf.ColorHistogram(picture).n_colors > 1_000_000
+    assert result.labels.shape == (1100, 1000)
+
+
+def test_near_ties_are_decided_by_the_reference():
+    """Centroids that differ in the last bits, at equal distances from whole planes of colours."""
+    picture = noise(60, 60)
+    middle = np.array([[127.5, 127.5, 127.5]])
+    step = np.array([[30.0, 0.0, 0.0]])
+    nudges = [np.nextafter(middle + step, np.inf), np.nextafter(middle + step, -np.inf)]
+    centroids = np.concatenate([middle + step, middle - step, *nudges, middle[:, ::-1]])
+    expected = kf.reference.assign(picture, centroids)
+    assert np.array_equal(kf.assign(picture, centroids), expected)
+
+
+def test_ties_go_to_the_lowest_label():
+    centroids = np.array([[200.0, 0, 0], [0.0, 0, 0], [200.0, 0, 0], [0.0, 0, 0]])
+    picture = np.zeros((1, 3, 3), np.uint8)
+    picture[0, :, 0] = [0, 100, 200]
+    assert kf.assign(picture, centroids).tolist() == [[1, 0, 0]]
+
+
+@pytest.mark.parametrize("far", [1e3, 1e9, 1e100])
+def test_centroids_far_from_the_colors(far):
+    picture = few_colors((10, 12, 3))
+    centroids = np.array([[far, 0, 0], [far, 1, 0], [-far, -far, far], [60, 60, far]])
+    expected = kf.reference.assign(picture, centroids)
+    assert np.array_equal(kf.assign(picture, centroids), expected)
+
+
+pictures = st.tuples(
+    st.sampled_from(FORMATS), st.integers(1, 12), st.integers(1, 9), st.integers(0, 2**32 - 1)
+)
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(pictures, st.integers(1, 12), st.integers(1, 4), st.sampled_from([1, 2, 6, 40, 256]))
+def test_no_counter_example_is_found(picture, k, iterations, levels):
+    (dtype, channels), height, width, seed = picture
+    rng = np.random.default_rng(seed)
+    step = np.iinfo(dtype).max // max(levels - 1, 1) if levels < 256 else 1
+    data = (rng.integers(0, levels, (height, width, channels)) * step).astype(dtype)
+    k = min(k, height * width)
+    rows = data.reshape(-1, channels)
+    start = rows[rng.integers(0, len(rows), k)] + rng.choice([0, 0.5, 0.25], (k, channels))
+    expected = kf.reference.k_means(start, data, iterations)
+    found = kf.k_means(start, data, iterations)
+    assert np.array_equal(found[0], expected[0])
+    assert np.array_equal(found[1], expected[1])
+
+
+@pytest.mark.parametrize("threads", [2, 3, 8])
+@pytest.mark.parametrize("init", ["k-means++", "random"])
+def test_the_same_bits_on_any_number_of_threads(init, threads):
+    for picture in (photograph(500, 700, 3), photograph(300, 500, 3, np.uint16), noise(500, 400)):
+        one = kf.fit(picture, 20, init=init, n_threads=1, max_iter=10)
+        many = kf.fit(picture, 20, init=init, n_threads=threads, max_iter=10)
+        assert np.array_equal(one.centroids, many.centroids)
+        assert np.array_equal(one.labels, many.labels)
+        assert one.inertia == many.inertia
+        assert [i[:2] for i in one.history] == [i[:2] for i in many.history]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_the_same_bits_for_any_tiles_in_any_order(dtype):
+    picture = photograph(400, 600, 3, dtype)
+    whole = kf.fit(picture, 30, max_iter=8)
+    tiles = [t for rows in np.array_split(picture, 7) for t in np.array_split(rows, 5, axis=1)]
+    histogram = kf.ColorHistogram()
+    for i in np.random.default_rng(0).permutation(len(tiles)):
+        histogram.update(tiles[i])
+    result = kf.fit(histogram, 30, max_iter=8)
+    assert np.array_equal(result.centroids, whole.centroids)
+    assert result.inertia == whole.inertia
+    assert np.array_equal(result.counts, whole.counts)
+    assert np.array_equal(whole.predict(histogram.colors), result.labels)
+
+
+def test_counts_above_2_to_the_32_and_sums_above_2_to_the_53_are_exact():
+    colors = np.array([[255, 254, 0], [253, 255, 1], [3, 1, 2], [0, 2, 1]], np.uint8)
+    weights = np.array([2**50 + 1, 2**49 + 3, 2**45 + 5, 7])
+    start = colors[[0, 2]].astype(float)
+    result = kf.fit(colors, 2, init=start, sample_weight=weights, tol=0)
+    assert result.counts.tolist() == [2**50 + 2**49 + 4, 2**45 + 12]
+    for cluster, members in enumerate(([0, 1], [2, 3])):
+        total = sum(int(weights[i]) for i in members)
+        for j in range(3):
+            exact = sum(int(weights[i]) * int(colors[i, j]) for i in members) / total
+            assert result.centroids[cluster, j] == exact
+    expected = kf.reference.inertia(colors, result.labels, result.centroids, weights)
+    assert result.inertia == pytest.approx(expected, rel=1e-12)
+
+
+def test_counts_above_2_to_the_32_in_16_bits_are_exact():
+    colors = np.array([[65535, 1, 0], [65534, 0, 65535], [3, 1, 2]], np.uint16)
+    weights = np.array([2**44 + 1, 2**43 + 3, 2**40 + 5])
+    result = kf.fit(colors, 2, init=colors[[0, 2]], sample_weight=weights, tol=0, max_iter=1)
+    again = kf.reference.means(colors, kf.reference.assign(colors, colors[[0, 2]]), 2, weights)
+    assert np.array_equal(result.centroids, again)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_whole_weights_have_the_bits_of_repeated_pixels(dtype):
+    picture = photograph(40, 50, 3, dtype)
+    weights = np.random.default_rng(0).integers(0, 5, picture.shape[:2])
+    repeated = np.repeat(picture.reshape(-1, 3), weights.reshape(-1), axis=0)
+    for init in (some_points(picture, 9), "k-means++"):
+        weighted = kf.fit(picture, 9, init=init, sample_weight=weights, max_iter=5)
+        expected = kf.fit(repeated, 9, init=init, max_iter=5)
+        assert np.array_equal(weighted.centroids, expected.centroids)
+        assert np.array_equal(weighted.counts, expected.counts)
+        assert weighted.inertia == expected.inertia
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.float64, np.int32])
+@pytest.mark.parametrize("size", [(9, 8), (400, 500)])
+def test_fractional_weights_have_the_bits_of_the_reference(dtype, size):
+    picture = photograph(*size, 3, np.uint8).astype(dtype)
+    rng = np.random.default_rng(1)
+    weights = rng.random(size) * rng.integers(0, 2, size)
+    labels = rng.integers(0, 5, size)
+    small = (slice(0, 30), slice(0, 30))
+    found = kf.means(picture[small], labels[small], 6, sample_weight=weights[small])
+    expected = kf.reference.means(picture[small], labels[small], 6, weights[small])
+    assert np.array_equal(found, expected, equal_nan=True)
+    result = kf.fit(picture, 5, sample_weight=weights, max_iter=4, tol=0)
+    total = np.array([weights[result.labels == j].sum() for j in range(5)])
+    assert np.allclose(result.counts, total, rtol=1e-6)
+    expected = (weights * np.square(picture - result.centroids[result.labels]).sum(-1)).sum()
+    assert result.inertia == pytest.approx(expected, rel=1e-7)
