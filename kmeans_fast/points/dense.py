@@ -1,0 +1,468 @@
+"""Points of any numbers, as they come: one row, one point.
+
+The sums follow the rules of `kmeans_fast.reference`: values in whole numbers of quanta, added in
+int64 limbs (`kernels.dense`), so that chunks and threads may come in any order.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from fractions import Fraction
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..kernels import dense as kernels
+from ..threads import Threads
+from . import Step, label_dtype
+
+# Points in a unit of work: some 50 us at the least, ten times what it costs to hand it out.
+CHUNK = 8192
+# Up to here a draw keeps 30 bits below the largest value when points count as repeated.
+MAX_REPEATS = 2**32
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+
+class Sums(NamedTuple):
+    """What a `Step` of dense points carries: the labels, and the clusters' sums in limbs."""
+
+    labels: NDArray[Any]  # (n,)
+    values: Integers  # (k, d, limbs)
+    weights: Integers  # (k, limbs)
+
+
+class DensePoints:
+    """A point set for `lloyd`: floats, and integers that are no colours.
+
+    Parameters
+    ----------
+    points : ndarray, shape (n, d)
+        Real numbers, in any layout, with n and d at least 1. float32 and float64 in C order are
+        used where they are; others are copied: 16 bits or fewer to float32, the rest to float64.
+    weights : ndarray of float64 or int64, shape (n,), or None
+        Not negative, not all zero. Whole weights that sum to less than 2**53 count copies.
+    threads : Threads
+
+    Raises
+    ------
+    ValueError
+        If the data hold NaN, infinity, integers beyond 2**53, or values so large that squared
+        distances overflow.
+    """
+
+    def __init__(
+        self, points: NDArray[Any], weights: NDArray[Any] | None, threads: Threads
+    ) -> None:
+        self._threads = threads
+        self._points = _as_floats(points)
+        self._n, self.n_features = self._points.shape
+        self._chunks = [(start, min(start + CHUNK, self._n)) for start in range(0, self._n, CHUNK)]
+        self._repeats, self._weights, self._weight_quanta = _split_weights(weights, points.dtype)
+        self._n_copies = self._n if self._repeats is None else int(self._repeats.sum())
+        self._heaviest = 1.0 if self._weights is None else float(self._weights.max())
+        self._low, self._high, largest_product = self._measure()
+        self._quanta = self._value_quanta(points.dtype, largest_product)
+
+    @cached_property
+    def total_weight(self) -> float | int:
+        """The weight of all points."""
+        return self._n_copies if self._weights is None else math.fsum(self._weights.tolist())
+
+    @cached_property
+    def variance(self) -> float:
+        """The mean over the features of their variance."""
+        nowhere = np.full((1, self.n_features), np.nan)
+        mean = self.means(self.add_up(np.zeros(self._n, np.uint8), 1), nowhere)
+        variance: float = self.step(mean).inertia / self.total_weight / self.n_features
+        return variance
+
+    # ------------------------------------------------------------------- Lloyd's iteration
+
+    def step(self, centroids: Floats) -> Step:
+        """Label the points with their nearest centroids, and add up the clusters."""
+        centroids = np.ascontiguousarray(centroids, dtype=np.float64)
+        labels = np.empty(self._n, label_dtype(len(centroids)))
+        quanta = self._inertia_quanta(centroids)
+
+        def add(start: int, stop: int, sums: Integers, totals: Integers, inertia: Integers) -> None:
+            kernels.assign_points(
+                self._points, start, stop, centroids, labels,
+                self._repeats, self._weights, quanta, inertia,
+            )  # fmt: skip
+            self._add_points(start, stop, labels, sums, totals)
+
+        k = len(centroids)
+        sums, totals, inertia = self._gather(add, *self._shapes(k), (len(quanta),))
+        total = float(_join(inertia, quanta) * Fraction(quanta[-1]))
+        return Step(self._counts(totals), Sums(labels, sums, totals), total)
+
+    def add_up(self, labels: NDArray[Any], n_clusters: int) -> Step:
+        """Add up clusters that are given by labels; the inertia is not known (NaN)."""
+
+        def add(start: int, stop: int, sums: Integers, totals: Integers) -> None:
+            self._add_points(start, stop, labels, sums, totals)
+
+        sums, totals = self._gather(add, *self._shapes(n_clusters))
+        return Step(self._counts(totals), Sums(labels, sums, totals), math.nan)
+
+    def relocate(self, step: Step, centroids: Floats) -> Step:
+        """Give each empty cluster the point farthest from its own centroid, with its copies."""
+        centroids = np.ascontiguousarray(centroids, dtype=np.float64)
+        labels = step.sums.labels.copy()
+        sq_dists = np.empty(self._n)
+        self._threads.map(
+            lambda chunk: kernels.fill_own_sq_dists(
+                self._points, *chunk, centroids, labels, sq_dists
+            ),
+            self._chunks,
+        )
+        candidates = self._have_weight()
+        sq_dists[~candidates] = -1.0  # out of the running
+        n_members = np.bincount(labels[candidates], minlength=len(centroids))
+        for empty in np.flatnonzero(step.counts == 0):
+            while (farthest := sq_dists.max()) >= 0:
+                copies = np.flatnonzero(sq_dists == farthest)
+                for j in range(self.n_features):  # of ties, the lexicographically smallest
+                    column = self._points[copies, j]
+                    copies = copies[column == column.min()]
+                sq_dists[copies] = -1.0
+                cluster = labels[copies[0]]
+                if n_members[cluster] > len(copies):  # it keeps another point
+                    n_members[cluster] -= len(copies)
+                    labels[copies] = empty
+                    break
+        return replace(self.add_up(labels, len(centroids)), inertia=step.inertia)
+
+    def means(self, step: Step, previous: Floats) -> Floats:
+        """Return the means of the clusters; one without weight keeps its previous centroid."""
+        scale = Fraction(self._quanta[-1])
+        if self._repeats is None:
+            scale /= Fraction(self._weight_quanta[-1])
+        weights = _join(step.sums.weights, self._weight_quanta)
+        held = weights > 0
+        means = np.array(previous, dtype=np.float64)
+        # Python's quotient of two integers, however long, is rounded once.
+        sums = _join(step.sums.values[held], self._quanta) * scale.numerator
+        means[held] = sums / (weights[held] * scale.denominator)[:, None]
+        return means
+
+    def label(self, centroids: Floats) -> tuple[NDArray[Any], NDArray[Any], float]:
+        """Return the labels, the counts and the inertia of an assignment."""
+        step = self.step(centroids)
+        return step.sums.labels, step.counts, step.inertia
+
+    # ----------------------------------------------------------------------------- seeding
+
+    def draw(self, rng: np.random.Generator) -> Floats:
+        """Return one point, drawn with probability proportional to its weight."""
+        if self._tickets is None:
+            at = int(rng.integers(self._n))
+        else:
+            ticket = rng.integers(self._tickets[-1])
+            at = int(np.searchsorted(self._tickets, ticket, side="right"))
+        point: Floats = self._points[at].astype(np.float64)
+        return point
+
+    def sample_distinct(self, n: int, rng: np.random.Generator) -> Floats:
+        """Return n distinct points (n, d), drawn by weight without replacement.
+
+        Each point has an exponential key over its weight, and the least keys win. Fewer distinct
+        points than `n` are repeated to fill the rows.
+        """
+        weights = self._weights if self._weights is not None else self._repeats
+        indices = np.arange(self._n) if weights is None else np.flatnonzero(weights)
+        keys = rng.exponential(size=indices.size)
+        if weights is not None:
+            keys /= weights[indices]
+        few = min(4 * n + 64, keys.size)
+        first = np.argpartition(keys, few - 1)[:few]
+        distinct = self._distinct([indices[first[np.argsort(keys[first])]]], n)
+        if len(distinct) < n and few < keys.size:
+            distinct = self._distinct([indices[np.argsort(keys)]], n)
+        return self.take(np.resize(distinct, n))
+
+    def n_distinct(self, limit: int) -> int:
+        """Return how many distinct points have weight, or `limit` if that is less."""
+        return len(self._distinct((np.arange(*chunk) for chunk in self._chunks), limit))
+
+    def nearest_search(self) -> NearestSearch:
+        """Return a search for the points that lie far from the centers chosen so far."""
+        return NearestSearch(self)
+
+    def take(self, indices: Integers) -> Floats:
+        """Return some of the points in float64."""
+        points: Floats = self._points[indices].astype(np.float64)
+        return points
+
+    # ------------------------------------------------------------------------------ within
+
+    def _measure(self) -> tuple[Floats, Floats, float]:
+        """Check the data; return the box of the points that have weight, and max(weight * |x|)."""
+
+        def measure(chunk: tuple[int, int]) -> tuple[Floats, Floats, tuple[int, float, float]]:
+            low, high = np.full((2, self.n_features), [[np.inf], [-np.inf]])
+            found = kernels.measure_points(
+                self._points, *chunk, self._repeats, self._weights, low, high
+            )
+            return low, high, found
+
+        lows, highs, found = zip(*self._threads.map(measure, self._chunks), strict=True)
+        rows, largest, products = zip(*found, strict=True)
+        for row in rows:
+            if row >= 0:
+                raise ValueError(
+                    f"data holds NaN or infinity at row {row}; drop such rows or fill them in"
+                )
+        reach = 2.0 * max(largest)
+        most = self.n_features * reach * reach * self._n_copies  # of any inertia
+        if not math.isfinite(most):
+            raise ValueError(
+                f"data holds values up to {max(largest):.3g}, whose squared distances overflow; "
+                "divide the data by a constant"
+            )
+        if not math.isfinite(self._heaviest * max(most, self._n)):
+            raise ValueError(
+                f"sample_weight holds values up to {self._heaviest:.3g}, with which the inertia "
+                "overflows; divide the weights by a constant"
+            )
+        return np.min(lows, axis=0), np.max(highs, axis=0), max(products)
+
+    def _value_quanta(self, dtype: np.dtype[Any], largest_product: float) -> tuple[float, ...]:
+        """Return the quanta of the values that are added, as `reference.in_quanta` says."""
+        n = self._n_copies
+        if self._repeats is None and self._weights is not None:
+            return _quanta(largest_product, n, _bits_below(n))
+        largest = max(-float(self._low.min()), float(self._high.max()))
+        if dtype.kind in "biu":
+            return _quanta(largest, n, math.frexp(largest)[1])  # down to 1: exact
+        return _quanta(largest, n, _bits_below(n, single=self._points.dtype == np.float32))
+
+    def _add_points(
+        self, start: int, stop: int, labels: NDArray[Any], sums: Integers, totals: Integers
+    ) -> None:
+        kernels.add_points(
+            self._points, start, stop, labels, self._repeats, self._weights,
+            self._quanta, self._weight_quanta, sums, totals,
+        )  # fmt: skip
+
+    def _shapes(self, k: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Return the shapes of the sums and totals of `k` clusters."""
+        return (k, self.n_features, len(self._quanta)), (k, len(self._weight_quanta))
+
+    def _gather(self, add: Callable[..., None], *shapes: tuple[int, ...]) -> list[Integers]:
+        """Return what ``add(start, stop, *arrays)`` adds to int64 arrays over all chunks.
+
+        There are as many sets of arrays as chunks at work at once: integers do not mind which.
+        """
+        idle: list[list[Integers]] = []
+
+        def work(chunk: tuple[int, int]) -> None:
+            try:
+                arrays = idle.pop()
+            except IndexError:
+                arrays = [np.zeros(shape, np.int64) for shape in shapes]
+            add(*chunk, *arrays)
+            idle.append(arrays)
+
+        self._threads.map(work, self._chunks)
+        return [np.sum(arrays, axis=0) for arrays in zip(*idle, strict=True)]
+
+    def _inertia_quanta(self, centroids: Floats) -> tuple[float, ...]:
+        """Return quanta for the squared distances to the nearest centroid.
+
+        No point is farther from its centroid than the farthest corner of the data's box is from
+        any one of them. The hair on top covers sums that are rounded in another order.
+        """
+        with np.errstate(over="ignore"):
+            corners = np.maximum(np.abs(centroids - self._low), np.abs(centroids - self._high))
+            nearest = float(np.square(corners).sum(axis=1).min())
+        largest = nearest * (1.0 + 1e-9) * self._heaviest
+        if not math.isfinite(largest * self._n_sq_dists):
+            raise ValueError(
+                f"centroids hold values up to {np.abs(centroids).max():.3g}, whose squared "
+                "distances to the data overflow; divide both by a constant"
+            )
+        return _quanta(largest, self._n_sq_dists, _bits_below(self._n_sq_dists))
+
+    @property
+    def _n_sq_dists(self) -> int:
+        """How many squared distances an inertia adds up."""
+        return self._n_copies if self._weights is None else self._n
+
+    def _counts(self, totals: Integers) -> NDArray[Any]:
+        if self._weights is None:
+            return totals[:, 0]
+        unit = Fraction(self._weight_quanta[-1])
+        return np.array([float(n * unit) for n in _join(totals, self._weight_quanta)])
+
+    def _have_weight(self) -> NDArray[np.bool_]:
+        weights = self._repeats if self._repeats is not None else self._weights
+        return np.ones(self._n, np.bool_) if weights is None else weights > 0
+
+    @cached_property
+    def _tickets(self) -> Integers | None:
+        """The cumulative weights in whole numbers."""
+        if self._weights is not None:
+            (unit,) = _quanta(self._heaviest, self._n, 62 - _log2(self._n))
+            return np.cumsum(np.rint(self._weights / unit).astype(np.int64))
+        return None if self._repeats is None else np.cumsum(self._repeats)
+
+    def _distinct(self, orders: Iterable[Integers], limit: int) -> Integers:
+        """Return the first points in the orders given that have weight and differ."""
+        bits = self._points.view(f"u{self._points.itemsize}")
+        zero = bits.dtype.type(1 << (8 * bits.itemsize - 1))
+        table = np.full(2 << (limit + 1).bit_length(), -1)
+        out = np.empty(limit, np.int64)
+        have_weight = self._have_weight()
+        n = 0
+        for order in orders:
+            n = kernels.find_distinct(bits, zero, order[have_weight[order]], table, out, n)
+            if n == limit:
+                break
+        return out[:n]
+
+
+class NearestSearch:
+    """The squared distance of each point to the nearest of the centers so far: for k-means++.
+
+    Add a center before the first draw.
+    """
+
+    def __init__(self, points: DensePoints) -> None:
+        self._of = points
+        self._repeats, self._weights = points._repeats, points._weights
+        if self._weights is None and self._repeats is not None and points._n_copies > MAX_REPEATS:
+            self._weights, self._repeats = self._repeats.astype(np.float64), None
+        self._n_values = points._n_copies if self._weights is None else points._n
+        self._closest = np.full(points._n, np.inf)
+        self._largest = math.inf
+
+    def add(self, center: Floats) -> None:
+        """Take one more center into account."""
+        center = np.ascontiguousarray(center, dtype=np.float64)
+        largest = self._of._threads.map(
+            lambda chunk: kernels.lower_sq_dists(
+                self._of._points, *chunk, center, self._repeats, self._weights, self._closest
+            ),
+            self._of._chunks,
+        )
+        self._largest = max(largest)
+
+    def draw(self, n: int, rng: np.random.Generator) -> Floats:
+        """Return n points (n, d), drawn by weight times squared distance.
+
+        Where all lie on centers, by weight alone.
+        """
+        quanta = _quanta(self._largest, self._n_values, 62 - _log2(self._n_values))
+        chunks = self._of._chunks
+
+        def weigh(chunk: tuple[int, int], target: int = -1) -> tuple[int, int]:
+            found: tuple[int, int] = kernels.weigh_points(
+                *chunk, self._closest, self._repeats, self._weights, quanta, target
+            )
+            return found
+
+        ends = np.cumsum([total for _, total in self._of._threads.map(weigh, chunks)])
+        if ends[-1] == 0:
+            return np.stack([self._of.draw(rng) for _ in range(n)])
+        drawn = []
+        for ticket in rng.integers(ends[-1], size=n):
+            at = int(np.searchsorted(ends, ticket, side="right"))
+            drawn.append(weigh(chunks[at], int(ticket - (ends[at - 1] if at else 0)))[0])
+        return self._of.take(np.array(drawn))
+
+    def potentials(self, candidates: Floats) -> Floats:
+        """Return, for each candidate, the sum of weight times squared distance with it added."""
+        candidates = np.ascontiguousarray(candidates, dtype=np.float64)
+        quanta = _quanta(self._largest, self._n_values, _bits_below(self._n_values))
+
+        def add(start: int, stop: int, sums: Integers) -> None:
+            kernels.add_potentials(
+                self._of._points, start, stop, candidates, self._closest,
+                self._repeats, self._weights, quanta, sums,
+            )  # fmt: skip
+
+        (sums,) = self._of._gather(add, (len(candidates), len(quanta)))
+        unit = Fraction(quanta[-1])
+        return np.array([float(n * unit) for n in _join(sums, quanta)])
+
+
+def _as_floats(points: NDArray[Any]) -> NDArray[Any]:
+    """Return the points as a read-only array in C order, of float32 or float64, exactly."""
+    small = points.dtype.itemsize <= (4 if points.dtype.kind == "f" else 2)
+    if points.dtype.kind in "iu" and points.dtype.itemsize == 8:
+        largest = max(int(points.max()), -int(points.min()))
+        if largest > 2**53:
+            raise ValueError(
+                f"data holds integers up to {largest}, more than float64 holds exactly (2**53); "
+                "subtract or divide by a constant, or convert the data to float64"
+            )
+    floats = np.ascontiguousarray(points, dtype=np.float32 if small else np.float64).view()
+    floats.flags.writeable = False
+    return floats
+
+
+def _split_weights(
+    weights: NDArray[Any] | None, dtype: np.dtype[Any]
+) -> tuple[Integers | None, Floats | None, tuple[float, ...]]:
+    """Return the weights as repeats, as factors, and the quanta of their totals.
+
+    Whole weights are repeats. Fractions are factors, rounded to the quanta. The fractional
+    weights of colours are both: repeats, in quanta, for the sums; factors for the inertia.
+    """
+    if weights is None:
+        return None, None, (1.0,)
+    with np.errstate(over="ignore"):
+        total = weights.sum(dtype=np.float64)
+    if total < 2**53 and np.array_equal(weights, np.rint(weights)):
+        return np.ascontiguousarray(weights, dtype=np.int64), None, (1.0,)
+    n, largest = len(weights), float(weights.max())
+    color = dtype.kind in "bu" and dtype.itemsize <= 2
+    below = 62 - 8 * dtype.itemsize - _log2(n) if color else _bits_below(n)
+    quanta = _quanta(largest, n, below)
+    factors = np.rint(np.asarray(weights, dtype=np.float64) / quanta[-1]) * quanta[-1]
+    if not factors.any():
+        raise ValueError(
+            f"sample_weight holds values up to {largest:.3g}, too small to add up; "
+            "multiply the weights by a constant"
+        )
+    return (factors / quanta[-1]).astype(np.int64) if color else None, factors, quanta
+
+
+def _quanta(largest: float, n: int, below: int) -> tuple[float, ...]:
+    """Return the quanta, each for one int64, of `n` values up to `largest`.
+
+    The last is `below` bits under the power of two above `largest`; n times the largest number
+    of each fits in 62 bits.
+    """
+    bits, exponent = 62 - _log2(n), math.frexp(largest)[1]
+    return tuple(
+        math.ldexp(1.0, max(exponent - min(top + bits, below), -1022))
+        for top in range(0, max(below, 1), bits)
+    )
+
+
+def _bits_below(n: int, single: bool = False) -> int:
+    """Return how finely `n` values are added: bits below the largest (`reference.sum_bits`)."""
+    bits = 62 - _log2(n)
+    return max(bits, 32) if single else max(2 * bits, 64)
+
+
+def _log2(n: int) -> int:
+    """Return the logarithm of `n` to base 2, rounded up."""
+    return (n - 1).bit_length()
+
+
+def _join(limbs: Integers, quanta: tuple[float, ...]) -> NDArray[Any]:
+    """Return Python integers: the limbs (..., limbs) in numbers of the last quantum."""
+    parts = limbs.astype(object)
+    joined = parts[..., 0]
+    for level in range(1, len(quanta)):
+        joined = joined * int(quanta[level - 1] / quanta[level]) + parts[..., level]
+    return joined

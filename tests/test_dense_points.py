@@ -1,0 +1,524 @@
+"""The point set of any numbers, held against the reference."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from kmeans_fast import reference as ref
+from kmeans_fast.kernels import dense as kernels
+from kmeans_fast.points import dense
+from kmeans_fast.points.dense import DensePoints
+from kmeans_fast.threads import Threads
+
+DTYPES = [np.float32, np.float64, np.float16, np.int16, np.int64, np.bool_]
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch):
+    """Make many chunks of small data."""
+    monkeypatch.setattr(dense, "CHUNK", 32)
+
+
+def random_points(n, d, dtype=np.float64, seed=0):
+    points = np.random.default_rng(seed).normal(size=(n, d))
+    if np.dtype(dtype).kind in "biu":
+        return (100 * points if np.dtype(dtype) != np.bool_ else points > 0.5).astype(dtype)
+    return points.astype(dtype)
+
+
+def brute_force_labels(points, centroids):
+    """The definition of a label, all points at once: the sum over the features left to right."""
+    points = points.astype(np.float64)
+    sq_dists = np.zeros((len(points), len(centroids)))
+    for j in range(points.shape[1]):
+        sq_dists += (points[:, j : j + 1] - centroids[:, j]) ** 2
+    return sq_dists.argmin(axis=1)
+
+
+def check_step(points, centroids, weights=None, threads=1):
+    """Hold one assignment and its means against the reference; return the point set's means."""
+    with Threads(threads) as pool:
+        point_set = DensePoints(points, weights, pool)
+        labels, counts, inertia = point_set.label(centroids)
+        means = point_set.means(point_set.step(centroids), np.full(centroids.shape, np.nan))
+    k = len(centroids)
+    assert labels.dtype == ref.label_dtype(k)
+    assert np.array_equal(labels, brute_force_labels(points, centroids))
+    expected = ref.means(points, labels, k, weights)
+    assert np.array_equal(means, expected, equal_nan=True)
+    if weights is None or np.array_equal(weights, np.rint(weights)):
+        assert counts.dtype == np.int64
+    np.testing.assert_allclose(
+        counts, np.bincount(labels, weights, minlength=k), rtol=1e-14, atol=1e-300
+    )
+    exact = ref.inertia(points, labels, centroids, weights)
+    assert inertia == pytest.approx(exact, rel=1e-12, abs=0)
+    return means
+
+
+# ------------------------------------------------------------------------ assign and means
+
+
+@pytest.mark.parametrize("d", [1, 2, 3, 7, 8, 16, 33])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_labels_means_counts_and_inertia_are_the_references(dtype, d):
+    points = random_points(100, d, dtype, seed=d)
+    check_step(points, random_points(5, d, seed=9) * np.abs(points.astype(float)).max())
+
+
+@pytest.mark.parametrize("k", [1, 2, 300])
+def test_any_number_of_clusters(k):
+    points = random_points(300, 3)
+    check_step(points, points[:k].copy())
+
+
+@pytest.mark.parametrize("n", [1, 2, 31, 32, 33, 63, 64, 65, 255, 256, 257, 600])
+@pytest.mark.parametrize("d", [3, 40])
+def test_sizes_around_a_chunk_and_a_block(n, d, monkeypatch):
+    points = random_points(n, d, np.float32)
+    centroids = random_points(4, d, seed=1)
+    few = check_step(points, centroids)
+    monkeypatch.setattr(dense, "CHUNK", 8192)
+    assert np.array_equal(check_step(points, centroids), few, equal_nan=True)
+
+
+def layouts(points):
+    wide = np.zeros((len(points) * 2, points.shape[1] * 3), points.dtype)
+    wide[::2, 1::3] = points
+    fixed = points.copy()
+    fixed.flags.writeable = False
+    return {
+        "F": np.asfortranarray(points),
+        "strided": wide[::2, 1::3],
+        "backwards": points[::-1].copy()[::-1],
+        "read-only": fixed,
+        "big-endian": points.astype(points.dtype.newbyteorder(">")),
+        "little-endian": points.astype(points.dtype.newbyteorder("<")),
+    }
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int16, np.int64])
+@pytest.mark.parametrize("name", list(layouts(np.zeros((1, 1)))))
+def test_any_layout(name, dtype):
+    points = random_points(70, 3, dtype)
+    centroids = points[:4].astype(float)
+    given = layouts(points)[name]
+    before = given.copy()
+    assert np.array_equal(check_step(given, centroids), check_step(points, centroids))
+    assert np.array_equal(given, before)
+
+
+def test_floats_in_c_order_are_not_copied():
+    points = random_points(50, 3, np.float32)
+    with Threads(1) as pool:
+        kept = DensePoints(points, None, pool)._points
+        assert np.shares_memory(kept, points)
+        assert not kept.flags.writeable
+    assert points.flags.writeable
+
+
+def test_ties_go_to_the_lowest_index():
+    with Threads(1) as pool:
+        points = DensePoints(np.array([[1.0], [5.0]]), None, pool)
+        assert points.label(np.array([[9.0], [0.0], [2.0], [0.0]]))[0].tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("d", [3, 4, 5, 9, 33])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_squares_are_added_in_the_order_of_the_features(d, dtype):
+    # Every centroid has the same coordinates in another order: only rounding tells them apart.
+    rng = np.random.default_rng(d)
+    coordinates = rng.normal(size=d)
+    centroids = np.array([rng.permutation(coordinates) for _ in range(30)])
+    points = np.repeat(rng.normal(size=(50, 1)), d, axis=1).astype(dtype)
+    check_step(points, centroids)
+    with Threads(1) as pool:
+        labels = DensePoints(points, None, pool).label(centroids)[0]
+    assert np.array_equal(labels, ref.assign(points, centroids))
+
+
+@pytest.mark.parametrize("offset", [1e3, 1e8, 1e15, -1e15])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
+def test_far_from_the_origin(offset, dtype):
+    points = (random_points(90, 3) * 50 + offset).astype(dtype)
+    check_step(points, points[:3].astype(float))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_values_of_every_size(dtype):
+    rng = np.random.default_rng(3)
+    points = random_points(120, 2) * 10.0 ** rng.integers(-40, 15, (120, 1))
+    check_step(points.astype(dtype), points[:6].astype(dtype).astype(float))
+
+
+def test_the_smallest_and_the_largest_values():
+    # The quanta are never smaller than the least normal number: tiny values round to it.
+    tiny = np.array([[5e-324], [2.3e-308], [6e-308], [-4e-308]])
+    with Threads(1) as pool:
+        points = DensePoints(tiny, None, pool)
+        step = points.step(tiny[:2])
+        assert step.inertia == 0.0  # the squares are too small for float64
+        means = points.means(step, tiny[:2])
+    assert means[0] == ref.means(tiny, [0] * 4, 1) == 2.0**-1022 / 2
+    check_step(np.array([[1e153], [-1e153], [3.0], [0.0]]), np.array([[1e153], [0.0], [-1e150]]))
+
+
+def test_integers_at_the_limit_are_exact():
+    points = np.array([[2**53], [2**53 - 1], [-(2**53)], [2**53 - 1]] * 40, np.int64)
+    check_step(points, np.array([[2.0**53], [0.0]]))
+    check_step(points, np.array([[2.0**53], [0.0]]), np.full(160, 2**40))
+    check_step(np.array([[2**31 - 1], [2**24 + 1], [-(2**31)]], np.int32), np.array([[0.5]]))
+    check_step(points.clip(0).astype(np.uint64), np.array([[2.0**53], [0.0]]))
+
+
+def test_zeros():
+    for dtype in (np.float32, np.float64, np.int64):
+        check_step(np.zeros((40, 2), dtype), np.zeros((1, 2)))
+    assert np.signbit(check_step(np.full((3, 1), -0.0), np.zeros((1, 1)))).sum() == 0
+
+
+# -------------------------------------------------------------------------------- weights
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int16, np.int64, np.uint8, bool])
+@pytest.mark.parametrize("kind", ["whole", "fractions", "huge", "tiny", "mixed"])
+def test_weights(dtype, kind):
+    rng = np.random.default_rng(4)
+    points = random_points(90, 5, dtype)
+    weights = {
+        "whole": rng.integers(0, 6, 90),
+        "fractions": rng.random(90) * (rng.random(90) > 0.2),
+        "huge": rng.integers(1, 9, 90) * 2**52,
+        "tiny": rng.random(90) * 1e-100,
+        "mixed": 10.0 ** rng.integers(-10, 10, 90),
+    }[kind]
+    with Threads(2) as pool:
+        point_set = DensePoints(points, weights, pool)
+        assert point_set.total_weight == pytest.approx(weights.sum(dtype=float), rel=1e-11)
+        step = point_set.step(points[:4].astype(float))
+        means = point_set.means(step, np.full((4, 5), np.nan))
+    expected = ref.means(points, step.sums.labels, 4, weights)
+    assert np.array_equal(means, expected, equal_nan=True)
+    exact = ref.inertia(points, step.sums.labels, points[:4], weights)
+    # Beside 8-bit integers a weight keeps 47 bits here, so that all sums fit one int64.
+    rel = 1e-11 if np.dtype(dtype).itemsize == 1 else 1e-12
+    assert step.inertia == pytest.approx(exact, rel=rel, abs=0)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64, np.uint8])
+def test_whole_weights_give_the_bits_of_repeating_the_points(dtype):
+    rng = np.random.default_rng(5)
+    points = random_points(80, 5, dtype)
+    points[7] = 120  # largest of all, and of no weight
+    weights = rng.integers(0, 7, 80)
+    weights[7] = 0
+    centroids = points[:5].astype(float)
+    with Threads(2) as pool:
+        weighted = DensePoints(points, weights.astype(float), pool)
+        repeated = DensePoints(points.repeat(weights, axis=0), None, pool)
+        a, b = weighted.step(centroids), repeated.step(centroids)
+        assert np.array_equal(a.counts, b.counts)
+        assert a.inertia == b.inertia
+        assert np.array_equal(weighted.means(a, centroids), repeated.means(b, centroids))
+        assert weighted.variance == repeated.variance
+        assert weighted.total_weight == repeated.total_weight == weights.sum()
+        for seed in range(20):
+            searches = []
+            for point_set in (weighted, repeated):
+                rng = np.random.default_rng(seed)
+                search = point_set.nearest_search()
+                search.add(point_set.draw(rng))
+                found = search.draw(9, rng)
+                searches.append((found, search.potentials(found)))
+            assert np.array_equal(searches[0][0], searches[1][0])
+            assert np.array_equal(searches[0][1], searches[1][1])
+
+
+def test_variance():
+    points = random_points(200, 3) * [1.0, 5.0, 0.1] + [0.0, 1e6, -3.0]
+    weights = np.random.default_rng(0).random(200)
+    mean = np.average(points, axis=0, weights=weights)
+    expected = np.average((points - mean) ** 2, axis=0, weights=weights).mean()
+    with Threads(1) as pool:
+        assert DensePoints(points, weights, pool).variance == pytest.approx(expected, rel=1e-9)
+        assert DensePoints(points, None, pool).variance == pytest.approx(points.var(0).mean())
+        assert DensePoints(points[:1], None, pool).variance == 0.0
+
+
+# -------------------------------------------------------------------- many iterations
+
+
+def reference_loop(points, centroids, iterations, weights):
+    """`reference.k_means` with weights."""
+    for _ in range(iterations):
+        labels = ref.fill_empty(points, ref.assign(points, centroids), centroids, weights)
+        means = ref.means(points, labels, len(centroids), weights)
+        centroids = np.where(np.isnan(means), centroids, means)
+    return centroids, ref.assign(points, centroids)
+
+
+def dense_loop(points, centroids, iterations, weights=None, threads=1):
+    with Threads(threads) as pool:
+        point_set = DensePoints(points, weights, pool)
+        for _ in range(iterations):
+            step = point_set.step(centroids)
+            if (step.counts == 0).any():
+                step = point_set.relocate(step, centroids)
+            centroids = point_set.means(step, centroids)
+        return centroids, point_set.label(centroids)[0]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int16])
+@pytest.mark.parametrize("d", [1, 3, 33])
+@pytest.mark.parametrize("iterations", [1, 2, 6])
+def test_iterations_end_where_the_textbook_does(dtype, d, iterations):
+    points = random_points(120, d, dtype)
+    start = points[:6].astype(float)
+    expected = ref.k_means(start, points, iterations)
+    for threads in (1, 3):
+        centroids, labels = dense_loop(points, start, iterations, threads=threads)
+        assert np.array_equal(centroids, expected[0])
+        assert np.array_equal(labels, expected[1])
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("dtype", [np.float64, np.int16])
+@pytest.mark.parametrize("weighted", [None, "whole", "fractions"])
+def test_empty_clusters_fill_as_in_the_textbook(seed, dtype, weighted):
+    rng = np.random.default_rng(seed)
+    # Few distinct points, many ties, many clusters that start empty or become so.
+    points = rng.integers(-3, 4, (60, 2)).astype(dtype)
+    if dtype == np.float64:
+        points[points == 0] *= rng.choice([1.0, -1.0], np.count_nonzero(points == 0))
+    weights = None
+    if weighted:
+        weights = rng.integers(0, 3, 60) * (1 if weighted == "whole" else 0.3)
+    start = np.concatenate([rng.integers(-3, 4, (6, 2)), rng.normal(size=(8, 2)) * 50]).round()
+    for iterations in (1, 2, 4):
+        expected = reference_loop(points, start, iterations, weights)
+        centroids, labels = dense_loop(points, start, iterations, weights, threads=2)
+        assert np.array_equal(centroids, expected[0])
+        assert np.array_equal(labels, expected[1])
+
+
+def test_relocation_keeps_the_inertia_of_the_assignment():
+    centroids = np.array([[1.0], [99.0]])
+    with Threads(1) as pool:
+        points = DensePoints(np.array([[1.0], [4.0]]), None, pool)
+        step = points.relocate(points.step(centroids), centroids)
+    assert step.inertia == 9.0
+    assert step.counts.tolist() == [1, 1]
+
+
+def test_clusters_beyond_the_distinct_points_keep_their_centroids():
+    points = np.array([[1.0], [1.0], [2.0]])
+    centroids, labels = dense_loop(points, np.array([[1.0], [7.0], [8.0]]), 3)
+    assert centroids.tolist() == [[1.0], [2.0], [8.0]]
+    assert labels.tolist() == [0, 0, 1]
+
+
+# ----------------------------------------------------------------------------- threads
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_same_bits_on_any_number_of_threads_and_in_any_chunks(dtype, weighted, monkeypatch):
+    points = random_points(3000, 7, dtype) * np.logspace(-3, 3, 7).astype(dtype)
+    weights = np.random.default_rng(1).random(3000) if weighted else None
+    answers = []
+    for threads, chunk in [(1, 32), (2, 32), (3, 32), (1, 8192), (2, 777)]:
+        monkeypatch.setattr(dense, "CHUNK", chunk)
+        with Threads(threads) as pool:
+            point_set = DensePoints(points, weights, pool)
+            rng = np.random.default_rng(0)
+            search = point_set.nearest_search()
+            centroids = [point_set.draw(rng)]
+            for _ in range(8):
+                search.add(centroids[-1])
+                candidates = search.draw(4, rng)
+                potentials = search.potentials(candidates)
+                centroids.append(candidates[potentials.argmin()])
+            step = point_set.step(np.array(centroids))
+            answer = [
+                step.sums.labels, step.counts, step.inertia, potentials, point_set.variance,
+                point_set.means(step, np.array(centroids)), point_set.sample_distinct(5, rng),
+            ]  # fmt: skip
+        answers.append(answer)
+    for answer in answers[1:]:
+        for mine, first in zip(answer, answers[0], strict=True):
+            assert np.array_equal(mine, first)
+
+
+# ----------------------------------------------------------------------------- seeding
+
+
+def drawn_shares(draw, n_values, n=4000):
+    values = np.concatenate([draw() for _ in range(n // 4)])[:, 0].astype(int)
+    return np.bincount(values, minlength=n_values) / len(values)
+
+
+@pytest.mark.parametrize("scale", [1, 0.3, 2.0**50])
+def test_draw_goes_by_weight(scale):
+    weights = np.array([0, 1, 2, 0, 5, 0]) * scale
+    rng = np.random.default_rng(0)
+    with Threads(1) as pool:
+        points = DensePoints(np.arange(6.0)[:, None], weights, pool)
+        shares = drawn_shares(lambda: np.stack([points.draw(rng) for _ in range(4)]), 6)
+    np.testing.assert_allclose(shares, weights / weights.sum(), atol=0.03)
+    assert (shares[weights == 0] == 0).all()
+
+
+@pytest.mark.parametrize("scale", [1, 0.3, 2.0**33])
+def test_search_draws_by_weight_times_squared_distance(scale):
+    weights = np.array([3, 1, 2, 0, 1, 1]) * scale
+    values = np.arange(6.0)
+    rng = np.random.default_rng(0)
+    with Threads(2) as pool:
+        points = DensePoints(values[:, None], weights, pool)
+        search = points.nearest_search()
+        search.add(np.array([1.0]))
+        search.add(np.array([5.0]))
+        shares = drawn_shares(lambda: search.draw(4, rng), 6)
+        potentials = search.potentials(np.array([[0.0], [4.0], [9.0]]))
+    closest = np.minimum((values - 1) ** 2, (values - 5) ** 2)
+    expected = weights * closest
+    np.testing.assert_allclose(shares, expected / expected.sum(), atol=0.03)
+    assert (shares[expected == 0] == 0).all()
+    for center, potential in zip([0.0, 4.0, 9.0], potentials, strict=True):
+        exact = (weights * np.minimum(closest, (values - center) ** 2)).sum()
+        assert potential == pytest.approx(exact, rel=1e-14)
+
+
+def test_search_sees_small_distances_beside_large_data():
+    points = np.concatenate([np.full((50, 1), 1e12), random_points(50, 1)])
+    with Threads(1) as pool:
+        search = DensePoints(points, None, pool).nearest_search()
+        search.add(points[0])
+        search.add(points[60])
+        found = search.draw(40, np.random.default_rng(0))
+        assert (np.abs(found) < 10).all()
+        assert len(np.unique(found)) > 5
+
+
+def test_where_every_point_is_a_center_any_is_drawn_by_weight():
+    with Threads(1) as pool:
+        points = DensePoints(np.array([[1.0], [2.0]]), np.array([0, 3]), pool)
+        search = points.nearest_search()
+        search.add(np.array([2.0]))
+        assert search.draw(3, np.random.default_rng(0)).tolist() == [[2.0]] * 3
+        assert search.potentials(np.array([[1.0]])).tolist() == [0.0]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_sample_distinct(dtype):
+    rng = np.random.default_rng(0)
+    points = rng.integers(0, 20, (3000, 1)).astype(dtype)
+    points[points == 0] *= rng.choice([-1, 1], np.count_nonzero(points == 0)).astype(dtype)
+    points[:2900] = 1  # one value with nearly all the copies
+    with Threads(1) as pool:
+        point_set = DensePoints(points, None, pool)
+        for n in (1, 2, 5, 20):
+            sample = point_set.sample_distinct(n, rng)
+            assert sample.dtype == np.float64
+            assert sample.shape == (n, 1)
+            assert len(np.unique(sample)) == n
+        more = point_set.sample_distinct(50, rng)
+        assert len(np.unique(more)) == len(np.unique(more[:20])) == 20
+
+
+def test_sample_distinct_goes_by_weight():
+    weights = np.array([0.0, 1.0, 2.0, 0.0, 5.0])
+    rng = np.random.default_rng(0)
+    with Threads(1) as pool:
+        points = DensePoints(np.arange(5.0)[:, None], weights, pool)
+        pairs = np.stack([points.sample_distinct(2, rng)[:, 0] for _ in range(3000)])
+        assert set(points.sample_distinct(5, rng)[:, 0]) == {1.0, 2.0, 4.0}
+    first = np.bincount(pairs[:, 0].astype(int), minlength=5) / 3000
+    np.testing.assert_allclose(first, weights / 8, atol=0.03)
+    second = pairs[pairs[:, 0] == 4.0][:, 1]  # of 1 and 2, what is left
+    assert np.mean(second == 2.0) == pytest.approx(2 / 3, abs=0.04)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
+def test_n_distinct(dtype):
+    points = np.random.default_rng(0).integers(0, 9, (500, 2)).astype(dtype)
+    weights = (points[:, 0] > 3).astype(int)
+    if np.dtype(dtype).kind == "f":
+        points[::2][points[::2] == 0] = -0.0
+    n = len(np.unique(points, axis=0))
+    with Threads(1) as pool:
+        all_points, some = DensePoints(points, None, pool), DensePoints(points, weights, pool)
+        assert [all_points.n_distinct(limit) for limit in (1, 7, n, n + 1, 999)] == [1, 7, n, n, n]
+        assert some.n_distinct(999) == len(np.unique(points[weights > 0], axis=0))
+
+
+# --------------------------------------------------------------------------- bad input
+
+
+def test_bad_values_are_named_with_the_row_and_a_remedy():
+    with Threads(2) as pool:
+        for bad in (np.nan, np.inf, -np.inf):
+            for dtype in (np.float16, np.float32, np.float64):
+                points = random_points(100, 3, dtype)
+                points[[77, 90], 2] = bad
+                with pytest.raises(ValueError, match="data holds NaN or infinity at row 77; drop"):
+                    DensePoints(points, None, pool)
+        with pytest.raises(ValueError, match=r"data holds values up to 1e\+200.*divide the data"):
+            DensePoints(np.array([[1.0], [-1e200]]), None, pool)
+        for integers in (np.array([[-(2**53) - 1]]), np.array([[2**64 - 1]], np.uint64)):
+            with pytest.raises(ValueError, match="more than float64 holds exactly"):
+                DensePoints(integers, None, pool)
+        points = DensePoints(np.array([[1.0], [2.0]]), None, pool)
+        with pytest.raises(ValueError, match=r"centroids hold values up to 1e\+200"):
+            points.step(np.array([[1e200]]))
+
+
+def test_weights_too_large_or_too_small_to_add_up():
+    points = np.array([[1.0], [2.0]])
+    with Threads(1) as pool:
+        with pytest.raises(ValueError, match=r"sample_weight holds values up to 1\.5e\+308"):
+            DensePoints(points, np.array([1.5e308, 1.5e308]), pool)
+        with pytest.raises(ValueError, match="sample_weight holds .* 4.94e-324, too small"):
+            DensePoints(points, np.array([5e-324, 0.0]), pool)
+
+
+# ----------------------------------------------------------------------------- kernels
+
+
+@pytest.mark.parametrize("weights", [np.array([2**53 - 1, 1]), np.array([2.0**53, 0.0])])
+def test_whole_weights_are_copies_below_2_to_the_53(weights):
+    for less, whole in [(0, False), (1, True)]:
+        weights[0] -= less
+        repeats, factors, _ = dense._split_weights(weights, np.dtype(np.float64))
+        assert (repeats is not None, factors is None) == (whole, whole)
+        assert (ref.weight_quanta(weights, 2, 62)[1] == 1) == whole
+
+
+def test_quanta_in_limbs_are_the_value_rounded_once():
+    rng = np.random.default_rng(0)
+    for n, largest in [(1, 1.0), (3, 0.3), (1000, 5e10), (2**35, 1e-200), (2**50, 7.0)]:
+        below = dense._bits_below(n)
+        quanta = dense._quanta(largest, n, below)
+        assert quanta[-1] == ref.quantum(largest, n, ref.sum_bits(n))
+        assert dense._quanta(largest, n, dense._bits_below(n, single=True))[-1] == ref.quantum(
+            largest, n, ref.sum_bits(n, single=True)
+        )
+        values = [*(largest * rng.uniform(-1, 1, 50)), largest, -largest, quanta[-1] / 2, 0.0]
+        for value in values + [largest * 10.0**-e for e in range(30)]:
+            limbs = np.zeros(len(quanta), np.int64)
+            kernels.add_quanta(value, 1, quanta, limbs)
+            assert np.abs(limbs).max() * n <= 2**62
+            assert int(dense._join(limbs, quanta)) == round(value / quanta[-1])
+
+
+def test_inertia_is_right_where_the_expanded_square_has_no_digit():
+    points = random_points(500, 3) * 1e-3 + 1e6
+    labels = brute_force_labels(points, points[:4])
+    with Threads(1) as pool:
+        inertia = DensePoints(points, None, pool).label(points[:4])[2]
+        assert DensePoints(np.array([[0.0], [1e6]]), None, pool).label(np.zeros((1, 1)))[2] == 1e12
+    terms = [w * w for x, c in zip(points, points[:4][labels], strict=True) for w in (x - c)]
+    assert inertia == pytest.approx(math.fsum(terms), rel=1e-13)
