@@ -1,0 +1,361 @@
+"""The command line: ``kmeans-fast quantize``, ``palette`` and ``info``."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
+
+# Only what is quick to import: NumPy, Pillow and Numba wait until there is work, so that --help
+# and wrong usage answer at once.
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL import Image
+
+    from . import KMeansResult
+
+PROG = "kmeans-fast"
+FAILED = 2
+INTERRUPTED = 130
+
+_EXAMPLES = """\
+examples:
+  kmeans-fast quantize photo.jpg -k 16 -o out.png
+  kmeans-fast quantize *.jpg -k 64 --shared -o folder
+  kmeans-fast palette photo.jpg -k 8 --sort share
+  kmeans-fast palette photo.jpg -k 8 --json -o swatch.png
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; return 0, or 2 for bad input or usage, or 130 after Ctrl-C."""
+    try:
+        options = _parser().parse_args(argv)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # an error is one line, and a warning none
+            status: int = options.run(options)
+            sys.stdout.flush()
+            return status
+    except SystemExit as stop:  # from argparse: --help, --version or wrong usage
+        return stop.code if isinstance(stop.code, int) else FAILED
+    except KeyboardInterrupt:
+        print(f"{PROG}: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader (`| head`) has seen enough
+        # What is still buffered would fail again when Python exits.
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (OSError, ValueError, TypeError, MemoryError) as error:
+        _complain(error)
+        return FAILED
+
+
+def _complain(error: Exception) -> None:
+    if isinstance(error, MemoryError):
+        message = "not enough memory for this picture"
+    elif isinstance(error, OSError) and error.strerror and error.filename is not None:
+        message = f"{error.filename}: {error.strerror}"
+    else:
+        message = " ".join(str(error).split()) or type(error).__name__
+    print(f"{PROG}: error: {message}", file=sys.stderr)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(FAILED, f"{PROG}: error: {message} (see {self.prog} --help)\n")
+
+
+class _Version(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
+        from . import __version__
+
+        print(f"{PROG} {__version__}")
+        parser.exit()
+
+
+def _whole(least: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+        if number < least:
+            raise argparse.ArgumentTypeError(f"{number} is less than {least}")
+        return number
+
+    return parse
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog=PROG,
+        description="Exact k-means of every pixel: reduce pictures to their best K colours.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
+
+    fitting = _Parser(add_help=False)
+    add = fitting.add_argument
+    add("-k", "--colors", type=_whole(1), required=True, metavar="K", help="how many colours")
+    add("--seed", type=_whole(0), default=0, metavar="N", help="seed of the random start (0)")
+    add("--max-iter", type=_whole(1), default=300, metavar="N", help="most iterations (300)")
+    add("--threads", type=_whole(1), metavar="N", help="threads to use (all cores)")
+    add(
+        "--max-pixels",
+        type=_whole(0),
+        metavar="N",
+        help="refuse pictures of more pixels (536870912); 0: no limit",
+    )
+
+    command = commands.add_parser(
+        "quantize",
+        parents=[fitting],
+        help="write pictures with K colours",
+        description="Write pictures with their best K colours (an indexed picture to K = 256).\n"
+        "Fully transparent pixels stay so.",
+        epilog="examples:\n"
+        "  kmeans-fast quantize photo.jpg -k 16 -o out.png\n"
+        "  kmeans-fast quantize photo.jpg -k 16 --dither -o out.gif\n"
+        "  kmeans-fast quantize *.jpg -k 64 --shared -o folder\n",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_argument("pictures", nargs="+", metavar="PICTURE")
+    command.add_argument(
+        "-o",
+        "--output",
+        required=True,
+        metavar="OUT",
+        help="a file (.png, .gif, .tif, .bmp, .webp, .jpg), or a folder that exists: "
+        "then each picture is written to it as NAME.png",
+    )
+    command.add_argument("--shared", action="store_true", help="one palette for all pictures")
+    command.add_argument("--dither", action="store_true", help="Floyd-Steinberg dithering")
+    command.set_defaults(run=_quantize)
+
+    command = commands.add_parser(
+        "palette",
+        parents=[fitting],
+        help="list the best K colours of a picture",
+        description="List the best K colours of a picture, and how much of it each one paints.",
+        epilog="examples:\n"
+        "  kmeans-fast palette photo.jpg -k 8\n"
+        "  kmeans-fast palette photo.jpg -k 8 --sort share --json\n"
+        "  kmeans-fast palette photo.jpg -k 8 -o swatch.png\n",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_argument("picture", metavar="PICTURE")
+    command.add_argument(
+        "--sort",
+        choices=("luminance", "share"),
+        default="luminance",
+        help="darkest first (the default), or largest share first",
+    )
+    command.add_argument("--json", action="store_true", help="print JSON, not a table")
+    command.add_argument("-o", "--output", metavar="SWATCH", help="also draw the colours to a file")
+    command.set_defaults(run=_palette)
+
+    command = commands.add_parser("info", help="show versions, threads and the kernels' cache")
+    command.set_defaults(run=_info)
+    return parser
+
+
+def _info(options: argparse.Namespace) -> int:
+    from . import show_info
+
+    show_info()
+    return 0
+
+
+@contextlib.contextmanager
+def _saying_that_it_compiles() -> Iterator[None]:
+    """Say so, once, if Numba really compiles; kernels found in the cache raise no such event."""
+    from numba.core import event
+
+    class Listener(event.Listener):
+        said = False
+
+        def on_start(self, event: Any) -> None:
+            if not self.said:
+                self.said = True
+                message = "compiling the kernels for this machine, once (about 15 s)"
+                print(f"{PROG}: {message}", file=sys.stderr, flush=True)
+
+        def on_end(self, event: Any) -> None:
+            pass
+
+    with event.install_listener("numba:compile", Listener()):
+        yield
+
+
+def _max_pixels(options: argparse.Namespace) -> int | None:
+    from .images import MAX_PIXELS
+
+    return MAX_PIXELS if options.max_pixels is None else options.max_pixels or None
+
+
+def _fit_options(options: argparse.Namespace) -> dict[str, Any]:
+    return {
+        "max_iter": options.max_iter,
+        "random_state": options.seed,
+        "n_threads": options.threads,
+    }
+
+
+def _quantize(options: argparse.Namespace) -> int:
+    from .images import check_output
+
+    if options.dither and options.colors > 256:
+        raise ValueError(f"--dither works with at most 256 colours, not -k {options.colors}")
+    targets = _targets(options.pictures, options.output)
+    for target in targets:
+        check_output(target, options.colors)
+    with _saying_that_it_compiles():
+        if options.shared:
+            return _quantize_shared(options, targets)
+        return _each(options.pictures, lambda at: _quantize_one(options, at, targets[at]))
+
+
+def _targets(pictures: Sequence[str], output: str) -> list[str]:
+    """Return the file that each picture is written to."""
+    if not os.path.isdir(output):
+        if len(pictures) > 1:
+            raise ValueError(
+                f"--output {output}: is not a folder; "
+                f"make it first, since {len(pictures)} pictures are written to it"
+            )
+        return [output]
+    targets: dict[str, str] = {}
+    for picture in pictures:
+        stem = os.path.splitext(os.path.basename(picture))[0]
+        target = os.path.join(output, f"{stem}.png")
+        if target in targets:
+            raise ValueError(
+                f"{targets[target]} and {picture} would both be written to {target}; "
+                "rename one, or run them apart"
+            )
+        if os.path.realpath(target) in map(os.path.realpath, pictures):
+            raise ValueError(f"{target} is one of the pictures to read; give another folder")
+        targets[target] = picture
+    return list(targets)
+
+
+def _each(pictures: Sequence[str], work: Callable[[int], None]) -> int:
+    """Do `work` for each picture; one that fails does not stop the others."""
+    status = 0
+    progress = len(pictures) > 1 and sys.stderr.isatty()
+    for at, picture in enumerate(pictures):
+        if progress:
+            print(f"[{at + 1}/{len(pictures)}] {picture}", file=sys.stderr)
+        try:
+            work(at)
+        except (OSError, ValueError, MemoryError) as error:
+            _complain(error)
+            status = FAILED
+    return status
+
+
+def _quantize_one(options: argparse.Namespace, at: int, target: str) -> None:
+    from .images import quantize, read_picture, save_image
+
+    pixels, info = read_picture(options.pictures[at], max_pixels=_max_pixels(options))
+    painted = quantize(pixels, options.colors, dither=options.dither, **_fit_options(options))
+    painted.info.update(info)
+    save_image(painted, target)
+
+
+def _quantize_shared(options: argparse.Namespace, targets: Sequence[str]) -> int:
+    """Count the colours of all pictures, fit once, then read each again and paint it."""
+    from .images import VisibleColors, paint, read_picture, save_image, to_uint8, with_channels
+
+    def read(at: int) -> tuple[NDArray[Any], dict[str, Any]]:
+        pixels, info = read_picture(options.pictures[at], max_pixels=_max_pixels(options))
+        return with_channels(to_uint8(pixels), max(3, pixels.shape[2])), info
+
+    def count(at: int) -> None:
+        colors.add(read(at)[0], n_threads=options.threads)
+        counted.append(at)
+
+    def write(at: int) -> None:
+        pixels, info = read(counted[at])
+        painted = paint(pixels, result, dither=options.dither, n_threads=options.threads)
+        painted.info.update(info)
+        save_image(painted, targets[counted[at]])
+
+    colors = VisibleColors()
+    counted: list[int] = []
+    status = _each(options.pictures, count)
+    result = colors.fit(options.colors, **_fit_options(options))
+    return max(status, _each([options.pictures[at] for at in counted], write))
+
+
+def _palette(options: argparse.Namespace) -> int:
+    from .images import VisibleColors, check_output, palette_rgba, read_picture, save_image
+
+    if options.output:
+        check_output(options.output)
+    with _saying_that_it_compiles():
+        pixels, _ = read_picture(options.picture, max_pixels=_max_pixels(options))
+        colors = VisibleColors()
+        colors.add(pixels, n_threads=options.threads)
+        result = colors.fit(options.colors, **_fit_options(options))
+    rows = _rows(palette_rgba(result, pixels.dtype), result, options.sort)
+    if options.output:
+        if not rows:
+            raise ValueError(f"{options.picture}: every pixel is transparent, so no swatch")
+        save_image(_swatch([(*row["rgb"], row["alpha"]) for row in rows]), options.output)
+    n_visible = sum(row["pixels"] for row in rows)
+    if options.json:
+        n_transparent = pixels.shape[0] * pixels.shape[1] - n_visible
+        about = {"picture": options.picture, "pixels": n_visible, "transparent": n_transparent}
+        print(json.dumps(about | {"colors": rows}, indent=2))
+        return 0
+    print("index  hex          R    G    B   share %")
+    for index, row in enumerate(rows):
+        r, g, b = row["rgb"]
+        print(f"{index:5}  {row['hex']:9}  {r:3}  {g:3}  {b:3}  {row['share']:8.3f}")
+    return 0
+
+
+def _rows(
+    colors: NDArray[np.uint8], result: KMeansResult | None, order: str
+) -> list[dict[str, Any]]:
+    """Describe each colour, in the order asked for."""
+    rows = []
+    for color, count in zip(colors.tolist(), result.counts if result else (), strict=True):
+        *rgb, alpha = color
+        hex_digits = bytes(color if alpha < 255 else rgb).hex()
+        share = 100.0 * int(count) / int(result.counts.sum()) if result else 0.0
+        row = {"hex": f"#{hex_digits}", "rgb": rgb, "alpha": alpha}
+        rows.append(row | {"pixels": int(count), "share": share})
+
+    def luminance(row: dict[str, Any]) -> float:
+        r, g, b = row["rgb"]
+        return float(0.2126 * r + 0.7152 * g + 0.0722 * b)  # of Rec. 709
+
+    rows.sort(key=luminance)
+    if order == "share":
+        rows.sort(key=lambda row: -row["pixels"])
+    return rows
+
+
+def _swatch(colors: Sequence[tuple[int, ...]], side: int = 64, columns: int = 16) -> Image.Image:
+    """Draw squares of the colours, in rows."""
+    from PIL import Image
+
+    columns = min(columns, len(colors))
+    opaque = all(color[3] == 255 for color in colors)
+    size = side * columns, side * -(-len(colors) // columns)
+    swatch = Image.new("RGB" if opaque else "RGBA", size, "white" if opaque else (0, 0, 0, 0))
+    for at, color in enumerate(colors):
+        x, y = side * (at % columns), side * (at // columns)
+        swatch.paste(color[: 3 if opaque else 4], (x, y, x + side, y + side))
+    return swatch

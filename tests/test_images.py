@@ -1,0 +1,698 @@
+"""Pictures in and out: every mode and orientation, limits, broken files, palettes, safe writes."""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+import threading
+import warnings
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image, ImageCms
+
+import kmeans_fast as kf
+from kmeans_fast.images import open_image, quantize, save_image, to_array
+
+Array = NDArray[Any]
+
+
+def noise(*shape: int, dtype: type = np.uint8, seed: int = 0) -> Array:
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, np.iinfo(dtype).max, shape, dtype, endpoint=True)
+
+
+def rgba_of(image: Image.Image) -> Array:
+    return np.asarray(image.convert("RGBA"))
+
+
+def colors_of(pixels: Array) -> set[tuple[int, ...]]:
+    return set(map(tuple, pixels.reshape(-1, pixels.shape[-1]).tolist()))
+
+
+@pytest.fixture
+def picture() -> Array:
+    """Smooth, with more than 256 colours and no two rows or columns alike."""
+    y, x = np.mgrid[:40, :30]
+    return np.stack([6 * y, 8 * x, 3 * (x + y)], axis=2).astype(np.uint8)
+
+
+# ---------------------------------------------------------------------------- modes
+
+
+@pytest.mark.parametrize(
+    ("mode", "suffix", "channels"),
+    [
+        ("1", ".png", 1),
+        ("L", ".png", 1),
+        ("L", ".jpg", 1),
+        ("LA", ".png", 4),
+        ("P", ".png", 3),
+        ("P", ".gif", 3),
+        ("RGB", ".png", 3),
+        ("RGB", ".bmp", 3),
+        ("RGBA", ".png", 4),
+        ("RGBA", ".webp", 4),
+        ("CMYK", ".jpg", 3),
+        ("CMYK", ".tif", 3),
+        ("LAB", ".tif", 3),
+    ],
+)
+def test_every_mode_opens_as_uint8_with_1_3_or_4_channels(
+    tmp_path: Path, mode: str, suffix: str, channels: int
+) -> None:
+    path = tmp_path / f"picture{suffix}"
+    source = noise(6, 8, 4) if mode in ("LA", "RGBA") else noise(6, 8, 3)
+    Image.fromarray(source).convert(mode).save(path)
+    array = open_image(path)
+    assert array.shape == (6, 8, channels)
+    assert array.dtype == np.uint8
+    assert array.flags.writeable and array.flags.c_contiguous
+
+
+@pytest.mark.parametrize(
+    "mode", ["1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV"]
+)
+def test_every_mode_in_memory_has_the_colors_that_pillow_shows(mode: str) -> None:
+    source = Image.fromarray(noise(5, 7, 4))
+    if mode == "La":
+        image = source.convert("LA").convert("La")
+    elif mode in ("LA", "PA", "RGBa"):
+        image = source.convert(mode)
+    else:
+        image = source.convert("RGB").convert(mode)
+    array = to_array(image)
+    shown = image.convert("LA") if mode == "La" else image
+    modes = {1: "L", 3: "RGB", 4: "RGBA"}
+    expected = np.asarray(shown.convert(modes[array.shape[2]])).reshape(array.shape)
+    assert np.array_equal(array, expected)
+
+
+def test_bilevel_pictures_are_0_and_255() -> None:
+    bits = np.array([[True, False, True]])
+    assert to_array(Image.fromarray(bits)).tolist() == [[[255], [0], [255]]]
+
+
+@pytest.mark.parametrize("mode", ["I;16", "I;16B", "I"])
+def test_16_bit_grey_opens_as_uint16_in_both_byte_orders(tmp_path: Path, mode: str) -> None:
+    values = noise(5, 7, dtype=np.uint16)
+    if mode == "I":
+        image = Image.fromarray(values.astype(np.int32))
+    elif mode == "I;16B":
+        image = Image.frombytes("I;16B", (7, 5), values.astype(">u2").tobytes())
+    else:
+        image = Image.fromarray(values)
+        image.save(tmp_path / "grey.png")
+        assert np.array_equal(open_image(tmp_path / "grey.png")[..., 0], values)
+    assert image.mode == mode
+    array = to_array(image)
+    assert array.dtype == np.uint16 and array.dtype.isnative
+    assert np.array_equal(array[..., 0], values)
+
+
+def test_16_bit_grey_with_a_transparent_value_opens_as_rgba(tmp_path: Path) -> None:
+    values = np.array([[0, 257, 1000], [65535, 1000, 300]], np.uint16)
+    Image.fromarray(values).save(tmp_path / "grey.png", transparency=1000)
+    array = open_image(tmp_path / "grey.png")
+    assert array[..., 3].tolist() == [[255, 255, 0], [255, 0, 255]]
+    assert array[..., 0].tolist() == [[0, 1, 4], [255, 4, 1]]
+
+
+@pytest.mark.parametrize(
+    ("mode", "transparency", "hidden"),
+    [("L", 3, (3,)), ("RGB", (3, 3, 3), (3, 3, 3)), ("P", 3, (3,)), ("P", b"\xff\xff\xff\0", (3,))],
+)
+def test_a_transparent_color_opens_as_alpha(
+    tmp_path: Path, mode: str, transparency: Any, hidden: tuple[int, ...]
+) -> None:
+    values = np.arange(6, dtype=np.uint8).reshape(2, 3)
+    image = Image.fromarray(values)
+    if mode == "P":
+        image.putpalette(bytes(range(18)))
+    elif mode == "RGB":
+        image = image.convert("RGB")
+    image.save(tmp_path / "picture.png", transparency=transparency)
+    alpha = open_image(tmp_path / "picture.png")[..., 3]
+    assert alpha.tolist() == [[255, 255, 255], [0, 255, 255]]
+
+
+def test_floats_are_refused_with_the_mode_and_the_remedy(tmp_path: Path) -> None:
+    Image.new("F", (3, 2)).save(tmp_path / "floats.tif")
+    with pytest.raises(ValueError, match=r"floats\.tif: image of mode 'F' .* cluster numpy"):
+        open_image(tmp_path / "floats.tif")
+    with pytest.raises(ValueError, match="of mode 'I' holds values from -1 to 0"):
+        to_array(Image.fromarray(np.array([[-1, 0]], np.int32)))
+    with pytest.raises(ValueError, match="image has 0 x 5 pixels"):
+        to_array(Image.new("RGB", (0, 5)))
+
+
+def test_cmyk_with_a_profile_is_converted_by_it_and_without_one_plainly(tmp_path: Path) -> None:
+    # An RGB profile cannot describe CMYK: like any broken profile it gives the plain conversion.
+    image = Image.new("CMYK", (4, 4), (200, 30, 60, 10))
+    plain = to_array(image)
+    image.info["icc_profile"] = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    assert np.array_equal(to_array(image), plain)
+    assert np.array_equal(plain, np.asarray(image.convert("RGB")))
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".png", ".webp", ".tif"])
+def test_an_animation_gives_its_first_frame(tmp_path: Path, suffix: str) -> None:
+    frames = [Image.new("RGB", (6, 4), color) for color in ("red", "blue", "lime")]
+    path = tmp_path / f"animation{suffix}"
+    options = {"lossless": True} if suffix == ".webp" else {}
+    frames[0].save(path, save_all=True, append_images=frames[1:], **options)
+    assert colors_of(open_image(path)[..., :3]) == {(255, 0, 0)}
+
+
+# ---------------------------------------------------------------------------- orientation
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".jpg"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_applied(tmp_path: Path, orientation: int, suffix: str) -> None:
+    upright = np.zeros((16, 32, 3), np.uint8)
+    upright[:8, :16] = 250, 0, 0
+    upright[:8, 16:] = 0, 250, 0
+    upright[8:, :16] = 0, 0, 250
+    undo = {  # how a picture must be stored so that the orientation brings it upright
+        1: lambda a: a,
+        2: lambda a: a[:, ::-1],
+        3: lambda a: a[::-1, ::-1],
+        4: lambda a: a[::-1],
+        5: lambda a: a.transpose(1, 0, 2),
+        6: lambda a: np.rot90(a, 1),
+        7: lambda a: a[::-1, ::-1].transpose(1, 0, 2),
+        8: lambda a: np.rot90(a, -1),
+    }
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / f"picture{suffix}"
+    stored = np.ascontiguousarray(undo[orientation](upright))
+    Image.fromarray(stored).save(path, exif=exif, **({"quality": 100} if suffix == ".jpg" else {}))
+    opened = open_image(path)
+    assert opened.shape == upright.shape
+    assert np.abs(opened.astype(int)[2::4, 2::4] - upright[2::4, 2::4]).max() <= 4
+    with Image.open(path) as image:  # in memory, shapes must agree with what the caller holds
+        array = to_array(image)
+        assert np.array_equal(array, np.asarray(image))
+
+
+def test_broken_exif_does_not_refuse_a_sound_picture(tmp_path: Path) -> None:
+    path = tmp_path / "picture.png"
+    Image.new("RGB", (3, 2)).save(path, exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert open_image(path).shape == (2, 3, 3)
+
+
+# ---------------------------------------------------------------------------- limits
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".gif", ".tif", ".bmp", ".ppm"])
+def test_max_pixels_alone_is_the_limit_and_pillow_is_not_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    path = tmp_path / f"picture{suffix}"
+    Image.fromarray(noise(10, 20, 3)).save(path)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 50)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert open_image(path, max_pixels=200).shape[:2] == (10, 20)
+        assert open_image(path, max_pixels=None).shape[:2] == (10, 20)
+        assert open_image(str(path)).shape[:2] == (10, 20)
+    with pytest.raises(ValueError, match="20 x 10 pixels are more than max_pixels=199; allow more"):
+        open_image(path, max_pixels=199)
+    assert Image.MAX_IMAGE_PIXELS == 50
+
+
+@pytest.mark.parametrize(
+    ("max_pixels", "error"), [(0, ValueError), (-1, ValueError), (1.5, TypeError), ("9", TypeError)]
+)
+def test_max_pixels_must_be_a_positive_integer(
+    tmp_path: Path, max_pixels: Any, error: type[Exception]
+) -> None:
+    with pytest.raises(error, match="max_pixels="):
+        open_image(tmp_path / "picture.png", max_pixels=max_pixels)
+
+
+def png_declaring(width: int, height: int) -> bytes:
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        )
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0")) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
+def test_a_decompression_bomb_is_refused_at_its_header(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.png"
+    path.write_bytes(png_declaring(60_000, 60_000))
+    with pytest.raises(ValueError, match=r"bomb\.png: 60000 x 60000 pixels are more than"):
+        open_image(path)
+    # A GIF frame larger than its screen is measured by Pillow itself.
+    frame = struct.pack("<HHHHB", 0, 0, 65535, 65535, 0)
+    path.write_bytes(b"GIF89a" + struct.pack("<HHBBB", 1, 1, 0, 0, 0) + b"," + frame)
+    with pytest.raises(ValueError, match=r"bomb\.png: "):
+        open_image(path)
+
+
+def test_pictures_open_in_many_threads_with_limits_of_their_own(tmp_path: Path) -> None:
+    Image.new("RGB", (20, 10)).save(tmp_path / "picture.png")
+    answers: list[bool] = []
+
+    def work(max_pixels: int) -> None:
+        for _ in range(20):
+            try:
+                open_image(tmp_path / "picture.png", max_pixels=max_pixels)
+                answers.append(max_pixels >= 200)
+            except ValueError:
+                answers.append(max_pixels < 200)
+
+    threads = [threading.Thread(target=work, args=[limit]) for limit in (199, 200, 10, 1000)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers == [True] * 80
+
+
+# ---------------------------------------------------------------------------- broken files
+
+
+def encoded(name: str) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(noise(32, 32, 3)).save(file, name)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("name", ["PNG", "JPEG", "GIF", "TIFF", "BMP", "WEBP", "PPM", "ICO"])
+def test_a_truncated_file_is_one_line_of_oserror_that_names_it(tmp_path: Path, name: str) -> None:
+    data = encoded(name)
+    path = tmp_path / "cut.bin"
+    for length in (1, 9, 17, 30, len(data) // 2, len(data) * 9 // 10):
+        path.write_bytes(data[:length])
+        with pytest.raises(OSError, match=r"cut\.bin: ") as caught, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            open_image(path)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["PNG", "JPEG", "GIF", "TIFF", "BMP", "WEBP"])
+def test_a_corrupt_file_is_read_or_refused_but_raises_nothing_else(
+    tmp_path: Path, name: str
+) -> None:
+    rng = np.random.default_rng(0)
+    original = encoded(name)
+    path = tmp_path / "corrupt.bin"
+    for _ in range(40):
+        data = bytearray(original)
+        for at in rng.integers(0, min(len(data), 300), 5):
+            data[at] = rng.integers(256)
+        path.write_bytes(data)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                assert open_image(path, max_pixels=10**6).ndim == 3
+            except (OSError, ValueError) as error:
+                assert str(error).startswith(str(path)) and "\n" not in str(error)
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"\0", b"no picture at all, but some text", b"\x89PNG\r\n\x1a\n"]
+)
+def test_what_is_no_picture_is_an_oserror(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "text.png").write_bytes(data)
+    with pytest.raises(OSError, match=r"text\.png: (not a picture|a broken or empty PNG)"):
+        open_image(tmp_path / "text.png")
+
+
+def test_a_picture_without_pixels_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "empty.png").write_bytes(png_declaring(0, 5))
+    with pytest.raises(OSError, match=r"empty\.png: a broken or empty PNG"):
+        open_image(tmp_path / "empty.png")
+
+
+def test_a_missing_file_and_a_folder_are_the_usual_errors(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"none\.png"):
+        open_image(tmp_path / "none.png")
+    with pytest.raises(OSError):
+        open_image(tmp_path)
+
+
+# ---------------------------------------------------------------------------- quantize
+
+
+@pytest.mark.parametrize("k", [1, 2, 7, 16, 255, 256])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_up_to_256_colors_the_palette_is_exactly_the_fitted_colors(k: int, channels: int) -> None:
+    pixels = noise(40, 30, channels)
+    if channels == 4:
+        pixels[..., 3] |= 1  # nothing fully transparent
+    painted = quantize(pixels, k)
+    result = kf.fit(pixels, min(k, len(np.unique(pixels.reshape(-1, channels), axis=0))))
+    assert painted.mode == "P" and painted.size == (30, 40)
+    assert np.array_equal(np.asarray(painted), result.labels)
+    expected = np.rint(result.centroids).astype(np.uint8)
+    if channels == 1:
+        expected = expected.repeat(3, axis=1)
+    assert painted.getpalette() == expected[:, :3].reshape(-1).tolist()
+    if channels == 4:
+        assert np.array_equal(rgba_of(painted), expected[result.labels])
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_more_than_256_colors_paint_every_pixel(channels: int) -> None:
+    pixels = noise(40, 30, channels)
+    pixels[..., 3:] |= 1
+    painted = quantize(pixels, 300)
+    assert painted.mode == ("RGB" if channels == 3 else "RGBA")
+    result = kf.fit(pixels, 300)
+    assert np.array_equal(to_array(painted), result.recolor())
+
+
+def test_16_bit_grey_is_scaled_to_8_bits_in_a_palette_and_kept_beyond_it() -> None:
+    pixels = noise(40, 30, 1, dtype=np.uint16)
+    painted = quantize(pixels, 16)
+    expected = np.rint(kf.fit(pixels, 16).centroids / 257)
+    assert painted.getpalette()[::3] == expected[:, 0].astype(int).tolist()
+    deep = quantize(pixels, 400)
+    assert deep.mode == "I;16"
+    assert np.array_equal(to_array(deep), kf.fit(pixels, 400).recolor())
+
+
+def test_a_picture_with_fewer_colors_keeps_them_without_a_warning(recwarn: Any) -> None:
+    pixels = np.zeros((6, 6, 3), np.uint8)
+    pixels[:2] = 10, 20, 30
+    pixels[2:4] = 255, 0, 255
+    for k in (3, 4, 256, 1000):
+        painted = quantize(pixels, k)
+        assert painted.mode == "P" and len(painted.getpalette()) == 9
+        assert np.array_equal(to_array(painted.convert("RGB")), pixels)
+    assert len(recwarn) == 0
+
+
+def test_a_pillow_image_gives_what_its_array_gives(picture: Array) -> None:
+    from_array = quantize(picture, 8)
+    from_image = quantize(Image.fromarray(picture), 8)
+    assert from_array.getpalette() == from_image.getpalette()
+    assert np.array_equal(np.asarray(from_array), np.asarray(from_image))
+
+
+def test_the_options_reach_the_fit(picture: Array) -> None:
+    start = np.array([[0.0, 0, 0], [255, 255, 255]])
+    one = quantize(picture, 2, init=start, max_iter=1)
+    assert (
+        one.getpalette() == kf.fit(picture, 2, init=start, max_iter=1).palette.reshape(-1).tolist()
+    )
+    other = quantize(picture, 5, random_state=3, n_threads=1)
+    assert other.getpalette() == kf.fit(picture, 5, random_state=3).palette.reshape(-1).tolist()
+
+
+@pytest.mark.parametrize(
+    ("image", "n_colors", "error", "message"),
+    [
+        (np.zeros((3, 3), np.uint8), 2, ValueError, r"image has shape \(3, 3\)"),
+        (np.zeros((3, 3, 2), np.uint8), 2, ValueError, "1, 3 or 4 channels"),
+        (np.zeros((3, 3, 3), np.float32), 2, ValueError, "dtype float32"),
+        (np.zeros((0, 3, 3), np.uint8), 2, ValueError, r"image has shape \(0, 3, 3\)"),
+        ("photo.jpg", 2, ValueError, "image has shape"),
+        (np.zeros((3, 3, 3), np.uint8), 0, ValueError, "n_colors=0"),
+        (np.zeros((3, 3, 3), np.uint8), 2.5, TypeError, "n_colors=2.5"),
+        (Image.new("F", (3, 3)), 2, ValueError, "mode 'F'"),
+    ],
+)
+def test_bad_arguments_are_named(
+    image: Any, n_colors: Any, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        quantize(image, n_colors)
+
+
+# ---------------------------------------------------------------------------- transparency
+
+
+def with_alpha(picture: Array) -> Array:
+    alpha = np.full(picture.shape[:2], 255, np.uint8)
+    alpha[:, :10] = 0
+    return np.dstack([picture, alpha])
+
+
+@pytest.mark.parametrize(("k", "visible"), [(1, 1), (5, 5), (255, 255), (256, 255)])
+def test_transparent_pixels_have_no_say_and_stay_transparent(
+    picture: Array, k: int, visible: int
+) -> None:
+    pixels = with_alpha(picture)
+    painted = quantize(pixels, k)
+    result = kf.fit(np.ascontiguousarray(picture[:, 10:]), visible)
+    assert painted.mode == "P" and len(painted.getpalette()) == 3 * (visible + 1)
+    assert painted.info["transparency"] == visible
+    shown = rgba_of(painted)
+    assert np.array_equal(shown[..., 3], pixels[..., 3])
+    assert np.array_equal(shown[:, 10:, :3], result.recolor())
+
+
+def test_what_transparent_pixels_hold_changes_nothing(picture: Array) -> None:
+    pixels = with_alpha(picture)
+    other = pixels.copy()
+    other[:, :10, :3] = noise(40, 10, 3)
+    for k in (4, 300):
+        assert quantize(pixels, k).tobytes() == quantize(other, k).tobytes()
+
+
+def test_more_than_256_colors_and_transparent_pixels_make_rgba(picture: Array) -> None:
+    pixels = with_alpha(picture)
+    painted = quantize(pixels, 280)
+    assert painted.mode == "RGBA"
+    assert np.array_equal(to_array(painted)[..., 3], pixels[..., 3])
+
+
+def test_translucent_pixels_are_fitted_in_four_channels(picture: Array) -> None:
+    pixels = with_alpha(picture)
+    pixels[:, 10:20, 3] = 100
+    painted = quantize(pixels, 6)
+    assert isinstance(painted.info["transparency"], bytes)
+    result = kf.fit(np.ascontiguousarray(pixels[:, 10:]), 6)
+    shown = rgba_of(painted)
+    assert (shown[:, :10, 3] == 0).all()
+    assert np.array_equal(shown[:, 10:], result.recolor())
+
+
+def test_an_all_transparent_picture_stays_so() -> None:
+    pixels = noise(5, 7, 4)
+    pixels[..., 3] = 0
+    for k in (1, 256, 300):
+        painted = quantize(pixels, k, dither=k <= 256)
+        assert painted.size == (7, 5)
+        assert (rgba_of(painted)[..., 3] == 0).all()
+
+
+# ---------------------------------------------------------------------------- dithering
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 16, 200, 256])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_dithering_uses_the_fitted_colors_and_no_others(
+    picture: Array, k: int, channels: int
+) -> None:
+    pixels = np.ascontiguousarray(picture[..., :channels])
+    plain, dithered = quantize(pixels, k), quantize(pixels, k, dither=True)
+    assert dithered.mode == "P" and dithered.getpalette() == plain.getpalette()
+    assert colors_of(rgba_of(dithered)) <= colors_of(rgba_of(plain))
+
+
+def test_dithering_brings_the_mean_of_a_ramp_nearer() -> None:
+    ramp = np.repeat(np.arange(256, dtype=np.uint8), 64).reshape(128, 128, 1)
+
+    def error_of_means(image: Image.Image) -> float:
+        shown = np.asarray(image.convert("L"), float)
+        blocks = (shown - ramp[..., 0]).reshape(16, 8, 16, 8).mean(axis=(1, 3))
+        return float(np.abs(blocks[5:11]).mean())  # between the two greys: 64 and 192
+
+    assert error_of_means(quantize(ramp, 2, dither=True)) < error_of_means(quantize(ramp, 2)) / 2
+
+
+def test_dithering_leaves_transparent_and_translucent_pixels_alone(picture: Array) -> None:
+    pixels = with_alpha(picture)
+    plain, dithered = quantize(pixels, 4), quantize(pixels, 4, dither=True)
+    assert np.array_equal(rgba_of(dithered)[..., 3], pixels[..., 3])
+    assert (rgba_of(dithered) != rgba_of(plain)).any()
+    pixels[:, 10:20, 3] = 100
+    plain, dithered = quantize(pixels, 4), quantize(pixels, 4, dither=True)
+    assert np.array_equal(rgba_of(dithered)[:, :20], rgba_of(plain)[:, :20])
+
+
+def test_dithering_more_than_256_colors_is_refused(picture: Array) -> None:
+    with pytest.raises(ValueError, match="n_colors=257 is too many to dither"):
+        quantize(picture, 257, dither=True)
+
+
+# ---------------------------------------------------------------------------- writing
+
+
+SAVED = [".png", ".gif", ".tif", ".tiff", ".bmp", ".webp", ".jpg", ".jpeg"]
+
+
+@pytest.mark.parametrize("suffix", [*SAVED, ".PNG"])
+def test_every_format_shows_the_same_colors(tmp_path: Path, picture: Array, suffix: str) -> None:
+    path = tmp_path / f"out{suffix}"
+    painted = quantize(picture, 8)
+    save_image(painted, path)
+    expected = np.asarray(painted.convert("RGB"))
+    shown = open_image(path)
+    if suffix in (".jpg", ".jpeg"):
+        assert np.abs(shown.astype(int) - expected).mean() < 3
+    else:
+        assert np.array_equal(shown, expected)
+    assert os.listdir(tmp_path) == [path.name]
+
+
+@pytest.mark.parametrize("suffix", [".png", ".gif"])
+def test_an_indexed_format_keeps_the_palette(tmp_path: Path, picture: Array, suffix: str) -> None:
+    painted = quantize(with_alpha(picture), 7)
+    save_image(painted, tmp_path / f"out{suffix}")
+    with Image.open(tmp_path / f"out{suffix}") as image:
+        assert image.mode == "P" and image.info["transparency"] == 7
+        assert np.array_equal(np.asarray(image), np.asarray(painted))
+        assert image.getpalette()[: 8 * 3] == painted.getpalette()
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".webp"])
+@pytest.mark.parametrize("translucent", [False, True])
+@pytest.mark.parametrize("k", [7, 300])
+def test_transparency_survives_where_the_format_can_hold_it(
+    tmp_path: Path, picture: Array, suffix: str, translucent: bool, k: int
+) -> None:
+    pixels = with_alpha(picture)
+    if translucent:
+        pixels[:, 10:20, 3] = 100
+    painted = quantize(pixels, k)
+    save_image(painted, tmp_path / f"out{suffix}")
+    shown, expected = open_image(tmp_path / f"out{suffix}"), rgba_of(painted)
+    assert np.array_equal(shown[..., 3], expected[..., 3])
+    seen = expected[..., 3] > 0
+    assert np.array_equal(shown[seen], expected[seen])
+
+
+@pytest.mark.parametrize(
+    ("suffix", "k", "alpha", "message"),
+    [
+        (".jpg", 4, 0, "JPEG cannot hold transparent pixels; write .png instead"),
+        (".bmp", 4, 0, "BMP cannot hold transparent pixels"),
+        (".gif", 4, 100, "GIF cannot hold translucent pixels"),
+        (".jpg", 300, 100, "JPEG cannot hold such transparency"),
+        (".gif", 300, 255, "GIF cannot hold pixels of mode RGB"),
+    ],
+)
+def test_a_format_that_cannot_hold_the_picture_is_refused_with_the_remedy(
+    tmp_path: Path, picture: Array, suffix: str, k: int, alpha: int, message: str
+) -> None:
+    pixels = with_alpha(picture)
+    pixels[:, :10, 3] = alpha
+    target = tmp_path / f"out{suffix}"
+    target.write_bytes(b"before")
+    with pytest.raises(ValueError, match=message):
+        save_image(quantize(pixels, k), target)
+    assert target.read_bytes() == b"before"
+
+
+def test_16_bit_grey_is_written_in_full(tmp_path: Path) -> None:
+    painted = quantize(noise(40, 30, 1, dtype=np.uint16), 400)
+    for suffix in (".png", ".tif"):
+        save_image(painted, tmp_path / f"out{suffix}")
+        assert np.array_equal(open_image(tmp_path / f"out{suffix}"), to_array(painted))
+
+
+@pytest.mark.parametrize("name", ["out.xyz", "out", "out.pdf"])
+def test_an_unknown_suffix_names_those_that_work(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ValueError, match=r"unknown suffix '.*'; use one of \.png, \.gif"):
+        save_image(Image.new("P", (1, 1)), tmp_path / name)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_missing_folder_is_one_line_of_oserror(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="there is no folder .*none; make it first"):
+        save_image(Image.new("P", (1, 1)), tmp_path / "none" / "out.png")
+    (tmp_path / "folder.png").mkdir()
+    with pytest.raises(IsADirectoryError, match="is a folder"):
+        save_image(Image.new("P", (1, 1)), tmp_path / "folder.png")
+
+
+def test_a_folder_that_is_not_writable_is_one_line_of_oserror(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write anywhere
+    with pytest.raises(PermissionError, match="is not writable; choose another"):
+        save_image(Image.new("P", (1, 1)), tmp_path / "out.png")
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+@pytest.mark.parametrize("where", ["save", "replace"])
+def test_a_failure_leaves_nothing_behind_and_the_target_untouched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, where: str
+) -> None:
+    target = tmp_path / "out.png"
+    target.write_bytes(b"before")
+
+    def fail(*args: Any, **options: Any) -> None:
+        raise error
+
+    if where == "save":
+        monkeypatch.setattr(Image.Image, "save", fail)
+    else:
+        monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(type(error), match=r"out\.png: cannot be written.*No space|^$"):
+        save_image(Image.new("P", (1, 1)), target)
+    assert os.listdir(tmp_path) == ["out.png"]
+    assert target.read_bytes() == b"before"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="permissions of POSIX")
+@pytest.mark.parametrize("mask", [0o022, 0o077])
+def test_the_permissions_follow_the_umask(tmp_path: Path, mask: int) -> None:
+    before = os.umask(mask)
+    try:
+        save_image(Image.new("P", (1, 1)), tmp_path / "out.png")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "out.png").stat().st_mode & 0o777 == 0o666 & ~mask
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
+def test_a_link_is_written_through(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "out.png").symlink_to(tmp_path / "folder" / "real.png")
+    save_image(Image.new("P", (2, 1)), tmp_path / "out.png")
+    assert (tmp_path / "out.png").is_symlink()
+    assert open_image(tmp_path / "folder" / "real.png").shape == (1, 2, 3)
+
+
+# ---------------------------------------------------------------------------- what is carried over
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".jpg"])
+def test_profile_and_resolution_of_the_source_are_kept(
+    tmp_path: Path, picture: Array, suffix: str
+) -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    source = Image.fromarray(picture)
+    source.save(tmp_path / "source.png", icc_profile=profile, dpi=(150, 150))
+    with Image.open(tmp_path / "source.png") as image:
+        save_image(quantize(image, 4), tmp_path / f"out{suffix}")
+    with Image.open(tmp_path / f"out{suffix}") as image:
+        assert image.info["icc_profile"] == profile
+        assert tuple(map(round, image.info["dpi"])) == (150, 150)
+
+
+def test_a_profile_that_does_not_describe_rgb_is_dropped(picture: Array) -> None:
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    profile[16:20] = b"GRAY"
+    image = Image.fromarray(picture).convert("L")
+    image.info |= {"icc_profile": bytes(profile), "dpi": (float("nan"), 72)}
+    assert quantize(image, 4).info == {}
