@@ -31,60 +31,51 @@ class _Dataset:
 
     points: Points
     source: Any  # what a callable init is given
-    n_points: int
     dtype: np.dtype[Any]
     shape: tuple[int, ...]  # of the labels
     is_image: bool
     spread: Callable[[Array], Array]  # labels of the point set -> labels of the data, flat
 
 
-def _dataset(data: Any, sample_weight: ArrayLike | None, threads: Threads) -> _Dataset:
+def _open(data: Any) -> Array | ColorHistogram:
+    """Return checked data."""
+    if not isinstance(data, ColorHistogram):
+        return validate.as_array(data)
+    if data.n_colors == 0:
+        raise ValueError("data is an empty ColorHistogram; update it with a picture first")
+    return data
+
+
+def _size(data: Array | ColorHistogram) -> tuple[int, int]:
+    """Return the number of points and of features."""
     if isinstance(data, ColorHistogram):
-        return _histogram_dataset(data, sample_weight, threads)
-    array = validate.as_array(data)
-    shape = array.shape[:-1]
-    n_points = int(np.prod(shape))
+        return data.n_pixels, data.colors.shape[1]
+    return data.size // data.shape[-1], data.shape[-1]
+
+
+def _dataset(
+    data: Array | ColorHistogram, sample_weight: ArrayLike | None, threads: Threads
+) -> _Dataset:
+    if isinstance(data, ColorHistogram):
+        if sample_weight is not None:
+            raise ValueError("sample_weight is given with a ColorHistogram, which has its counts")
+        points: Points = data.as_points(threads)
+        return _Dataset(points, data, data.dtype, (data.n_colors,), True, lambda labels: labels)
+    shape = data.shape[:-1]
     weights = None
     if sample_weight is not None:
         weights = validate.as_weights(sample_weight, shape)
-    if validate.are_colors(array):
-        quantum = 1.0
-        if weights is not None:
-            weights, quantum = validate.weight_quanta(weights, int(np.iinfo(array.dtype).max))
-        chunks = PixelChunks(array)
-        pixels = CountedPixels(chunks, threads)
-        totals = pixels.counts if weights is None else pixels.weigh(weights)
-        points: Points = ColorPoints(pixels.keys, totals, chunks.format, threads, quantum)
-        spread = pixels.paint
-    else:
-        points = DensePoints(array.reshape(n_points, array.shape[-1]), weights, threads)
-
-        def spread(labels: Array) -> Array:
-            return labels
-
-    is_image = array.ndim == 3 and array.dtype in (np.uint8, np.uint16)
-    return _Dataset(points, array, n_points, array.dtype, shape, is_image, spread)
-
-
-def _histogram_dataset(
-    data: ColorHistogram, sample_weight: ArrayLike | None, threads: Threads
-) -> _Dataset:
-    if sample_weight is not None:
-        raise ValueError(
-            "sample_weight is given with a ColorHistogram, whose counts are the weights"
-        )
-    if data._format is None:
-        raise ValueError("data is an empty ColorHistogram; update it with a picture first")
-    points = ColorPoints(data._keys, data._counts, data._format, threads)
-    return _Dataset(
-        points,
-        data,
-        data.n_pixels,
-        data._format.dtype,
-        (data.n_colors,),
-        True,
-        lambda labels: labels,
-    )
+    is_image = data.ndim == 3 and data.dtype in (np.uint8, np.uint16)
+    if not validate.are_colors(data):
+        points = DensePoints(data.reshape(-1, data.shape[-1]), weights, threads)
+        return _Dataset(points, data, data.dtype, shape, is_image, lambda labels: labels)
+    quantum = 1.0
+    if weights is not None:
+        weights, quantum = validate.weight_quanta(weights, int(np.iinfo(data.dtype).max))
+    pixels = CountedPixels(PixelChunks(data), threads)
+    totals = pixels.counts if weights is None else pixels.weigh(weights)
+    points = ColorPoints(pixels.keys, totals, pixels.chunks.format, threads, quantum)
+    return _Dataset(points, data, data.dtype, shape, is_image, pixels.paint)
 
 
 @dataclass(frozen=True)
@@ -100,26 +91,47 @@ class _Options:
 
 
 def _options(
-    init: Init, n_init: int, max_iter: int, tol: float, random_state: Any, callback: Callback | None
+    init: Init,
+    n_init: int,
+    max_iter: int,
+    tol: float,
+    random_state: Any,
+    callback: Callback | None,
+    shape: tuple[int, int] | None = None,
 ) -> _Options:
+    """Check the options of a fit; `shape` is that of the centroids."""
     n_init = validate.check_integer("n_init", n_init, 1)
     if isinstance(init, str):
         if init not in METHODS:
             raise ValueError(
                 f"init={init!r} is unknown; give one of {', '.join(METHODS)} or an array"
             )
-    elif not callable(init) and n_init > 1:
-        warnings.warn(
-            f"init is an array, so one run is made and n_init={n_init} is ignored",
-            RuntimeWarning,
-            stacklevel=3,
-        )
-        n_init = 1
+    elif not callable(init):
+        if shape is None:
+            raise TypeError(
+                "init is an array, which fits one k; give a method's name or a callable"
+            )
+        init = validate.as_centroids(init, shape[1], "init", shape[0])
+        if n_init > 1:
+            warnings.warn(
+                f"init is an array, so one run is made and n_init={n_init} is ignored",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+            n_init = 1
     if callback is not None and not callable(callback):
         raise TypeError(f"callback={callback!r} is not callable; give a function of one argument")
     max_iter = validate.check_integer("max_iter", max_iter, 1)
     validate.check_rng(random_state)
     return _Options(init, n_init, max_iter, validate.check_tol(tol), random_state, callback)
+
+
+def _start(init: Init, data: _Dataset, k: int, rng: np.random.Generator) -> Array:
+    """Return the centroids that a run starts from."""
+    if isinstance(init, str):
+        return METHODS[init](data.points, k, rng)
+    given = init(data.source, k, rng) if callable(init) else init
+    return validate.as_centroids(given, data.points.n_features, "init", k)
 
 
 def _fit(data: _Dataset, k: int, options: _Options) -> KMeansResult:
@@ -135,13 +147,7 @@ def _fit(data: _Dataset, k: int, options: _Options) -> KMeansResult:
         )
     best: Run | None = None
     for run in range(options.n_init):
-        if isinstance(options.init, str):
-            start = METHODS[options.init](points, k, rng)
-        else:
-            given = options.init
-            if callable(given):
-                given = given(data.source, k, rng)
-            start = validate.as_centroids(given, points.n_features, "init", k)
+        start = _start(options.init, data, k, rng)
         ended = lloyd(points, start, options.max_iter, options.tol, options.callback, run)
         if best is None or ended.inertia < best.inertia:
             best = ended
@@ -243,10 +249,12 @@ def fit(
     >>> result.palette.tolist(), result.counts.tolist()
     ([[0, 0, 0], [250, 100, 0]], [12, 12])
     """
-    options = _options(init, n_init, max_iter, tol, random_state, callback)
+    opened = _open(data)
+    n_points, n_features = _size(opened)
+    k = validate.check_n_clusters(n_clusters, n_points)
+    options = _options(init, n_init, max_iter, tol, random_state, callback, (k, n_features))
     with Threads(validate.check_threads(n_threads)) as threads:
-        k = validate.check_n_clusters(n_clusters, _count(data))
-        return _fit(_dataset(data, sample_weight, threads), k, options)
+        return _fit(_dataset(opened, sample_weight, threads), k, options)
 
 
 def sweep(
@@ -286,20 +294,12 @@ def sweep(
     >>> [round(result.inertia) for result in kf.sweep(image, [1, 2, 4, 16])]
     [9180, 2268, 540, 0]
     """
-    if not isinstance(init, str) and not callable(init):
-        raise TypeError("init is an array, which fits one k; give a method's name or a callable")
+    opened = _open(data)
+    checked = validate.check_ks(ks, _size(opened)[0])
     options = _options(init, n_init, max_iter, tol, random_state, callback)
     with Threads(validate.check_threads(n_threads)) as threads:
-        checked = validate.check_ks(ks, _count(data))
-        dataset = _dataset(data, sample_weight, threads)
+        dataset = _dataset(opened, sample_weight, threads)
         return [_fit(dataset, k, options) for k in checked]
-
-
-def _count(data: Any) -> int:
-    """Return the number of points, for checks before the work."""
-    if isinstance(data, ColorHistogram):
-        return data.n_pixels
-    return int(np.prod(validate.as_array(data).shape[:-1]))
 
 
 def assign(points: Any, centroids: ArrayLike, *, n_threads: int | None = None) -> Array:
@@ -441,7 +441,8 @@ def kmeans_plusplus(
     >>> sorted(kf.kmeans_plusplus([[0.0], [0.0], [5.0]], 2).tolist())
     [[0.0], [5.0]]
     """
+    opened = _open(data)
+    k = validate.check_n_clusters(n_clusters, _size(opened)[0])
     rng = validate.check_rng(random_state)
     with Threads(validate.check_threads(n_threads)) as threads:
-        k = validate.check_n_clusters(n_clusters, _count(data))
-        return METHODS["k-means++"](_dataset(data, sample_weight, threads).points, k, rng)
+        return METHODS["k-means++"](_dataset(opened, sample_weight, threads).points, k, rng)

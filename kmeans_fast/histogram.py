@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .pixels import ColorFormat, CountedPixels, PixelChunks, merge_counts, split_keys
+from .points.colors import ColorPoints
 from .threads import Threads
 from .validate import as_pixels, check_threads
 
@@ -104,6 +105,16 @@ class ColorHistogram:
     def counts(self) -> Array:
         """How many pixels have each colour: int64, shape (n_colors,)."""
         return self._counts.copy()
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of the pixels."""
+        return np.dtype(np.uint8) if self._format is None else self._format.dtype
+
+    def as_points(self, threads: Threads) -> ColorPoints:
+        """Return the colours as a point set; there must be one or more."""
+        assert self._format is not None
+        return ColorPoints(self._keys, self._counts, self._format, threads)
 
     def __len__(self) -> int:
         """Return the number of distinct colours."""

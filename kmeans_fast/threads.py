@@ -15,7 +15,7 @@ Answer = TypeVar("Answer")
 
 def default_threads() -> int:
     """Return how many threads Numba would use: the usable cores, or ``NUMBA_NUM_THREADS``."""
-    return int(config.NUMBA_NUM_THREADS)
+    return int(config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
 
 
 class Threads:
@@ -32,6 +32,7 @@ class Threads:
         self._pool: ThreadPoolExecutor | None = None
 
     def __enter__(self) -> Threads:
+        """Return itself."""
         return self
 
     def __exit__(
@@ -40,6 +41,7 @@ class Threads:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        """End the helpers."""
         if self._pool is not None:
             self._pool.shutdown()
 

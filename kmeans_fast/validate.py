@@ -97,7 +97,7 @@ def as_array(data: Any, name: str = "data") -> Array:
 def are_colors(array: Array) -> bool:
     """Tell whether the colour engine takes these points."""
     limits = {np.dtype(np.uint8): 4, np.dtype(np.uint16): 3}
-    return array.shape[-1] <= limits.get(array.dtype, 0)
+    return bool(array.shape[-1] <= limits.get(array.dtype, 0))
 
 
 def as_pixels(image: ArrayLike) -> Array:
@@ -134,10 +134,9 @@ def as_centroids(centroids: ArrayLike, n_features: int, name: str, k: int | None
         raise ValueError(f"{name} has shape {array.shape}; give ({rows}, {n_features})")
     if not np.isfinite(array).all():
         raise ValueError(f"{name} holds NaN or infinity; give finite numbers")
-    if n_features * (2 * np.abs(array).max()) ** 2 > 1e300:
-        raise ValueError(
-            f"{name} reaches {np.abs(array).max():.3g}: squares overflow; scale the data"
-        )
+    largest = float(np.abs(array).max())
+    if largest > 1e150:
+        raise ValueError(f"{name} reaches {largest:.3g}, whose square overflows; scale the data")
     return array
 
 

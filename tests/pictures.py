@@ -12,7 +12,7 @@ def few_colors(shape=(30, 40, 3), levels=5, dtype=np.uint8, seed=0):
 def photograph(height=120, width=160, channels=3, dtype=np.uint8, seed=0):
     """Return smooth shading with noise: many colours, close together."""
     rng = np.random.default_rng(seed)
-    y, x = np.mgrid[0:1:height * 1j, 0:1:width * 1j]
+    y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
     planes = [
         0.5 + 0.3 * np.sin(3 * x + c) * np.cos(2 * y - c) + 0.1 * (x > 0.6) for c in range(channels)
     ]

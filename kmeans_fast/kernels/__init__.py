@@ -1,0 +1,1 @@
+"""Compiled loops over NumPy arrays; nothing here checks or raises."""

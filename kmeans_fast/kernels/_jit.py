@@ -8,7 +8,7 @@ from typing import Any
 from numba import njit
 
 
-def jit(function: Callable[..., Any]) -> Callable[..., Any]:
+def jit(function: Callable[..., Any]) -> Any:
     """Compile lazily, without the GIL, and keep the machine code on disk.
 
     Kernels are serial: threads are Python's (`kmeans_fast.threads`), which a kernel lets run

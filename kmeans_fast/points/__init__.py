@@ -47,7 +47,10 @@ class Points(Protocol):
     """A weighted set of points. A new kind of data is a new class like this, never a new loop."""
 
     n_features: int
-    variance: float
+
+    @property
+    def variance(self) -> float:
+        """The mean over the features of their weighted variance."""
 
     def step(self, centroids: Array) -> Step:
         """Assign every point to its nearest centroid and add up the clusters."""

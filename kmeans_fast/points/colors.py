@@ -197,7 +197,7 @@ class ColorPoints:
         keys = np.full(self._keys.size, np.inf)
         present = self._weights > 0
         keys[present] = rng.exponential(size=np.count_nonzero(present)) / self._weights[present]
-        count = min(n, np.count_nonzero(present))
+        count = min(n, int(np.count_nonzero(present)))
         chosen = np.argpartition(keys, count - 1)[:count]
         chosen = chosen[np.argsort(keys[chosen], kind="stable")]
         return self._colors[:, np.resize(chosen, n)].T.astype(np.float64)
@@ -288,7 +288,8 @@ class ColorSearch:
             )  # fmt: skip
             return out
 
-        # Late in the search a candidate reaches few colours, too few to share.
-        pieces = self._threads.n if self._weights.size > WORTH_THREADS * self._n_centers else 1
+        # The more centres, the fewer colours a candidate reaches: in the end too few to share.
+        pieces = self._threads.n if self._weights.size > 2_000 * self._n_centers else 1
         gains = self._threads.map(gain, np.array_split(whole, min(pieces, len(whole))))
-        return self._potential[0] - np.concatenate(gains)
+        potentials: Array = self._potential[0] - np.concatenate(gains)
+        return potentials

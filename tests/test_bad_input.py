@@ -1,0 +1,197 @@
+"""Errors are raised at the door: the argument, the value found, the remedy."""
+
+import numpy as np
+import pytest
+
+import kmeans_fast as kf
+
+from .pictures import photograph
+
+PICTURE = photograph(12, 16)
+POINTS = PICTURE.reshape(-1, 3).astype(np.float64)
+
+
+class Sparse:
+    """What a SciPy sparse matrix looks like from here."""
+
+    nnz = 3
+    shape = (3, 3)
+
+    def toarray(self):
+        """Would make it dense."""
+
+
+def broken(value):
+    """Return points with one bad value."""
+    points = POINTS.copy()
+    points[17, 1] = value
+    return points
+
+
+@pytest.mark.parametrize(
+    ("data", "error", "message"),
+    [
+        (None, TypeError, "data has dtype object"),
+        ("photo.jpg", TypeError, r"data is str; open a picture with open_image\(path\)"),
+        (PICTURE[..., 0, 0], ValueError, r"data has shape \(12,\); give points"),
+        (7, ValueError, r"data has shape \(\); give points"),
+        (PICTURE[None], ValueError, r"data has shape \(1, 12, 16, 3\)"),
+        (PICTURE[:0], ValueError, r"data has shape \(0, 16, 3\): nothing to cluster"),
+        (PICTURE[..., :0], ValueError, r"data has shape \(12, 16, 0\): nothing"),
+        (np.zeros((0, 3)), ValueError, "nothing to cluster"),
+        ([[1, 2], [3]], ValueError, "data is not a regular array"),
+        (POINTS.astype(complex), TypeError, "data has dtype complex128; give real numbers"),
+        (POINTS.astype(object), TypeError, "data has dtype object"),
+        (np.array([["a", "b"]]), TypeError, "data has dtype <U1"),
+        (np.array([["2020-01-01"]], "datetime64[D]"), TypeError, "data has dtype datetime64"),
+        (Sparse(), TypeError, r"data is sparse; make it dense with data.toarray\(\)"),
+        (broken(np.nan), ValueError, "data holds NaN or infinity at row 17"),
+        (broken(np.inf), ValueError, "data holds NaN or infinity at row 17"),
+        (broken(-np.inf), ValueError, "data holds NaN or infinity at row 17"),
+        (broken(1e200), ValueError, "squared distances overflow; divide the data"),
+        (np.array([[2**60, 1], [3, 4]]), ValueError, r"2\*\*53"),
+        (kf.ColorHistogram(), ValueError, "data is an empty ColorHistogram"),
+    ],
+)
+def test_data(data, error, message):
+    with pytest.raises(error, match=message):
+        kf.fit(data, 1)
+
+
+@pytest.mark.parametrize("data", [PICTURE, POINTS, kf.ColorHistogram(PICTURE)])
+@pytest.mark.parametrize(
+    ("n_clusters", "error", "message"),
+    [
+        (0, ValueError, "n_clusters=0 is less than 1; give 1 or more"),
+        (-3, ValueError, "n_clusters=-3 is less than 1"),
+        (2.0, TypeError, "n_clusters=2.0 is not an integer"),
+        ("4", TypeError, "n_clusters='4' is not an integer"),
+        (True, TypeError, "n_clusters=True is not an integer"),
+        (None, TypeError, "n_clusters=None is not an integer"),
+        (193, ValueError, "n_clusters=193 is more than the 192 points; ask for 192 or fewer"),
+    ],
+)
+def test_n_clusters(data, n_clusters, error, message):
+    with pytest.raises(error, match=message):
+        kf.fit(data, n_clusters)
+    with pytest.raises(error, match=message):
+        kf.kmeans_plusplus(data, n_clusters)
+
+
+@pytest.mark.parametrize("data", [PICTURE, POINTS])
+@pytest.mark.parametrize(
+    ("option", "error", "message"),
+    [
+        ({"init": "best"}, ValueError, "init='best' is unknown; give one of k-means\\+\\+, random"),
+        ({"init": np.zeros((3, 3))}, ValueError, r"init has shape \(3, 3\); give \(2, 3\)"),
+        ({"init": np.zeros((2, 4))}, ValueError, r"init has shape \(2, 4\); give \(2, 3\)"),
+        ({"init": [1, 2]}, ValueError, r"init has shape \(2,\)"),
+        ({"init": [[1, 2, np.nan], [1, 2, 3]]}, ValueError, "init holds NaN or infinity"),
+        ({"init": [["a", 1, 2], [1, 2, 3]]}, ValueError, "init is not an array of numbers"),
+        ({"init": [[1e200, 0, 0], [1, 2, 3]]}, ValueError, "init reaches 1e\\+200"),
+        ({"init": lambda *_: np.zeros((9, 3))}, ValueError, r"init has shape \(9, 3\)"),
+        ({"n_init": 0}, ValueError, "n_init=0 is less than 1"),
+        ({"n_init": "auto"}, TypeError, "n_init='auto' is not an integer"),
+        ({"max_iter": 0}, ValueError, "max_iter=0 is less than 1"),
+        ({"tol": -1e-4}, ValueError, "tol=-0.0001 must be finite and not negative"),
+        ({"tol": np.nan}, ValueError, "tol=nan must be finite"),
+        ({"tol": "small"}, TypeError, "tol='small' is not a number"),
+        ({"random_state": "x"}, TypeError, "random_state='x' is not a seed"),
+        ({"random_state": -1}, ValueError, "random_state=-1 is not a seed"),
+        ({"n_threads": 0}, ValueError, "n_threads=0 is less than 1"),
+        ({"n_threads": 1.5}, TypeError, "n_threads=1.5 is not an integer"),
+        ({"callback": 3}, TypeError, "callback=3 is not callable"),
+        ({"sample_weight": np.ones(5)}, ValueError, r"sample_weight has shape \(5,\)"),
+        ({"sample_weight": -np.ones(192)}, ValueError, "sample_weight goes down to -1.0"),
+        ({"sample_weight": np.zeros(192)}, ValueError, "sample_weight is all zero"),
+        ({"sample_weight": np.full(192, np.nan)}, ValueError, "sample_weight holds NaN"),
+        ({"sample_weight": ["a"] * 192}, TypeError, "sample_weight is not an array of numbers"),
+        ({"sample_weight": np.ones(192, complex)}, TypeError, "sample_weight is not an array"),
+        ({"sample_weight": np.full(192, 2**62)}, ValueError, "sample_weight reaches"),
+        ({"algorithm": "elkan"}, TypeError, "algorithm"),
+    ],
+)
+def test_options(data, option, error, message):
+    with pytest.raises(error, match=message):
+        kf.fit(data, 2, **option)
+
+
+def test_weights_whose_sums_would_overflow():
+    with pytest.raises(ValueError, match=r"sample_weight adds up to 2.16e\+17.*scale it down"):
+        kf.fit(PICTURE, 2, sample_weight=np.full(192, 2**50))
+
+
+def test_a_histogram_brings_its_own_weights():
+    with pytest.raises(ValueError, match="sample_weight is given with a ColorHistogram"):
+        kf.fit(kf.ColorHistogram(PICTURE), 2, sample_weight=[1])
+
+
+@pytest.mark.parametrize(
+    ("image", "error", "message"),
+    [
+        (POINTS, ValueError, "image has 3 channels of float64; give uint8"),
+        (np.zeros((4, 4, 5), np.uint8), ValueError, "image has 5 channels of uint8"),
+        (np.zeros((4, 4, 4), np.uint16), ValueError, "image has 4 channels of uint16"),
+        (PICTURE[:0], ValueError, "image has shape"),
+        (PICTURE.astype(np.uint16), ValueError, "holds 3 channels of 8 bits, the new pixels have"),
+        (PICTURE[..., :1], ValueError, "the new pixels have 1 of 8"),
+    ],
+)
+def test_histograms(image, error, message):
+    histogram = kf.ColorHistogram(PICTURE)
+    with pytest.raises(error, match=message):
+        histogram.update(image)
+    assert histogram.n_pixels == 192
+
+
+def test_merging_what_is_no_histogram():
+    with pytest.raises(TypeError, match="other must be a ColorHistogram, not ndarray"):
+        kf.ColorHistogram().merge(PICTURE)
+
+
+@pytest.mark.parametrize(
+    ("ks", "error", "message"),
+    [
+        ([], ValueError, "ks is empty"),
+        ([2, 0], ValueError, "ks=0 is less than 1"),
+        ([1, 500], ValueError, "ks=500 is more than the 192 points"),
+        (3, TypeError, "ks=3 is not a sequence"),
+    ],
+)
+def test_sweeps(ks, error, message):
+    with pytest.raises(error, match=message):
+        kf.sweep(PICTURE, ks)
+    with pytest.raises(TypeError, match="init is an array"):
+        kf.sweep(PICTURE, [1], init=np.zeros((1, 3)))
+
+
+@pytest.mark.parametrize(
+    ("labels", "error", "message"),
+    [
+        (np.zeros(7, int), ValueError, r"labels has shape \(7,\)"),
+        (np.zeros((12, 16)), TypeError, "labels has dtype float64; give integers from 0 to 1"),
+        (np.full((12, 16), 2), ValueError, "labels run from 2 to 2; with n_clusters=2 give 0 to 1"),
+        (np.full((12, 16), -1), ValueError, "labels run from -1 to -1"),
+    ],
+)
+@pytest.mark.parametrize("data", [PICTURE, PICTURE.astype(float)])
+def test_labels_of_means(data, labels, error, message):
+    with pytest.raises(error, match=message):
+        kf.means(data, labels, 2)
+
+
+def test_centroids_of_assign():
+    for data in (PICTURE, PICTURE.astype(float)):
+        with pytest.raises(ValueError, match=r"centroids has shape \(2, 2\); give \(k, 3\)"):
+            kf.assign(data, np.zeros((2, 2)))
+        with pytest.raises(ValueError, match=r"centroids has shape \(0, 3\); give \(k, 3\)"):
+            kf.assign(data, np.zeros((0, 3)))
+        with pytest.raises(ValueError, match="max_iterations=0 is less than 1"):
+            kf.k_means(np.zeros((1, 3)), data, 0)
+
+
+def test_fits_go_on_after_errors():
+    for bad in (broken(np.nan), PICTURE[:0]):
+        with pytest.raises(ValueError, match="data"):
+            kf.fit(bad, 2)
+    assert kf.fit(PICTURE, 2).converged
