@@ -60,6 +60,7 @@ class DensePoints:
         self, points: NDArray[Any], weights: NDArray[Any] | None, threads: Threads
     ) -> None:
         self._threads = threads
+        self._last: tuple[Floats, Step] | None = None
         self._points = _as_floats(points)
         self._n, self.n_features = self._points.shape
         self._chunks = [(start, min(start + CHUNK, self._n)) for start in range(0, self._n, CHUNK)]
@@ -87,6 +88,8 @@ class DensePoints:
     def step(self, centroids: Floats) -> Step:
         """Label the points with their nearest centroids, and add up the clusters."""
         centroids = np.ascontiguousarray(centroids, dtype=np.float64)
+        if self._last is not None and np.array_equal(self._last[0], centroids):
+            return self._last[1]
         labels = np.empty(self._n, label_dtype(len(centroids)))
         quanta = self._inertia_quanta(centroids)
 
@@ -100,7 +103,9 @@ class DensePoints:
         k = len(centroids)
         sums, totals, inertia = self._gather(add, *self._shapes(k), (len(quanta),))
         total = float(_join(inertia, quanta) * Fraction(quanta[-1]))
-        return Step(self._counts(totals), Sums(labels, sums, totals), total)
+        step = Step(self._counts(totals), Sums(labels, sums, totals), total)
+        self._last = (centroids.copy(), step)
+        return step
 
     def add_up(self, labels: NDArray[Any], n_clusters: int) -> Step:
         """Add up clusters that are given by labels; the inertia is not known (NaN)."""
@@ -155,7 +160,7 @@ class DensePoints:
     def label(self, centroids: Floats) -> tuple[NDArray[Any], NDArray[Any], float]:
         """Return the labels, the counts and the inertia of an assignment."""
         step = self.step(centroids)
-        return step.sums.labels, step.counts, step.inertia
+        return step.sums.labels.copy(), step.counts, step.inertia
 
     # ----------------------------------------------------------------------------- seeding
 

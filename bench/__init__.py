@@ -1,0 +1,1 @@
+"""Benchmarks: ``python -m bench.table`` and ``pytest bench --benchmark-only``."""
