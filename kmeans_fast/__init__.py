@@ -4,9 +4,10 @@ from . import reference
 from ._version import __version__
 from .api import assign, fit, k_means, kmeans_plusplus, means, sweep
 from .histogram import ColorHistogram
-from .images import open_image, quantize
+from .images import open_image
 from .info import show_info, warmup
 from .lloyd import Iteration, Progress
+from .painting import quantize
 from .result import KMeansResult
 
 __all__ = [

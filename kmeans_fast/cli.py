@@ -211,7 +211,7 @@ def _fit_options(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _quantize(options: argparse.Namespace) -> int:
-    from .images import check_output
+    from .saving import check_output
 
     if options.dither and options.colors > 256:
         raise ValueError(f"--dither works with at most 256 colours, not -k {options.colors}")
@@ -264,7 +264,9 @@ def _each(pictures: Sequence[str], work: Callable[[int], None]) -> int:
 
 
 def _quantize_one(options: argparse.Namespace, at: int, target: str) -> None:
-    from .images import quantize, read_picture, save_image
+    from .images import read_picture
+    from .painting import quantize
+    from .saving import save_image
 
     pixels, info = read_picture(options.pictures[at], max_pixels=_max_pixels(options))
     painted = quantize(pixels, options.colors, dither=options.dither, **_fit_options(options))
@@ -274,7 +276,9 @@ def _quantize_one(options: argparse.Namespace, at: int, target: str) -> None:
 
 def _quantize_shared(options: argparse.Namespace, targets: Sequence[str]) -> int:
     """Count the colours of all pictures, fit once, then read each again and paint it."""
-    from .images import VisibleColors, paint, read_picture, save_image, to_uint8, with_channels
+    from .images import read_picture, to_uint8
+    from .painting import VisibleColors, paint, with_channels
+    from .saving import save_image
 
     def read(at: int) -> tuple[NDArray[Any], dict[str, Any]]:
         pixels, info = read_picture(options.pictures[at], max_pixels=_max_pixels(options))
@@ -298,7 +302,9 @@ def _quantize_shared(options: argparse.Namespace, targets: Sequence[str]) -> int
 
 
 def _palette(options: argparse.Namespace) -> int:
-    from .images import VisibleColors, check_output, palette_rgba, read_picture, save_image
+    from .images import read_picture
+    from .painting import VisibleColors, palette_rgba
+    from .saving import check_output, save_image
 
     if options.output:
         check_output(options.output)

@@ -99,7 +99,7 @@ class ColorHistogram:
         """The distinct colours, shape (n_colors, c), in Morton order."""
         if self._format is None:
             return np.empty((0, 0), np.uint8)
-        return np.ascontiguousarray(split_keys(self._keys, self._format).T)
+        return np.ascontiguousarray(split_keys(self._keys, self._format, Threads(1)).T)
 
     @property
     def counts(self) -> Array:

@@ -62,13 +62,17 @@ class Threads:
                     at = todo.pop()  # one step in CPython, with a GIL or without
                 except IndexError:
                     return
-                answers[at] = function(work[at])
+                try:
+                    answers[at] = function(work[at])
+                except BaseException:  # Ctrl-C too: all finish their chunk and stop
+                    todo.clear()
+                    raise
 
         helpers: list[Future[None]] = [self._pool.submit(take) for _ in range(n_helpers)]
         try:
             take()
         finally:
-            todo.clear()  # after an error or Ctrl-C the helpers finish their chunk and stop
+            todo.clear()
             for helper in helpers:
                 helper.cancel()
             errors = [helper.exception() for helper in helpers if not helper.cancelled()]

@@ -387,7 +387,7 @@ def test_running_out_of_memory_is_one_line(
     def exhaust(*_: Any, **__: Any) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("kmeans_fast.images.quantize", exhaust)
+    monkeypatch.setattr("kmeans_fast.painting.quantize", exhaust)
     assert "not enough memory" in fails("quantize", "a.png", "-k", "3", "-o", "x.png")
 
 

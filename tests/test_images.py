@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 import kmeans_fast as kf
-from kmeans_fast.images import open_image, quantize, save_image, to_array
+from kmeans_fast.images import open_image, to_array
+from kmeans_fast.painting import quantize
+from kmeans_fast.saving import save_image
 
 Array = NDArray[Any]
 

@@ -151,11 +151,10 @@ def cut_cells(limit, start, stop, child, n_children, runs):
 
 
 @jit
-def weigh_levels(axes, colors, weights, out):
-    """Add up the weight of the colours at each level of each channel."""
-    for j in range(len(axes)):
-        for i in range(weights.size):
-            out[j, colors[j, i]] += weights[i]
+def weigh_levels(channel, weights, out):
+    """Add up the weight of the colours at each level of a channel."""
+    for i in range(weights.size):
+        out[channel[i]] += weights[i]
 
 
 @jit
@@ -174,7 +173,7 @@ def move_color(axes, i, to, colors, weights, labels, sums):
 @jit
 def assign_cells(
     axes, runs, start, stop, child, n_children, low, high, moments, colors, weights, centroids,
-    margin, owner, labels, sums,
+    margin, most_waiting, owner, labels, sums,
 ):  # fmt: skip
     """Assign the colours under `runs` of cells to their nearest centroids; keep the sums.
 
@@ -190,19 +189,19 @@ def assign_cells(
     `labels` (of the colours) and `owner` (the cluster of a cell's colours, or MIXED; not kept up
     below a cell that is not MIXED) hold the assignment before and after. Only changes are added
     to `sums`, (weight, channel sums) of each cluster: integers, so a running total is exact.
+    At most `most_waiting` cells wait in the tree at once.
     """
     n_axes = len(axes)
     n_clusters = centroids.shape[0]
     # Vectors in one array at fixed distances: LLVM then knows that they do not overlap.
-    lanes = np.zeros((4 * n_axes + 4) * CELLS, np.float64)
-    lo = 0
-    hi = n_axes * CELLS
-    mid = 2 * n_axes * CELLS
-    z_at = 3 * n_axes * CELLS
-    dist = 4 * n_axes * CELLS
-    z_dist = dist + CELLS
-    z = dist + 2 * CELLS
-    kept = dist + 3 * CELLS
+    lanes = np.zeros(16 * CELLS, np.float64)
+    lo2 = 0  # twice the low corner of each box, an axis after the other
+    hi2 = 4 * CELLS
+    z_at = 8 * CELLS
+    score = 12 * CELLS
+    z = 13 * CELLS
+    kept = 14 * CELLS
+    norm = 15 * CELLS
     keep = np.empty(n_clusters * CELLS, np.float64)
     point = np.zeros(6 * LANES, np.float64)
     p_best = 4 * LANES
@@ -210,12 +209,8 @@ def assign_cells(
 
     # A stack of runs of siblings still to do, each with its parent's candidates, which lie in
     # `who` in the order of the stack.
-    most = 1
-    for cell in range(n_children.size):
-        most = max(most, n_children[cell])
-    n_levels = 2 + 64 // (2 * n_axes)
-    todo = np.empty((n_levels * most + runs.shape[0], 4), np.int64)
-    who = np.empty(n_clusters * (2 + n_levels * most), np.int32)
+    todo = np.empty((most_waiting + runs.shape[0], 4), np.int64)
+    who = np.empty(n_clusters * (2 + most_waiting), np.int32)
     for q in range(n_clusters):
         who[q] = q
     n_todo = 0
@@ -239,46 +234,65 @@ def assign_cells(
             n_todo += 1
         for j in range(n_axes):
             for i in range(n_cells):
-                lanes[lo + j * CELLS + i] = low[j, first + i]
-                lanes[hi + j * CELLS + i] = high[j, first + i]
-            for i in range(CELLS):
-                lanes[mid + j * CELLS + i] = 0.5 * (
-                    lanes[lo + j * CELLS + i] + lanes[hi + j * CELLS + i]
-                )
-        # z: the candidate nearest to the middle of each box.
+                lanes[lo2 + j * CELLS + i] = 2.0 * low[j, first + i]
+                lanes[hi2 + j * CELLS + i] = 2.0 * high[j, first + i]
+        # z: the candidate nearest to the middle of each box, by |c|^2 - 2 c . middle.
         for i in range(CELLS):
-            lanes[z_dist + i] = np.inf
+            lanes[score + i] = np.inf
             lanes[kept + i] = 0.0
         for p in range(old, top):
-            for i in range(CELLS):
-                lanes[dist + i] = 0.0
-            for j in range(n_axes):
-                c = centroids[who[p], j]
-                for i in range(CELLS):
-                    lanes[dist + i] += (c - lanes[mid + j * CELLS + i]) ** 2
             q = np.float64(who[p])
+            c0 = centroids[who[p], 0]
+            c1 = centroids[who[p], 1] if n_axes > 1 else 0.0
+            c2 = centroids[who[p], 2] if n_axes > 2 else 0.0
+            c3 = centroids[who[p], 3] if n_axes > 3 else 0.0
+            cc = c0 * c0 + c1 * c1 + c2 * c2 + c3 * c3
+            h0 = 0.5 * c0
+            h1 = 0.5 * c1
+            h2 = 0.5 * c2
+            h3 = 0.5 * c3
             for i in range(CELLS):
-                nearer = lanes[dist + i] < lanes[z_dist + i]
-                lanes[z_dist + i] = lanes[dist + i] if nearer else lanes[z_dist + i]
-                lanes[z + i] = q if nearer else lanes[z + i]
+                dist = cc - h0 * (lanes[lo2 + i] + lanes[hi2 + i])
+                if n_axes > 1:
+                    dist -= h1 * (lanes[lo2 + CELLS + i] + lanes[hi2 + CELLS + i])
+                if n_axes > 2:
+                    dist -= h2 * (lanes[lo2 + 2 * CELLS + i] + lanes[hi2 + 2 * CELLS + i])
+                if n_axes > 3:
+                    dist -= h3 * (lanes[lo2 + 3 * CELLS + i] + lanes[hi2 + 3 * CELLS + i])
+                least = lanes[score + i]
+                nearest = lanes[z + i]
+                nearer = dist < least
+                lanes[score + i] = dist if nearer else least
+                lanes[z + i] = q if nearer else nearest
         for i in range(n_cells):
+            total = 0.0
             for j in range(n_axes):
-                lanes[z_at + j * CELLS + i] = centroids[np.int64(lanes[z + i]), j]
-        # Keep a candidate that z does not beat at the corner farthest towards it.
+                c = centroids[np.int64(lanes[z + i]), j]
+                lanes[z_at + j * CELLS + i] = c
+                total += c * c
+            lanes[norm + i] = total
+        # Keep a candidate c that z does not beat at the corner x farthest towards it, where
+        # |x - c|^2 - |x - z|^2 = |c|^2 - |z|^2 + 2 x . (z - c) is least.
         for p in range(old, top):
-            for i in range(CELLS):
-                lanes[dist + i] = 0.0
-            for j in range(n_axes):
-                c = centroids[who[p], j]
-                for i in range(CELLS):
-                    other = lanes[z_at + j * CELLS + i]
-                    above = lanes[hi + j * CELLS + i]
-                    corner = lanes[lo + j * CELLS + i]
-                    corner = above if c > other else corner
-                    lanes[dist + i] += (other - c) * (2.0 * corner - c - other)
+            c0 = centroids[who[p], 0]
+            c1 = centroids[who[p], 1] if n_axes > 1 else 0.0
+            c2 = centroids[who[p], 2] if n_axes > 2 else 0.0
+            c3 = centroids[who[p], 3] if n_axes > 3 else 0.0
+            cc = c0 * c0 + c1 * c1 + c2 * c2 + c3 * c3 - margin
             at = (p - old) * CELLS
             for i in range(CELLS):
-                stays = 1.0 if lanes[dist + i] <= margin else 0.0
+                way = lanes[z_at + i] - c0
+                lead = cc - lanes[norm + i] + min(way * lanes[lo2 + i], way * lanes[hi2 + i])
+                if n_axes > 1:
+                    way = lanes[z_at + CELLS + i] - c1
+                    lead += min(way * lanes[lo2 + CELLS + i], way * lanes[hi2 + CELLS + i])
+                if n_axes > 2:
+                    way = lanes[z_at + 2 * CELLS + i] - c2
+                    lead += min(way * lanes[lo2 + 2 * CELLS + i], way * lanes[hi2 + 2 * CELLS + i])
+                if n_axes > 3:
+                    way = lanes[z_at + 3 * CELLS + i] - c3
+                    lead += min(way * lanes[lo2 + 3 * CELLS + i], way * lanes[hi2 + 3 * CELLS + i])
+                stays = 1.0 if lead <= 0.0 else 0.0
                 keep[at + i] = stays
                 lanes[kept + i] += stays
         for i in range(n_cells):

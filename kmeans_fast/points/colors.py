@@ -43,11 +43,11 @@ class ColorPoints:
     ) -> None:
         self.form = form
         self.n_features = form.n_channels
-        self._threads = threads
+        self._threads = threads = threads if keys.size >= WORTH_THREADS else Threads(1)
         self._quantum = quantum
         self._keys = keys
         self._weights = weights
-        self._colors = split_keys(keys, form, pad=cells.LANES)
+        self._colors = split_keys(keys, form, threads, pad=cells.LANES)
         self._build_tree()
         self._total = int(self._moments[0, 0])
         # Whether sums of weighted squares fit an int64; where not, Python's integers do them.
@@ -74,8 +74,7 @@ class ColorPoints:
         high = np.empty_like(low)
         self._moments = np.empty((n, 1 + form.n_channels), np.int64)
         measured = (self._colors, self._weights, low, high, self._moments)
-        edges = np.linspace(0, n, 1 if m < WORTH_THREADS else 1 + 2 * self._threads.n).astype(int)
-        edges = np.unique(np.append(edges, n))
+        edges = np.linspace(0, n, 1 + 2 * self._threads.n).astype(int)
         self._threads.map(
             lambda i: cells.measure_leaves(
                 form.axes, edges[i], edges[i + 1], start, stop, n_children, *measured
@@ -84,9 +83,10 @@ class ColorPoints:
         )
         cells.measure_parents(form.axes, child, n_children, low, high, self._moments)
         self._boxes = (low, high)
+        self._most_waiting = (form.depth + 1) * int(n_children.max(initial=1))
         runs = np.empty((n, 3), np.int64)
-        pieces = 4 * self._threads.n if m >= WORTH_THREADS and self._threads.n > 1 else 1
-        n_runs = cells.cut_cells(m if pieces == 1 else m // (8 * pieces), *self._links, runs)
+        pieces = 2 * self._threads.n if self._threads.n > 1 else 1
+        n_runs = cells.cut_cells(m if pieces == 1 else m // (4 * pieces), *self._links, runs)
         runs = runs[:n_runs]
         ends = np.cumsum(runs[:, 2])
         cuts = np.searchsorted(ends, np.arange(1, pieces) * (m / pieces))
@@ -95,7 +95,10 @@ class ColorPoints:
     def _measure(self) -> tuple[int, float]:
         """Return the weighted sum of ``|x|**2`` and the mean variance of the channels."""
         weights = np.zeros((self.n_features, self.form.largest + 1), np.int64)
-        cells.weigh_levels(self.form.axes, self._colors, self._weights, weights)
+        self._threads.map(
+            lambda j: cells.weigh_levels(self._colors[j], self._weights, weights[j]),
+            self.form.axes,
+        )
         levels = np.arange(self.form.largest + 1).astype(np.int64 if self._fits else object)
         squares = [int((w * levels * levels).sum()) for w in weights]
         total, sums = self._total, self._moments[0, 1:].tolist()
@@ -122,7 +125,8 @@ class ColorPoints:
             change = np.zeros_like(self._running)
             cells.assign_cells(
                 self.form.axes, runs, *self._links, *self._boxes, self._moments, self._colors,
-                self._weights, centroids, margin, self._owner, self._labels, change,
+                self._weights, centroids, margin, self._most_waiting, self._owner, self._labels,
+                change,
             )  # fmt: skip
             return change
 

@@ -1,0 +1,104 @@
+"""Pictures out: whole files, or none."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from typing import Any
+
+from PIL import Image
+
+from .images import one_line
+from .painting import INDEXED
+
+# What each format writes for each kind of picture; None: it cannot, or only with other colours.
+# "P+" is an indexed picture with one transparent entry, "P*" one with translucent entries.
+_FORMATS: dict[str, dict[str, str | None]] = {
+    name: dict(zip(("P", "P+", "P*", "RGB", "RGBA", "I;16"), modes, strict=True))
+    for name, modes in {
+        "PNG": ("P", "P", "P", "RGB", "RGBA", "I;16"),
+        "GIF": ("P", "P", None, None, None, None),
+        "TIFF": ("P", "RGBA", "RGBA", "RGB", "RGBA", "I;16"),
+        "BMP": ("P", None, None, "RGB", None, None),
+        "WEBP": ("RGB", "RGBA", "RGBA", "RGB", "RGBA", None),
+        "JPEG": ("RGB", None, None, "RGB", None, None),
+    }.items()
+}
+_SUFFIXES = {f".{name.lower()}": name for name in _FORMATS} | {".jpg": "JPEG", ".tif": "TIFF"}
+_OPTIONS: dict[str, dict[str, Any]] = {
+    "WEBP": {"lossless": True},
+    "JPEG": {"quality": 95, "subsampling": 0},  # Pillow's 75 would blur the edges of flat colours
+}
+
+
+def check_output(path: str | os.PathLike[str], n_colors: int = 1) -> str:
+    """Raise what `save_image` would, as far as it can be known now; return the format."""
+    name = os.fsdecode(path)
+    suffix = os.path.splitext(name)[1].lower()
+    if suffix not in _SUFFIXES:
+        raise ValueError(f"{name}: unknown suffix {suffix!r}; use one of {', '.join(_SUFFIXES)}")
+    if n_colors > INDEXED and _SUFFIXES[suffix] == "GIF":
+        raise ValueError(f"{name}: {suffix} holds {INDEXED} colours at most; write .png instead")
+    folder = os.path.dirname(os.path.realpath(name))
+    if os.path.isdir(name):
+        raise IsADirectoryError(f"{name}: is a folder; give the name of a file")
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(f"{name}: there is no folder {folder}; make it first")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(f"{name}: the folder {folder} is not writable; choose another")
+    return _SUFFIXES[suffix]
+
+
+def save_image(image: Image.Image, path: str | os.PathLike[str]) -> None:
+    """
+    Write what `quantize` returns to a file, whole or not at all.
+
+    The picture goes to a temporary file beside the target, which then takes the target's name. A
+    format without palettes is given the same colours in full; WebP is lossless. The colour profile
+    and resolution in `image.info` are kept where the format can.
+
+    Parameters
+    ----------
+    image : PIL.Image.Image
+        Of mode "P", "RGB", "RGBA" or "I;16".
+    path : str or path
+        Its suffix gives the format: .png, .gif, .tif, .tiff, .bmp, .webp, .jpg or .jpeg.
+
+    Raises
+    ------
+    ValueError
+        Another suffix, or a format that cannot hold the picture (JPEG: transparent pixels).
+    OSError
+        The folder is missing or not writable, or the disk is full.
+    """
+    format_name = check_output(path)
+    name = os.fsdecode(path)
+    kind = image.mode
+    if kind == "P" and "transparency" in image.info:
+        kind = "P*" if isinstance(image.info["transparency"], bytes) else "P+"
+    mode = _FORMATS[format_name].get(kind)
+    if mode is None:
+        what = {"P+": "transparent pixels", "P*": "translucent pixels", "RGBA": "such transparency"}
+        raise ValueError(
+            f"{name}: {format_name} cannot hold {what.get(kind, f'pixels of mode {kind}')}; "
+            "write .png instead"
+        )
+    if mode != image.mode:
+        image = image.convert(mode)
+    options = _OPTIONS.get(format_name, {}) | {
+        key: image.info[key] for key in ("icc_profile", "dpi") if key in image.info
+    }
+    target = os.path.realpath(name)  # through a link, as an ordinary open would write
+    temporary = os.path.join(os.path.dirname(target), f".kmeans-fast-{secrets.token_hex(8)}.tmp")
+    try:
+        # An ordinary open, not tempfile, so that the umask gives the permissions.
+        with open(temporary, "xb") as file:
+            image.save(file, format_name, **options)
+        os.replace(temporary, target)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            os.remove(temporary)
+        if isinstance(error, MemoryError) or not isinstance(error, Exception):
+            raise
+        raise OSError(f"{name}: cannot be written: {one_line(error)}") from error

@@ -1,0 +1,87 @@
+"""The threads of a call: order, errors, nothing left behind, callers side by side."""
+
+import multiprocessing
+import os
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+import kmeans_fast as kf
+from kmeans_fast.threads import Threads, default_threads
+
+from .pictures import photograph
+
+
+@pytest.mark.parametrize("n", [1, 2, 7])
+@pytest.mark.parametrize("items", [0, 1, 2, 50])
+def test_answers_come_in_the_order_of_the_items(n, items):
+    with Threads(n) as threads:
+        for _ in range(3):
+            assert threads.map(lambda x: x * x, range(items)) == [x * x for x in range(items)]
+
+
+@pytest.mark.parametrize("n", [1, 2, 7])
+def test_an_error_comes_through_and_ends_the_work(n):
+    seen = []
+
+    def work(item):
+        seen.append(item)
+        if item == 3:
+            raise ValueError("item 3")
+
+    with Threads(n) as threads:
+        with pytest.raises(ValueError, match="item 3"):
+            threads.map(work, range(100_000))
+        assert len(seen) < 100_000
+        assert threads.map(str, [1]) == ["1"]
+
+
+def test_no_thread_outlives_a_call():
+    before = threading.active_count()
+    kf.fit(photograph(900, 700), 4, n_threads=4)
+    assert threading.active_count() == before
+
+
+def test_callers_side_by_side_get_their_own_answers():
+    pictures = [photograph(300, 400 + i, seed=i) for i in range(8)]
+    pictures += [p.astype(np.float32) for p in pictures[:2]]
+    alone = [kf.fit(p, 5) for p in pictures]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda p: kf.fit(p, 5), pictures))
+    for a, b in zip(alone, together, strict=True):
+        assert np.array_equal(a.centroids, b.centroids)
+        assert np.array_equal(a.labels, b.labels)
+
+
+def child(connection, picture):
+    result = kf.fit(picture, 4, n_threads=2)
+    connection.send((result.centroids, result.inertia))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_fits_after_its_parent_has():
+    picture = photograph(900, 700)
+    parent = kf.fit(picture, 4, n_threads=2)
+    context = multiprocessing.get_context("fork")
+    mine, theirs = context.Pipe()
+    process = context.Process(target=child, args=(theirs, picture))
+    process.start()
+    assert mine.poll(60)
+    centroids, inertia = mine.recv()
+    process.join()
+    assert process.exitcode == 0
+    assert np.array_equal(centroids, parent.centroids)
+    assert inertia == parent.inertia
+
+
+def test_the_number_of_threads_is_numbas():
+    code = "from kmeans_fast.threads import default_threads; print(default_threads())"
+    env = {**os.environ, "NUMBA_NUM_THREADS": "1"}
+    output = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
+    assert output.stdout.strip() == "1"
+    assert default_threads() >= 1
