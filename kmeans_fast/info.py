@@ -23,7 +23,7 @@ def warmup() -> None:
 
     small = np.arange(300, dtype=np.uint8).reshape(10, 10, 3)
     fit(small, 2)
-    fit(np.resize(small, (400, 400, 3)), 2)
+    fit(np.resize(small, (800, 800, 3)), 2)  # enough pixels for the table of colours
     for dtype in (np.float32, np.float64):
         fit(small.astype(dtype), 2)
 
