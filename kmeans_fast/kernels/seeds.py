@@ -11,6 +11,10 @@ import numpy as np
 
 from ._jit import jit
 
+# Cells of at most so many colours are not looked into: a long loop runs as vectors, and 12 short
+# ones do not.
+GRAIN = 512
+
 
 @jit
 def box_distance(axes, cell, center, low, high):
@@ -35,7 +39,7 @@ def start_seeds(
     for cell in range(child.size - 1, -1, -1):
         far[cell] = 0
         potential[cell] = 0
-        if n_children[cell] == 0:
+        if n_children[cell] == 0 or stop[cell] - start[cell] <= GRAIN:
             measure_seed_leaf(cell, start, stop, weights, closest, far, potential)
         else:
             measure_seed_parent(cell, child, n_children, far, potential)
@@ -46,7 +50,7 @@ def measure_seed_leaf(cell, start, stop, weights, closest, far, potential):
     """Bring a leaf's `far` and `potential` up to date."""
     most = np.int64(0)
     total = np.int64(0)
-    for i in range(start[cell], stop[cell]):
+    for i in range(np.uint64(start[cell]), np.uint64(stop[cell])):
         most = max(most, closest[i])
         total += weights[i] * closest[i]
     far[cell] = most
@@ -82,12 +86,12 @@ def seed_gains(
             cell = todo[n_todo]
             if box_distance(axes, cell, center, low, high) >= far[cell]:
                 continue
-            if n_children[cell] > 0:
+            if n_children[cell] > 0 and stop[cell] - start[cell] > GRAIN:
                 for below in range(child[cell], child[cell] + n_children[cell]):
                     todo[n_todo] = below
                     n_todo += 1
                 continue
-            for i in range(start[cell], stop[cell]):
+            for i in range(np.uint64(start[cell]), np.uint64(stop[cell])):
                 dist = np.int64(0)
                 for j in range(n_axes):
                     dist += (np.int64(colors[j, i]) - center[j]) ** 2
@@ -112,14 +116,14 @@ def add_seed(
         cell = todo[n_todo]
         if box_distance(axes, cell, center, low, high) >= far[cell]:
             continue
-        if n_children[cell] > 0:
+        if n_children[cell] > 0 and stop[cell] - start[cell] > GRAIN:
             parents[n_parents] = cell
             n_parents += 1
             for below in range(child[cell], child[cell] + n_children[cell]):
                 todo[n_todo] = below
                 n_todo += 1
             continue
-        for i in range(start[cell], stop[cell]):
+        for i in range(np.uint64(start[cell]), np.uint64(stop[cell])):
             dist = np.int64(0)
             for j in range(n_axes):
                 dist += (np.int64(colors[j, i]) - center[j]) ** 2
@@ -130,10 +134,10 @@ def add_seed(
 
 
 @jit
-def find_seed(target, start, child, n_children, weights, closest, potential):
+def find_seed(target, start, stop, child, n_children, weights, closest, potential):
     """Return the first colour at which the running total of the potential passes `target`."""
     cell = 0
-    while n_children[cell] > 0:
+    while n_children[cell] > 0 and stop[cell] - start[cell] > GRAIN:
         cell = child[cell]
         while target >= potential[cell]:
             target -= potential[cell]

@@ -271,10 +271,9 @@ class ColorSearch:
         total = int(self._potential[0])
         if total == 0:
             return np.stack([self._points.draw(rng) for _ in range(n)])
-        start, stop, child, n_children = self._links
         found = [
             seeds.find_seed(
-                target, start, child, n_children, self._weights, self._closest, self._potential
+                target, *self._links, self._weights, self._closest, self._potential
             )
             for target in rng.integers(total, size=n)
         ]
