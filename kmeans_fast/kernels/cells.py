@@ -81,14 +81,14 @@ def measure_leaves(axes, first, last, start, stop, n_children, colors, weights, 
         if n_children[cell] > 0:
             continue
         weight = np.int64(0)
-        for i in range(start[cell], stop[cell]):
+        for i in range(np.uint64(start[cell]), np.uint64(stop[cell])):
             weight += weights[i]
         moments[cell, 0] = weight
         for j in range(n_axes):
             lo = colors[j, start[cell]]
             hi = lo
             total = np.int64(0)
-            for i in range(start[cell], stop[cell]):
+            for i in range(np.uint64(start[cell]), np.uint64(stop[cell])):
                 x = colors[j, i]
                 lo = min(lo, x)
                 hi = max(hi, x)
@@ -204,8 +204,8 @@ def assign_cells(
     norm = 15 * CELLS
     keep = np.empty(n_clusters * CELLS, np.float64)
     point = np.zeros(6 * LANES, np.float64)
-    p_best = 4 * LANES
-    p_near = 5 * LANES
+    p_best = np.uint64(4 * LANES)
+    p_near = np.uint64(5 * LANES)
 
     # A stack of runs of siblings still to do, each with its parent's candidates, which lie in
     # `who` in the order of the stack.
@@ -329,11 +329,12 @@ def assign_cells(
                 n_todo += 1
                 top += n
                 continue
-            for g in range(a, b, LANES):
+            for g in range(np.uint64(a), np.uint64(b), np.uint64(LANES)):
                 for j in range(n_axes):
-                    for h in range(LANES):
-                        point[j * LANES + h] = colors[j, g + h]
-                for h in range(LANES):
+                    row = np.uint64(j * LANES)
+                    for h in range(np.uint64(LANES)):
+                        point[row + h] = colors[j, g + h]
+                for h in range(np.uint64(LANES)):
                     point[p_best + h] = np.inf
                 for p in range(top, top + n):
                     q = np.float64(who[p])
@@ -341,25 +342,20 @@ def assign_cells(
                     c1 = centroids[who[p], 1] if n_axes > 1 else 0.0
                     c2 = centroids[who[p], 2] if n_axes > 2 else 0.0
                     c3 = centroids[who[p], 3] if n_axes > 3 else 0.0
-                    for h in range(LANES):
+                    for h in range(np.uint64(LANES)):
                         d = (point[h] - c0) ** 2
                         if n_axes > 1:
-                            d += (point[LANES + h] - c1) ** 2
+                            d += (point[np.uint64(LANES) + h] - c1) ** 2
                         if n_axes > 2:
-                            d += (point[2 * LANES + h] - c2) ** 2
+                            d += (point[np.uint64(2 * LANES) + h] - c2) ** 2
                         if n_axes > 3:
-                            d += (point[3 * LANES + h] - c3) ** 2
+                            d += (point[np.uint64(3 * LANES) + h] - c3) ** 2
                         best = point[p_best + h]
                         nearest = point[p_near + h]
                         nearer = d < best
                         point[p_best + h] = d if nearer else best
                         point[p_near + h] = q if nearer else nearest
-                changed = 0.0
-                for h in range(LANES):
-                    changed += 1.0 if point[p_near + h] != labels[g + h] else 0.0
-                if changed == 0.0:
-                    continue
-                for h in range(min(LANES, b - g)):
-                    to = np.int32(point[p_near + h])
-                    if labels[g + h] != to:
-                        move_color(axes, g + h, to, colors, weights, labels, sums)
+                for i in range(g, min(g + np.uint64(LANES), np.uint64(b))):
+                    to = np.int32(point[p_near + (i - g)])
+                    if labels[i] != to:
+                        move_color(axes, i, to, colors, weights, labels, sums)
