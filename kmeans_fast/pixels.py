@@ -160,7 +160,7 @@ class CountedPixels:
         if n <= SMALL and bits > 16 and bits + n.bit_length() <= 64:
             self._sort_all()
         elif bits <= TABLE_BITS:
-            self.keys, self.counts, self._table = _count_by_table(chunks, threads)
+            self.keys, self.counts = _count_by_table(chunks, threads)
         else:
             self.keys, self.counts = _count_by_sorting(chunks, threads)
 
@@ -187,9 +187,7 @@ class CountedPixels:
         if self._order is not None:
             kernel.scatter_labels(self._order, self._ranks, color_labels, out)
         elif form.key_bits <= TABLE_BITS:
-            table = self._table  # of bytes: memory that is mapped already
-            if color_labels.dtype != table.dtype:
-                table = np.empty(1 << form.key_bits, color_labels.dtype)
+            table = np.empty(1 << form.key_bits, color_labels.dtype)
             kernel.scatter_table(self.keys, color_labels, table)
             self._threads.map(
                 lambda span: kernel.label_pixels(
@@ -225,7 +223,7 @@ class CountedPixels:
         return totals
 
 
-def _count_by_table(chunks: PixelChunks, threads: Threads) -> tuple[Array, Array, Array]:
+def _count_by_table(chunks: PixelChunks, threads: Threads) -> tuple[Array, Array]:
     n_keys = 1 << chunks.format.key_bits
     n_tables = min(threads.n, MAX_TABLES, len(chunks.spans))
     tables = np.zeros((n_tables, n_keys), np.uint8)
@@ -257,8 +255,7 @@ def _count_by_table(chunks: PixelChunks, threads: Threads) -> tuple[Array, Array
         return keys[:n], counts[:n]
 
     parts = threads.map(gather, range(len(edges) - 1))
-    keys, counts = (np.concatenate([part[i] for part in parts]) for i in range(2))
-    return keys, counts, tables[0]
+    return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
 
 
 def _count_by_sorting(chunks: PixelChunks, threads: Threads) -> tuple[Array, Array]:

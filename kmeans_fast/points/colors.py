@@ -272,9 +272,7 @@ class ColorSearch:
         if total == 0:
             return np.stack([self._points.draw(rng) for _ in range(n)])
         found = [
-            seeds.find_seed(
-                target, *self._links, self._weights, self._closest, self._potential
-            )
+            seeds.find_seed(target, *self._links, self._weights, self._closest, self._potential)
             for target in rng.integers(total, size=n)
         ]
         return self._colors[:, found].T.astype(np.float64)
