@@ -244,18 +244,25 @@ def _count_by_table(chunks: PixelChunks, threads: Threads) -> tuple[Array, Array
     edges = np.linspace(0, n_keys, min(4 * threads.n, n_keys // 64) + 1).astype(np.int64) // 64 * 64
     places = np.searchsorted(overflow, edges)
 
-    def gather(part: int) -> tuple[Array, Array]:
+    def find(part: int) -> tuple[Array, int]:
         first, last = edges[part], edges[part + 1]
         blocks = np.empty((last - first) // 64 + 1, np.int64)
         blocks = blocks[: kernel.find_blocks(words, first, last, blocks)]
-        keys = np.empty(64 * blocks.size + 1, np.uint32)
-        counts = np.empty(64 * blocks.size + 1, np.int64)
-        passed = overflow[places[part] : places[part + 1]]
-        n = kernel.gather_colors(tables, blocks, passed, keys, counts)
-        return keys[:n], counts[:n]
+        return blocks, kernel.count_occupied(tables, blocks)
 
-    parts = threads.map(gather, range(len(edges) - 1))
-    return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
+    found = threads.map(find, range(len(edges) - 1))
+    ends = np.cumsum([n for _, n in found])
+    keys = np.empty(ends[-1], np.uint32)
+    counts = np.empty(ends[-1], np.int64)
+
+    def gather(part: int) -> None:
+        blocks, n = found[part]
+        here = slice(ends[part] - n, ends[part])
+        passed = overflow[places[part] : places[part + 1]]
+        kernel.gather_colors(tables, blocks, passed, keys[here], counts[here])
+
+    threads.map(gather, range(len(found)))
+    return keys, counts
 
 
 def _count_by_sorting(chunks: PixelChunks, threads: Threads) -> tuple[Array, Array]:

@@ -89,32 +89,55 @@ def find_blocks(words, start, stop, blocks):
 
 
 @jit
-def gather_colors(tables, blocks, overflow, keys, counts):
-    """Write the keys in `blocks` that occur, in order, and their counts; return how many.
+def add_block(tables, block, counts):
+    """Add up the counts of a block of 64 keys over the tables."""
+    first = np.uint64(64 * block)
+    for i in range(np.uint64(64)):
+        counts[i] = tables[0, first + i]
+    for t in range(1, tables.shape[0]):
+        for i in range(np.uint64(64)):
+            counts[i] += tables[t, first + i]
 
-    `overflow` is sorted and belongs to the blocks. Every key is written, and the place moves on
-    where it occurs, which costs no branch; `keys` and `counts` have one place to spare.
+
+@jit
+def count_occupied(tables, blocks):
+    """Count the keys in `blocks` that occur."""
+    counts = np.empty(64, np.uint32)
+    n = 0
+    for block in blocks:
+        add_block(tables, block, counts)
+        for i in range(64):
+            n += counts[i] != 0
+    return n
+
+
+@jit
+def gather_colors(tables, blocks, overflow, keys, counts):
+    """Write the keys in `blocks` that occur, in order, and their counts.
+
+    `overflow` is sorted and belongs to the blocks.
     """
     block_counts = np.empty(64, np.uint32)
+    block_keys = np.empty(65, np.uint32)
     n = 0
     p = 0
     for block in blocks:
+        add_block(tables, block, block_counts)
+        # Every key is written, and the place moves on where it occurs: no branch to mispredict.
+        m = 0
         for i in range(64):
-            block_counts[i] = tables[0, 64 * block + i]
-        for t in range(1, tables.shape[0]):
-            for i in range(64):
-                block_counts[i] += tables[t, 64 * block + i]
+            block_keys[m] = i
+            m += block_counts[i] != 0
+        for i in range(m):
+            keys[n + i] = 64 * block + block_keys[i]
+            counts[n + i] = block_counts[block_keys[i]]
         at = n
-        for i in range(64):
-            keys[n] = 64 * block + i
-            counts[n] = block_counts[i]
-            n += block_counts[i] != 0
         while p < overflow.size and overflow[p] < 64 * block + 64:
             while keys[at] != overflow[p]:
                 at += 1
             counts[at] += 128
             p += 1
-    return n
+        n += m
 
 
 @jit
