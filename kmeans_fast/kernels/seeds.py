@@ -134,16 +134,18 @@ def add_seed(
 
 
 @jit
-def find_seed(target, start, stop, child, n_children, weights, closest, potential):
-    """Return the first colour at which the running total of the potential passes `target`."""
-    cell = 0
-    while n_children[cell] > 0 and stop[cell] - start[cell] > GRAIN:
-        cell = child[cell]
-        while target >= potential[cell]:
-            target -= potential[cell]
-            cell += 1
-    i = start[cell]
-    while target >= weights[i] * closest[i]:
-        target -= weights[i] * closest[i]
-        i += 1
-    return i
+def find_seeds(targets, start, stop, child, n_children, weights, closest, potential, out):
+    """Write, for each target, the colour at which the running total of the potential passes it."""
+    for t in range(targets.size):
+        target = targets[t]
+        cell = 0
+        while n_children[cell] > 0 and stop[cell] - start[cell] > GRAIN:
+            cell = child[cell]
+            while target >= potential[cell]:
+                target -= potential[cell]
+                cell += 1
+        i = start[cell]
+        while target >= weights[i] * closest[i]:
+            target -= weights[i] * closest[i]
+            i += 1
+        out[t] = i
