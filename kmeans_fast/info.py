@@ -22,10 +22,10 @@ def warmup() -> None:
     from .api import fit
 
     small = np.arange(300, dtype=np.uint8).reshape(10, 10, 3)
-    fit(small, 2)
-    fit(np.resize(small, (800, 800, 3)), 2)  # enough pixels for the table of colours
+    fit(small, 3)
+    fit(np.resize(small, (800, 800, 3)), 3)  # enough pixels for the table of colours
     for dtype in (np.float32, np.float64):
-        fit(small.astype(dtype), 2)
+        fit(small.astype(dtype), 3)
 
 
 def show_info() -> None:
