@@ -49,7 +49,7 @@ def _open(data: Any) -> Array | ColorHistogram:
 def _size(data: Array | ColorHistogram) -> tuple[int, int]:
     """Return the number of points and of features."""
     if isinstance(data, ColorHistogram):
-        return data.n_pixels, data.colors.shape[1]
+        return data.n_pixels, data.n_channels
     return data.size // data.shape[-1], data.shape[-1]
 
 

@@ -107,6 +107,11 @@ class ColorHistogram:
         return self._counts.copy()
 
     @property
+    def n_channels(self) -> int:
+        """The channels of a pixel; 0 before the first."""
+        return 0 if self._format is None else self._format.n_channels
+
+    @property
     def dtype(self) -> np.dtype[Any]:
         """The type of the pixels."""
         return np.dtype(np.uint8) if self._format is None else self._format.dtype

@@ -15,6 +15,8 @@ Answer = TypeVar("Answer")
 
 def default_threads() -> int:
     """Return how many threads Numba would use: the usable cores, or ``NUMBA_NUM_THREADS``."""
+    # Numba sets the attributes of its config as it runs, so a type checker cannot see them.
+    # numba.get_num_threads() would start the threading layer, which nothing here uses.
     return int(config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
 
 

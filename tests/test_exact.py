@@ -60,12 +60,17 @@ def test_k_means_has_the_bits_of_the_reference(dtype, channels, k, iterations):
         assert indexes.shape == picture.shape[:2]
 
 
-@pytest.mark.parametrize("k", [1, 2, 16, 100, 256, 257, 300])
-@pytest.mark.parametrize(("dtype", "channels"), FORMATS)
+@pytest.mark.parametrize(
+    ("dtype", "channels", "k"),
+    [
+        (dtype, channels, k)
+        for dtype, channels in FORMATS
+        for k in (1, 2, 16, 100, 256, 257, 300)
+        if k < 100 or (dtype, channels) != (np.uint8, 1)  # which has 200 greys here
+    ],
+)
 def test_fit_of_a_photograph_equals_brute_force(dtype, channels, k):
     picture = photograph(150, 200, channels, dtype)
-    if len(np.unique(picture.reshape(-1, channels), axis=0)) < 2 * k:
-        pytest.skip("too few colours")
     check_against_naive(picture, some_points(picture, k), 3)
 
 
