@@ -70,47 +70,17 @@ def measure_seed_parent(cell, child, n_children, far, potential):
 
 
 @jit
-def seed_gains(
-    axes, start, stop, child, n_children, low, high, colors, weights, centers, closest, far, out
-):
-    """Write by how much each centre, alone, would lower the potential."""
-    n_axes = len(axes)
-    todo = np.empty(child.size, np.int64)
-    for c in range(len(centers)):
-        center = centers[c]
-        gain = np.int64(0)
-        todo[0] = 0
-        n_todo = 1
-        while n_todo > 0:
-            n_todo -= 1
-            cell = todo[n_todo]
-            if box_distance(axes, cell, center, low, high) >= far[cell]:
-                continue
-            if n_children[cell] > 0 and stop[cell] - start[cell] > GRAIN:
-                for below in range(child[cell], child[cell] + n_children[cell]):
-                    todo[n_todo] = below
-                    n_todo += 1
-                continue
-            for i in range(np.uint64(start[cell]), np.uint64(stop[cell])):
-                dist = np.int64(0)
-                for j in range(n_axes):
-                    dist += (np.int64(colors[j, i]) - center[j]) ** 2
-                gain += weights[i] * max(closest[i] - dist, 0)
-        out[c] = gain
-
-
-@jit
-def add_seed(
-    axes, start, stop, child, n_children, low, high, colors, weights, center, closest, far,
-    potential,
+def reach_cells(
+    axes, start, stop, child, n_children, low, high, center, far, todo, leaves, parents
 ):  # fmt: skip
-    """Lower `closest`, `far` and `potential` to a new centre."""
-    n_axes = len(axes)
-    todo = np.empty(child.size, np.int64)
-    parents = np.empty(child.size, np.int64)
+    """Write the small cells in which a centre may be nearest to a colour, and those above them.
+
+    Returns how many there are of both; `todo` is scratch.
+    """
+    n_leaves = 0
+    n_parents = 0
     todo[0] = 0
     n_todo = 1
-    n_parents = 0
     while n_todo > 0:
         n_todo -= 1
         cell = todo[n_todo]
@@ -122,14 +92,55 @@ def add_seed(
             for below in range(child[cell], child[cell] + n_children[cell]):
                 todo[n_todo] = below
                 n_todo += 1
-            continue
+        else:
+            leaves[n_leaves] = cell
+            n_leaves += 1
+    return n_leaves, n_parents
+
+
+@jit
+def seed_gains(
+    axes, start, stop, child, n_children, low, high, colors, weights, centers, closest, far, out
+):  # fmt: skip
+    """Write by how much each centre, alone, would lower the potential."""
+    todo = np.empty(child.size, np.int64)
+    leaves = np.empty(child.size, np.int64)
+    parents = np.empty(child.size, np.int64)
+    for c in range(len(centers)):
+        center = centers[c]
+        n_leaves, _ = reach_cells(
+            axes, start, stop, child, n_children, low, high, center, far, todo, leaves, parents
+        )
+        gain = np.int64(0)
+        for cell in leaves[:n_leaves]:
+            for i in range(np.uint64(start[cell]), np.uint64(stop[cell])):
+                dist = np.int64(0)
+                for j in range(len(axes)):
+                    dist += (np.int64(colors[j, i]) - center[j]) ** 2
+                gain += weights[i] * max(closest[i] - dist, 0)
+        out[c] = gain
+
+
+@jit
+def add_seed(
+    axes, start, stop, child, n_children, low, high, colors, weights, center, closest, far,
+    potential,
+):  # fmt: skip
+    """Lower `closest`, `far` and `potential` to a new centre."""
+    todo = np.empty(child.size, np.int64)
+    leaves = np.empty(child.size, np.int64)
+    parents = np.empty(child.size, np.int64)
+    n_leaves, n_parents = reach_cells(
+        axes, start, stop, child, n_children, low, high, center, far, todo, leaves, parents
+    )
+    for cell in leaves[:n_leaves]:
         for i in range(np.uint64(start[cell]), np.uint64(stop[cell])):
             dist = np.int64(0)
-            for j in range(n_axes):
+            for j in range(len(axes)):
                 dist += (np.int64(colors[j, i]) - center[j]) ** 2
             closest[i] = min(closest[i], dist)
         measure_seed_leaf(cell, start, stop, weights, closest, far, potential)
-    for p in range(n_parents - 1, -1, -1):
+    for p in range(n_parents - 1, -1, -1):  # children before their parents
         measure_seed_parent(parents[p], child, n_children, far, potential)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kernels import cells, seeds
+from ..kernels import cells, filtering, seeds
 from ..pixels import ColorFormat, split_keys
 from ..threads import Threads
 from . import Step, label_dtype
@@ -47,7 +47,7 @@ class ColorPoints:
         self._quantum = quantum
         self._keys = keys
         self._weights = weights
-        self._colors = split_keys(keys, form, threads, pad=cells.LANES)
+        self._colors = split_keys(keys, form, threads, pad=filtering.LANES)
         self._build_tree()
         self._total = int(self._moments[0, 0])
         # Whether sums of weighted squares fit an int64; where not, Python's integers do them.
@@ -114,7 +114,7 @@ class ColorPoints:
         k = len(centroids)
         if self._running.shape[0] != k + 1:
             # At first all colours belong to a cluster of their own, number k.
-            self._labels = np.full(self._keys.size + cells.LANES, k, np.int32)
+            self._labels = np.full(self._keys.size + filtering.LANES, k, np.int32)
             self._owner = np.full(self._moments.shape[0], k, np.int32)
             self._running = np.zeros((k + 1, 1 + self.n_features), np.int64)
             self._running[k] = self._moments[0]
@@ -123,7 +123,7 @@ class ColorPoints:
 
         def assign(runs: Array) -> Array:
             change = np.zeros_like(self._running)
-            cells.assign_cells(
+            filtering.assign_cells(
                 self.form.axes, runs, *self._links, *self._boxes, self._moments, self._colors,
                 self._weights, centroids, margin, self._most_waiting, self._owner, self._labels,
                 change,
