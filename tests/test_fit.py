@@ -1,6 +1,8 @@
 """What `fit` and its friends take and give back."""
 
 import io
+import signal
+import threading
 
 import numpy as np
 import pytest
@@ -423,3 +425,21 @@ def test_results_survive_pickle():
     result = kf.fit(photograph(), 3)
     buffer = io.BytesIO(pickle.dumps(result))
     assert same(pickle.load(buffer), result)
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="signals of POSIX")
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_ctrl_c_ends_a_fit_within_an_iteration(dtype):
+    picture = noise(300, 300).astype(dtype)
+    before = kf.fit(picture, 5, max_iter=2)
+    iterations = []
+
+    def press(progress):
+        iterations.append(progress.iteration)
+        if progress.iteration == 2:
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        kf.fit(picture, 40, tol=0, max_iter=10_000, callback=press)
+    assert iterations[-1] <= 3
+    assert same(kf.fit(picture, 5, max_iter=2), before)
