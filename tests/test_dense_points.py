@@ -9,7 +9,7 @@ import pytest
 
 from kmeans_fast import reference as ref
 from kmeans_fast.kernels import dense as kernels
-from kmeans_fast.points import dense
+from kmeans_fast.points import dense, quanta
 from kmeans_fast.points.dense import DensePoints
 from kmeans_fast.threads import Threads
 
@@ -500,18 +500,18 @@ def test_whole_weights_are_copies_below_2_to_the_53(weights):
 def test_quanta_in_limbs_are_the_value_rounded_once():
     rng = np.random.default_rng(0)
     for n, largest in [(1, 1.0), (3, 0.3), (1000, 5e10), (2**35, 1e-200), (2**50, 7.0)]:
-        below = dense._bits_below(n)
-        quanta = dense._quanta(largest, n, below)
-        assert quanta[-1] == ref.quantum(largest, n, ref.sum_bits(n))
-        assert dense._quanta(largest, n, dense._bits_below(n, single=True))[-1] == ref.quantum(
-            largest, n, ref.sum_bits(n, single=True)
-        )
-        values = [*(largest * rng.uniform(-1, 1, 50)), largest, -largest, quanta[-1] / 2, 0.0]
+        below = quanta.bits_below(n)
+        units = quanta.choose_quanta(largest, n, below)
+        assert units[-1] == ref.quantum(largest, n, ref.sum_bits(n))
+        assert quanta.choose_quanta(largest, n, quanta.bits_below(n, single=True))[
+            -1
+        ] == ref.quantum(largest, n, ref.sum_bits(n, single=True))
+        values = [*(largest * rng.uniform(-1, 1, 50)), largest, -largest, units[-1] / 2, 0.0]
         for value in values + [largest * 10.0**-e for e in range(30)]:
-            limbs = np.zeros(len(quanta), np.int64)
-            kernels.add_quanta(value, 1, quanta, limbs)
+            limbs = np.zeros(len(units), np.int64)
+            kernels.add_quanta(value, 1, units, limbs)
             assert np.abs(limbs).max() * n <= 2**62
-            assert int(dense._join(limbs, quanta)) == round(value / quanta[-1])
+            assert int(quanta.join(limbs, units)) == round(value / units[-1])
 
 
 def test_inertia_is_right_where_the_expanded_square_has_no_digit():

@@ -19,14 +19,13 @@ from numpy.typing import NDArray
 from ..kernels import dense as kernels
 from ..threads import Threads
 from . import Step, label_dtype
+from .dense_search import NearestSearch
+from .quanta import Integers, bits_below, choose_quanta, join, log2
 
 # Points in a unit of work: some 50 us at the least, ten times what it costs to hand it out.
 CHUNK = 8192
-# Up to here a draw keeps 30 bits below the largest value when points count as repeated.
-MAX_REPEATS = 2**32
 
 Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
 
 
 class Sums(NamedTuple):
@@ -102,7 +101,7 @@ class DensePoints:
 
         k = len(centroids)
         sums, totals, inertia = self._gather(add, *self._shapes(k), (len(quanta),))
-        total = float(_join(inertia, quanta) * Fraction(quanta[-1]))
+        total = float(join(inertia, quanta) * Fraction(quanta[-1]))
         step = Step(self._counts(totals), Sums(labels, sums, totals), total)
         self._last = (centroids.copy(), step)
         return step
@@ -149,11 +148,11 @@ class DensePoints:
         scale = Fraction(self._quanta[-1])
         if self._repeats is None:
             scale /= Fraction(self._weight_quanta[-1])
-        weights = _join(step.sums.weights, self._weight_quanta)
+        weights = join(step.sums.weights, self._weight_quanta)
         held = weights > 0
         means = np.array(previous, dtype=np.float64)
         # Python's quotient of two integers, however long, is rounded once.
-        sums = _join(step.sums.values[held], self._quanta) * scale.numerator
+        sums = join(step.sums.values[held], self._quanta) * scale.numerator
         means[held] = sums / (weights[held] * scale.denominator)[:, None]
         return means
 
@@ -242,11 +241,11 @@ class DensePoints:
         """Return the quanta of the values that are added, as `reference.in_quanta` says."""
         n = self._n_copies
         if self._repeats is None and self._weights is not None:
-            return _quanta(largest_product, n, _bits_below(n))
+            return choose_quanta(largest_product, n, bits_below(n))
         largest = max(-float(self._low.min()), float(self._high.max()))
         if dtype.kind in "biu":
-            return _quanta(largest, n, math.frexp(largest)[1])  # down to 1: exact
-        return _quanta(largest, n, _bits_below(n, single=self._points.dtype == np.float32))
+            return choose_quanta(largest, n, math.frexp(largest)[1])  # down to 1: exact
+        return choose_quanta(largest, n, bits_below(n, single=self._points.dtype == np.float32))
 
     def _add_points(
         self, start: int, stop: int, labels: NDArray[Any], sums: Integers, totals: Integers
@@ -293,7 +292,7 @@ class DensePoints:
                 f"centroids hold values up to {np.abs(centroids).max():.3g}, whose squared "
                 "distances to the data overflow; divide both by a constant"
             )
-        return _quanta(largest, self._n_sq_dists, _bits_below(self._n_sq_dists))
+        return choose_quanta(largest, self._n_sq_dists, bits_below(self._n_sq_dists))
 
     @property
     def _n_sq_dists(self) -> int:
@@ -304,7 +303,7 @@ class DensePoints:
         if self._weights is None:
             return totals[:, 0]
         unit = Fraction(self._weight_quanta[-1])
-        return np.array([float(n * unit) for n in _join(totals, self._weight_quanta)])
+        return np.array([float(n * unit) for n in join(totals, self._weight_quanta)])
 
     def _have_weight(self) -> NDArray[np.bool_]:
         weights = self._repeats if self._repeats is not None else self._weights
@@ -314,7 +313,7 @@ class DensePoints:
     def _tickets(self) -> Integers | None:
         """The cumulative weights in whole numbers."""
         if self._weights is not None:
-            (unit,) = _quanta(self._heaviest, self._n, 62 - _log2(self._n))
+            (unit,) = choose_quanta(self._heaviest, self._n, 62 - log2(self._n))
             return np.cumsum(np.rint(self._weights / unit).astype(np.int64))
         return None if self._repeats is None else np.cumsum(self._repeats)
 
@@ -331,71 +330,6 @@ class DensePoints:
             if n == limit:
                 break
         return out[:n]
-
-
-class NearestSearch:
-    """The squared distance of each point to the nearest of the centers so far: for k-means++.
-
-    Add a center before the first draw.
-    """
-
-    def __init__(self, points: DensePoints) -> None:
-        self._of = points
-        self._repeats, self._weights = points._repeats, points._weights
-        if self._weights is None and self._repeats is not None and points._n_copies > MAX_REPEATS:
-            self._weights, self._repeats = self._repeats.astype(np.float64), None
-        self._n_values = points._n_copies if self._weights is None else points._n
-        self._closest = np.full(points._n, np.inf)
-        self._largest = math.inf
-
-    def add(self, center: Floats) -> None:
-        """Take one more center into account."""
-        center = np.ascontiguousarray(center, dtype=np.float64)
-        largest = self._of._threads.map(
-            lambda chunk: kernels.lower_sq_dists(
-                self._of._points, *chunk, center, self._repeats, self._weights, self._closest
-            ),
-            self._of._chunks,
-        )
-        self._largest = max(largest)
-
-    def draw(self, n: int, rng: np.random.Generator) -> Floats:
-        """Return n points (n, d), drawn by weight times squared distance.
-
-        Where all lie on centers, by weight alone.
-        """
-        quanta = _quanta(self._largest, self._n_values, 62 - _log2(self._n_values))
-        chunks = self._of._chunks
-
-        def weigh(chunk: tuple[int, int], target: int = -1) -> tuple[int, int]:
-            found: tuple[int, int] = kernels.weigh_points(
-                *chunk, self._closest, self._repeats, self._weights, quanta, target
-            )
-            return found
-
-        ends = np.cumsum([total for _, total in self._of._threads.map(weigh, chunks)])
-        if ends[-1] == 0:
-            return np.stack([self._of.draw(rng) for _ in range(n)])
-        drawn = []
-        for ticket in rng.integers(ends[-1], size=n):
-            at = int(np.searchsorted(ends, ticket, side="right"))
-            drawn.append(weigh(chunks[at], int(ticket - (ends[at - 1] if at else 0)))[0])
-        return self._of.take(np.array(drawn))
-
-    def potentials(self, candidates: Floats) -> Floats:
-        """Return, for each candidate, the sum of weight times squared distance with it added."""
-        candidates = np.ascontiguousarray(candidates, dtype=np.float64)
-        quanta = _quanta(self._largest, self._n_values, _bits_below(self._n_values))
-
-        def add(start: int, stop: int, sums: Integers) -> None:
-            kernels.add_potentials(
-                self._of._points, start, stop, candidates, self._closest,
-                self._repeats, self._weights, quanta, sums,
-            )  # fmt: skip
-
-        (sums,) = self._of._gather(add, (len(candidates), len(quanta)))
-        unit = Fraction(quanta[-1])
-        return np.array([float(n * unit) for n in _join(sums, quanta)])
 
 
 def _as_floats(points: NDArray[Any]) -> NDArray[Any]:
@@ -429,8 +363,8 @@ def _split_weights(
         return np.ascontiguousarray(weights, dtype=np.int64), None, (1.0,)
     n, largest = len(weights), float(weights.max())
     color = dtype.kind in "bu" and dtype.itemsize <= 2
-    below = 62 - 8 * dtype.itemsize - _log2(n) if color else _bits_below(n)
-    quanta = _quanta(largest, n, below)
+    below = 62 - 8 * dtype.itemsize - log2(n) if color else bits_below(n)
+    quanta = choose_quanta(largest, n, below)
     factors = np.rint(np.asarray(weights, dtype=np.float64) / quanta[-1]) * quanta[-1]
     if not factors.any():
         raise ValueError(
@@ -438,36 +372,3 @@ def _split_weights(
             "multiply the weights by a constant"
         )
     return (factors / quanta[-1]).astype(np.int64) if color else None, factors, quanta
-
-
-def _quanta(largest: float, n: int, below: int) -> tuple[float, ...]:
-    """Return the quanta, each for one int64, of `n` values up to `largest`.
-
-    The last is `below` bits under the power of two above `largest`; n times the largest number
-    of each fits in 62 bits.
-    """
-    bits, exponent = 62 - _log2(n), math.frexp(largest)[1]
-    return tuple(
-        math.ldexp(1.0, max(exponent - min(top + bits, below), -1022))
-        for top in range(0, max(below, 1), bits)
-    )
-
-
-def _bits_below(n: int, single: bool = False) -> int:
-    """Return how finely `n` values are added: bits below the largest (`reference.sum_bits`)."""
-    bits = 62 - _log2(n)
-    return max(bits, 32) if single else max(2 * bits, 64)
-
-
-def _log2(n: int) -> int:
-    """Return the logarithm of `n` to base 2, rounded up."""
-    return (n - 1).bit_length()
-
-
-def _join(limbs: Integers, quanta: tuple[float, ...]) -> NDArray[Any]:
-    """Return Python integers: the limbs (..., limbs) in numbers of the last quantum."""
-    parts = limbs.astype(object)
-    joined = parts[..., 0]
-    for level in range(1, len(quanta)):
-        joined = joined * int(quanta[level - 1] / quanta[level]) + parts[..., level]
-    return joined
