@@ -1,9 +1,9 @@
 """What people use today, behind one call.
 
-Each takes uint8 pixels ``(n, 3)``, the starting centroids ``(k, 3)`` and the number of
-iterations; each uses every pixel, runs all the iterations (no tolerance), and gives centroids and
-labels. Turning the pixels into the floats that it needs is part of its time, as it is for
-whoever uses it.
+Each takes uint8 pixels ``(n, 3)`` or any points ``(n, d)``, the starting centroids ``(k, d)`` and
+the number of iterations; each uses every point, runs all the iterations (unless given a
+tolerance), and gives centroids, labels and the iterations it made. Turning pixels into the floats
+that it needs is part of its time, as it is for whoever uses it; float32 is taken as it is.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
-Answer = tuple[Array, Array]  # centroids, labels
-Peer = Callable[[Array, Array, int], Answer]
+Answer = tuple[Array, Array, int]  # centroids, labels, iterations
+Peer = Callable[..., Answer]  # of pixels, start, iterations, and tol, which is 0 if not given
 
 
 @contextlib.contextmanager
@@ -31,68 +31,71 @@ def quiet() -> Iterator[None]:
         yield
 
 
-def sklearn(pixels: Array, start: Array, iterations: int) -> Answer:
+def sklearn(pixels: Array, start: Array, iterations: int, tol: float = 0.0) -> Answer:
     """Run scikit-learn's Lloyd, in float32."""
     from sklearn.cluster import KMeans
 
-    return _estimator(KMeans, pixels, start, iterations)
+    return _estimator(KMeans, pixels, start, iterations, tol)
 
 
-def sklearnex(pixels: Array, start: Array, iterations: int) -> Answer:
+def sklearnex(pixels: Array, start: Array, iterations: int, tol: float = 0.0) -> Answer:
     """Run scikit-learn-intelex's (oneDAL's) Lloyd, in float32."""
     from sklearnex.cluster import KMeans
 
-    return _estimator(KMeans, pixels, start, iterations)
+    return _estimator(KMeans, pixels, start, iterations, tol)
 
 
-def _estimator(cls: Any, pixels: Array, start: Array, iterations: int) -> Answer:
+def _estimator(cls: Any, pixels: Array, start: Array, iterations: int, tol: float) -> Answer:
     model = cls(
         len(start),
         init=start.astype(np.float32),
         n_init=1,
         max_iter=iterations,
-        tol=0,
+        tol=tol,
         algorithm="lloyd",
     )
     with quiet():
-        model.fit(pixels.astype(np.float32))
-    return model.cluster_centers_, model.labels_
+        model.fit(pixels.astype(np.float32, copy=False))
+    return model.cluster_centers_, model.labels_, model.n_iter_
 
 
-def faiss(pixels: Array, start: Array, iterations: int) -> Answer:
-    """Run FAISS's clustering, told to sample nothing; it labels in a search of its own."""
+def faiss(pixels: Array, start: Array, iterations: int, tol: float = 0.0) -> Answer:
+    """Run FAISS's clustering, told to sample nothing; it labels in a search of its own.
+
+    It has no tolerance, so it makes all the iterations.
+    """
     import faiss
 
-    data = pixels.astype(np.float32)
+    data = pixels.astype(np.float32, copy=False)
     n, d = data.shape
     model = faiss.Kmeans(
         d, len(start), niter=iterations, max_points_per_centroid=n, min_points_per_centroid=1
     )
     model.train(data, init_centroids=start.astype(np.float32))
     _, labels = model.index.search(data, 1)
-    return model.centroids, labels[:, 0]
+    return model.centroids, labels[:, 0], iterations
 
 
-def opencv(pixels: Array, start: Array, iterations: int) -> Answer:
+def opencv(pixels: Array, start: Array, iterations: int, tol: float = 0.0) -> Answer:
     """Run OpenCV's kmeans from the labels of the start, for it cannot be given centroids.
 
     We label them for it: less than a hundredth of its time. The labels that it gives are of the
     centroids before the last means, so it makes two assignments fewer than the others, in its
-    favour. It clamps the iterations to 2 or more.
+    favour. It clamps the iterations to 2 or more. Its tolerance is another one, and is not used.
     """
     import cv2
 
     from kmeans_fast import assign
 
     _, labels, centroids = cv2.kmeans(
-        pixels.astype(np.float32),
+        pixels.astype(np.float32, copy=False),
         len(start),
         assign(pixels, start).astype(np.int32)[:, None],
         (cv2.TERM_CRITERIA_MAX_ITER, iterations, 0.0),
         1,
         cv2.KMEANS_USE_INITIAL_LABELS,
     )
-    return centroids, labels[:, 0]
+    return centroids, labels[:, 0], iterations
 
 
 PEERS: dict[str, Peer] = {
@@ -101,6 +104,7 @@ PEERS: dict[str, Peer] = {
     "faiss": faiss,
     "opencv": opencv,
 }
+NO_TOLERANCE = ("faiss", "opencv")  # make all the iterations that they are told to
 NAMES = {
     "sklearn": "scikit-learn",
     "sklearnex": "scikit-learn-intelex",

@@ -503,13 +503,12 @@ def test_quanta_in_limbs_are_the_value_rounded_once():
         below = quanta.bits_below(n)
         units = quanta.choose_quanta(largest, n, below)
         assert units[-1] == ref.quantum(largest, n, ref.sum_bits(n))
-        assert quanta.choose_quanta(largest, n, quanta.bits_below(n, single=True))[
-            -1
-        ] == ref.quantum(largest, n, ref.sum_bits(n, single=True))
+        single = quanta.choose_quanta(largest, n, quanta.bits_below(n, single=True))
+        assert single[-1] == ref.quantum(largest, n, ref.sum_bits(n, single=True))
         values = [*(largest * rng.uniform(-1, 1, 50)), largest, -largest, units[-1] / 2, 0.0]
         for value in values + [largest * 10.0**-e for e in range(30)]:
             limbs = np.zeros(len(units), np.int64)
-            kernels.add_quanta(value, 1, units, limbs)
+            kernels.add_quanta(value, 1, quanta.as_steps(units), limbs)
             assert np.abs(limbs).max() * n <= 2**62
             assert int(quanta.join(limbs, units)) == round(value / units[-1])
 

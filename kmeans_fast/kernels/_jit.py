@@ -8,7 +8,7 @@ from typing import Any
 from numba import njit
 
 
-def jit(function: Callable[..., Any]) -> Any:
+def jit(function: Callable[..., Any], **options: Any) -> Any:
     """Compile lazily, without the GIL, and keep the machine code on disk.
 
     Kernels are serial: threads are Python's (`kmeans_fast.threads`), which a kernel lets run
@@ -19,6 +19,21 @@ def jit(function: Callable[..., Any]) -> Any:
     decoration; the kernel is then compiled in each process instead.
     """
     try:
-        return njit(nogil=True, cache=True)(function)
+        return njit(nogil=True, cache=True, **options)(function)
     except RuntimeError:
-        return njit(nogil=True)(function)
+        return njit(nogil=True, **options)(function)
+
+
+def jit_contracted(function: Callable[..., Any]) -> Any:
+    """Compile with products and sums fused: twice as fast, and rounded as the machine likes."""
+    return jit(function, fastmath={"contract"})
+
+
+def jit_inline(function: Callable[..., Any]) -> Any:
+    """Compile a helper that is called for every point: a call that passes arrays costs 10 ns."""
+    return jit(function, forceinline=True)
+
+
+def jit_reordered(function: Callable[..., Any]) -> Any:
+    """Compile with sums in any order, as a vector needs: only for what is checked afterwards."""
+    return jit(function, fastmath={"contract", "reassoc"})

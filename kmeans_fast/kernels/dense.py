@@ -1,12 +1,15 @@
 """Points of any numbers: nearest centroids, and sums that have no order.
 
-A kernel works on the points ``start:stop`` of an array ``(n, d)`` of float32 or float64. Squared
-distances are float64, added feature by feature as in the reference, and made for a block of
-points at a time, laid out a row a feature, so that LLVM vectorises across the points.
+An assignment looks at the points twice. A float32 pass, as fast as the machine multiplies, finds
+the nearest centroid and how much nearer it is than the next (`find_nearest`). Where that is less
+than rounding could have made it, the point is decided again in the reference's own arithmetic
+(`find_exactly`), so every label is the reference's.
 
 Sums are kept in *limbs*: a value becomes a whole number of the first of some `quanta` (powers of
 two), what is left a whole number of the second, and so on, each added to an int64 of its own.
 That is the value rounded once, to the last quantum, and whole numbers may be added in any order.
+It also means that they may be taken away again: after the first assignment only the points that
+change their cluster are added up.
 
 Weights come as `repeats` (int64: the point counts so many times) or as `weights` (float64: the
 value is multiplied), `None` where all are one. Numba drops the branch of what is `None`.
@@ -14,27 +17,126 @@ value is multiplied), `None` where all are one. Numba drops the branch of what i
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numpy as np
 
-from ._jit import jit
+from ._jit import jit, jit_contracted, jit_inline
+from ._lanes import LANES as SUM_LANES
+from ._lanes import add_squares
 
-# Points in a block: enough to fill the vectors many times over, few enough for the first-level
-# cache where there are few features.
-BLOCK = 256
-WIDE_BLOCK = 64
-WIDE = 32
+# The float32 pass: points in a block, and the distance between the rows of its scratch. Rows are
+# 64 bytes aligned (vectors that straddle cache lines take twice as long) but no multiple of 4 kB
+# apart (where loads wait for stores that they do not depend on).
+BLOCK = 512
+PAD = 16
+ROW = np.uint64(BLOCK + PAD)
+ROW2, ROW3 = np.uint64(2) * ROW, np.uint64(3) * ROW
+LEAST, NEXT, NEAREST = np.uint64(4) * ROW, np.uint64(5) * ROW, np.uint64(6) * ROW
+SQ_NORM = np.uint64(7) * ROW
+N_ROWS = 8  # and four more for the scores that are parked
+# The features added up at a time: a score then errs by that and the number of such sums times
+# the rounding of one, not by the number of features.
+TERMS = np.uint64(64)
+# Blocks are cut to this multiple, so that no loop ends in single steps.
+LANES = 32
+# The features that a squared distance is added up from side by side.
+MANY = np.uint64(SUM_LANES)
+# Points of a cluster are compared with others by their distance, each ring from one distance to
+# twice that with its own candidates.
+N_RINGS, RING, RING2 = 3, np.float32(4.0), np.float32(16.0)
+# Rounding, and what underflows in a distance.
+LOOSE, TIGHT, SMALLEST = 1.0 + 1e-6, np.float32(1.0 - 1e-6), 1e-144
+# Candidates are taken from so much (squared) farther than need be: then the others are known to
+# be farther away than the nearest, and the point need not be looked at again so soon.
+WIDER = np.float32(1.21)
 
 
-@jit
-def add_quanta(value, times, quanta, limbs):
-    """Add ``times * value`` to `limbs`, one for each of the quanta."""
-    for level in range(len(quanta)):
-        whole = np.rint(value * (1.0 / quanta[level]))
-        value -= whole * quanta[level]
+class Points(NamedTuple):
+    """The data."""
+
+    values: Any  # (n, d) float32 or float64
+    repeats: Any  # (n,) int64 or None
+    weights: Any  # (n,) float64 or None
+    middle: Any  # (d,) in the points' type: taken off for the float32 pass
+    scale: Any  # a power of two, in the points' type: makes what is left at most 1
+
+
+class Centroids(NamedTuple):
+    """The centroids, as each pass wants them; row k of `shifted` is a dummy, never nearest."""
+
+    exact: Any  # (k, d) float64
+    by_feature: Any  # (d, k) float64
+    shifted: Any  # (k + 1, d filled up to fours) float32: less the middle, times the scale
+    columns: Any  # (d filled up to fours, k filled up and padded) float32: `shifted`, transposed
+    half_norms: Any  # (k + 1,) float32: half the squared norms of `shifted`, less their error
+    margin: Any  # the error of a score, as a share of the squared norms
+    kept: Any  # the share of a squared norm that its error leaves
+    tiny: Any  # the least difference of two scores that says anything
+
+
+class Motion(NamedTuple):
+    """Where the centroids lie since the labels were found."""
+
+    spacing: Any  # (k,) float32: the squared distance, scaled, to the nearest other, or less
+    drift: Any  # (k,) float32: the farthest that any other has moved, scaled, or more
+
+
+class Sums(NamedTuple):
+    """What an assignment adds up, in limbs."""
+
+    values: Any  # (k, limbs, d) int64
+    weights: Any  # (k, limbs) int64
+    inertia: Any  # (limbs,) int64
+
+
+class Steps(NamedTuple):
+    """The steps (`add_quanta`) of each of the sums."""
+
+    values: Any
+    weights: Any
+    inertia: Any
+
+
+class Scratch(NamedTuple):
+    """What one thread works in; the floats are 64 bytes aligned."""
+
+    block: Any  # (d filled up to fours, points of a block) float32
+    rows: Any  # (N_ROWS * ROW,) float32
+    sq_dists: Any  # (k,) float64
+    chosen: Any  # (points of a block,) int32
+    found: Any  # (points of a block,) int32
+    others: Any  # (points of a block,) float32
+    own: Any  # (points of a block,) float64
+    between: Any  # (4, k) float32
+    candidates: Any  # (k filled up to fours,) int32
+    ends: Any  # (N_RINGS * k + 1,) int32
+    farthest: Any  # (N_RINGS * k,) float32
+    open: Any  # (points of a chunk,) int32
+    keys: Any  # (points of a chunk,) int32
+    reaches: Any  # (points of a chunk,) float32
+    order: Any  # (points of a chunk,) int32
+
+
+# ---------------------------------------------------------------- sums that have no order
+
+
+@jit_inline
+def add_quanta(value, times, steps, limbs):
+    """Add ``times * value`` to `limbs`.
+
+    `steps` lead from the value to whole numbers of the first quantum, from what is left to whole
+    numbers of the second, and so on (`points.quanta.as_steps`): a tuple, so that the loop over
+    it is unrolled, which in `add_row` makes five times the speed.
+    """
+    for level in range(len(steps)):
+        value *= steps[level]
+        whole = np.rint(value)
+        value -= whole
         limbs[level] += times * np.int64(whole)
 
 
-@jit
+@jit_inline
 def has_weight(i, repeats, weights):
     """Say whether point `i` counts at all."""
     if repeats is not None:
@@ -44,106 +146,491 @@ def has_weight(i, repeats, weights):
     return True
 
 
-@jit
-def add_sq_dist(i, value, repeats, weights, quanta, limbs):
-    """Add the squared distance of point `i`, by its weight."""
-    if weights is not None:
-        add_quanta(weights[i] * value, 1, quanta, limbs)
-    elif repeats is not None:
-        add_quanta(value, repeats[i], quanta, limbs)
-    else:
-        add_quanta(value, 1, quanta, limbs)
+@jit_inline
+def add_sq_dist(i, value, sign, repeats, weights, steps, limbs):
+    """Add the squared distance of point `i`, by its weight; with `sign` -1 take it away.
 
-
-@jit
-def make_block(d):
-    """Return a block for points of `d` features, which are filled up with zeros to fours."""
-    return np.zeros(((d + 3) // 4 * 4, WIDE_BLOCK if d > WIDE else BLOCK))
-
-
-@jit
-def fill_block(points, start, stop, block):
-    """Write the points as the columns of the block."""
-    for i in range(start, stop):
-        for j in range(points.shape[1]):
-            block[j, i - start] = points[i, j]
-
-
-@jit
-def fill_sq_dists(block, centroid, out):
-    """Write the squared distance of each column of the block to the centroid.
-
-    Four features a pass over `out` save three of four loads and stores; those that fill up to
-    four are zero in both, and adding zero to a square changes no bit.
+    Points without weight may lie so far out that theirs is no number that an int64 holds.
     """
-    d = centroid.size
-    out[:] = 0.0
-    for j in range(0, block.shape[0], 4):
-        c0 = centroid[j]
-        c1 = centroid[j + 1] if j + 1 < d else 0.0
-        c2 = centroid[j + 2] if j + 2 < d else 0.0
-        c3 = centroid[j + 3] if j + 3 < d else 0.0
-        x0, x1, x2, x3 = block[j], block[j + 1], block[j + 2], block[j + 3]
-        for i in range(out.size):
-            t0 = x0[i] - c0
-            t1 = x1[i] - c1
-            t2 = x2[i] - c2
-            t3 = x3[i] - c3
-            out[i] = (((out[i] + t0 * t0) + t1 * t1) + t2 * t2) + t3 * t3
+    counts = has_weight(i, repeats, weights)
+    if weights is not None:
+        add_quanta(weights[i] * value if counts else 0.0, sign, steps, limbs)
+    elif repeats is not None:
+        add_quanta(value if counts else 0.0, sign * repeats[i], steps, limbs)
+    else:
+        add_quanta(value, sign, steps, limbs)
+
+
+@jit_inline
+def add_row(values, i, factor, times, steps, sums, label):
+    """Add ``times * (factor * values[i])`` to the sums (k, limbs, d) of a cluster.
+
+    Indices instead of rows: a view of an array counts references, and threads would wait for
+    each other to count theirs.
+    """
+    for j in range(np.uint64(values.shape[1])):
+        value = factor * np.float64(values[i, j])
+        for level in range(len(steps)):
+            value *= steps[level]
+            whole = np.rint(value)
+            value -= whole
+            sums[label, level, j] += times * np.int64(whole)
+
+
+@jit_inline
+def add_weight(i, times, weights, steps, totals, label):
+    """Add ``times`` the weight of point `i` to the totals (k, limbs) of a cluster."""
+    if weights is None:
+        totals[label, 0] += times
+    else:
+        value = weights[i]
+        for level in range(len(steps)):
+            value *= steps[level]
+            whole = np.rint(value)
+            value -= whole
+            totals[label, level] += times * np.int64(whole)
+
+
+@jit_inline
+def add_point(i, label, sign, values, repeats, weights, steps, weight_steps, sums, totals):
+    """Add point `i` to the sums of its cluster; with `sign` -1 take it away."""
+    times = sign if repeats is None else sign * repeats[i]
+    if repeats is None and weights is not None:
+        add_row(values, i, weights[i], times, steps, sums, label)
+        add_weight(i, times, weights, weight_steps, totals, label)
+    else:
+        add_row(values, i, 1.0, times, steps, sums, label)
+        add_weight(i, times, None, weight_steps, totals, label)
 
 
 @jit
-def find_nearest(block, centroids, sq_dists, least, nearest):
-    """Write the least squared distance of each column, and the first centroid that has it."""
-    least[:] = np.inf
-    nearest[:] = 0
-    for k in range(centroids.shape[0]):
-        fill_sq_dists(block, centroids[k], sq_dists)
-        for i in range(least.size):
-            nearer = sq_dists[i] < least[i]
-            least[i] = sq_dists[i] if nearer else least[i]
-            nearest[i] = k if nearer else nearest[i]
-
-
-@jit
-def add_points(points, start, stop, labels, repeats, weights, quanta, weight_quanta, sums, totals):
-    """Add each point to the sums of its cluster, and its weight to the totals."""
+def add_points(points, start, stop, labels, steps, sums):
+    """Add points to the sums of the clusters that `labels` says."""
+    values, repeats, weights = points.values, points.repeats, points.weights
+    cluster_sums, totals = sums.values, sums.weights
+    value_steps, weight_steps = steps.values, steps.weights
     for i in range(start, stop):
-        if not has_weight(i, repeats, weights):
-            continue
-        label = labels[i]
-        for j in range(points.shape[1]):
-            value = np.float64(points[i, j])
-            if repeats is not None:
-                add_quanta(value, repeats[i], quanta, sums[label, j])
-            elif weights is not None:
-                add_quanta(weights[i] * value, 1, quanta, sums[label, j])
-            else:
-                add_quanta(value, 1, quanta, sums[label, j])
-        if repeats is not None:
-            totals[label, 0] += repeats[i]
-        elif weights is not None:
-            add_quanta(weights[i], 1, weight_quanta, totals[label])
-        else:
-            totals[label, 0] += 1
+        if has_weight(i, repeats, weights):
+            add_point(
+                i, labels[i], 1, values, repeats, weights, value_steps, weight_steps,
+                cluster_sums, totals,
+            )  # fmt: skip
+
+
+# ------------------------------------------------------------------ the float32 pass
 
 
 @jit
-def assign_points(points, start, stop, centroids, labels, repeats, weights, quanta, inertia):
-    """Label each point with its nearest centroid and add up the inertia."""
-    block = make_block(points.shape[1])
-    size = block.shape[1]
-    sq_dists = np.empty(size)
-    least = np.empty(size)
-    nearest = np.empty(size, np.int64)
-    for first in range(start, stop, size):
-        last = min(first + size, stop)
-        fill_block(points, first, last, block)
-        find_nearest(block, centroids, sq_dists, least, nearest)
-        for i in range(first, last):
-            labels[i] = nearest[i - first]
+def fill_block(points, chosen, block, rows):
+    """Write the chosen points as columns of the block, shifted and scaled; and their norms.
+
+    Four points at a time: with many features that is three times as fast as feature by feature,
+    whose loads fall on a few sets of the cache.
+    """
+    values, middle, scale = points.values, points.middle, points.scale
+    d = np.uint64(values.shape[1])
+    last = chosen.size - 1
+    for at in range(0, chosen.size, 4):
+        i0 = chosen[at]
+        i1, i2, i3 = chosen[min(at + 1, last)], chosen[min(at + 2, last)], chosen[min(at + 3, last)]
+        column = np.uint64(at)
+        norm0 = norm1 = norm2 = norm3 = np.float32(0.0)
+        for j in range(d):
+            center = middle[j]
+            x0 = np.float32((values[i0, j] - center) * scale)
+            x1 = np.float32((values[i1, j] - center) * scale)
+            x2 = np.float32((values[i2, j] - center) * scale)
+            x3 = np.float32((values[i3, j] - center) * scale)
+            norm0 += x0 * x0
+            norm1 += x1 * x1
+            norm2 += x2 * x2
+            norm3 += x3 * x3
+            block[j, column] = x0
+            block[j, column + np.uint64(1)] = x1
+            block[j, column + np.uint64(2)] = x2
+            block[j, column + np.uint64(3)] = x3
+        at_norm = SQ_NORM + column
+        rows[at_norm] = norm0
+        rows[at_norm + np.uint64(1)] = norm1
+        rows[at_norm + np.uint64(2)] = norm2
+        rows[at_norm + np.uint64(3)] = norm3
+
+
+@jit_contracted
+def add_products(block, start, centers, k0, k1, k2, k3, j, rows, n):
+    """Take the products of four features off the scores of four centroids.
+
+    Sixteen multipliers stay in registers, and all is loaded before the first store: 90 % of
+    what the machine can multiply, twice what OpenBLAS makes of it (AVX-512).
+    """
+    a0, a1, a2, a3 = centers[k0, j], centers[k0, j + 1], centers[k0, j + 2], centers[k0, j + 3]
+    b0, b1, b2, b3 = centers[k1, j], centers[k1, j + 1], centers[k1, j + 2], centers[k1, j + 3]
+    c0, c1, c2, c3 = centers[k2, j], centers[k2, j + 1], centers[k2, j + 2], centers[k2, j + 3]
+    d0, d1, d2, d3 = centers[k3, j], centers[k3, j + 1], centers[k3, j + 2], centers[k3, j + 3]
+    row0, row1 = block[j, start:], block[j + np.uint64(1), start:]
+    row2, row3 = block[j + np.uint64(2), start:], block[j + np.uint64(3), start:]
+    for i in range(n):
+        x0, x1, x2, x3 = row0[i], row1[i], row2[i], row3[i]
+        a = rows[i] - a0 * x0 - a1 * x1 - a2 * x2 - a3 * x3
+        b = rows[ROW + i] - b0 * x0 - b1 * x1 - b2 * x2 - b3 * x3
+        c = rows[ROW2 + i] - c0 * x0 - c1 * x1 - c2 * x2 - c3 * x3
+        d = rows[ROW3 + i] - d0 * x0 - d1 * x1 - d2 * x2 - d3 * x3
+        rows[i] = a
+        rows[ROW + i] = b
+        rows[ROW2 + i] = c
+        rows[ROW3 + i] = d
+
+
+@jit_contracted
+def keep_nearest(block, centers, k0, k1, k2, k3, j, rows, n):
+    """Do the same with the last features, and keep the least score, its centroid, and the next.
+
+    LLVM does not vectorise the search for a minimum, but it does across points.
+    """
+    a0, a1, a2, a3 = centers[k0, j], centers[k0, j + 1], centers[k0, j + 2], centers[k0, j + 3]
+    b0, b1, b2, b3 = centers[k1, j], centers[k1, j + 1], centers[k1, j + 2], centers[k1, j + 3]
+    c0, c1, c2, c3 = centers[k2, j], centers[k2, j + 1], centers[k2, j + 2], centers[k2, j + 3]
+    d0, d1, d2, d3 = centers[k3, j], centers[k3, j + 1], centers[k3, j + 2], centers[k3, j + 3]
+    row0, row1, row2, row3 = block[j], block[j + 1], block[j + 2], block[j + 3]
+    for i in range(n):
+        x0, x1, x2, x3 = row0[i], row1[i], row2[i], row3[i]
+        least, second, nearest = rows[LEAST + i], rows[NEXT + i], rows[NEAREST + i]
+        a = rows[i] - a0 * x0 - a1 * x1 - a2 * x2 - a3 * x3
+        b = rows[ROW + i] - b0 * x0 - b1 * x1 - b2 * x2 - b3 * x3
+        c = rows[ROW2 + i] - c0 * x0 - c1 * x1 - c2 * x2 - c3 * x3
+        d = rows[ROW3 + i] - d0 * x0 - d1 * x1 - d2 * x2 - d3 * x3
+        for score, k in ((a, k0), (b, k1), (c, k2), (d, k3)):
+            other = least if least > score else score
+            second = other if other < second else second
+            nearest = np.float32(k) if score < least else nearest
+            least = score if score < least else least
+        rows[LEAST + i] = least
+        rows[NEXT + i] = second
+        rows[NEAREST + i] = nearest
+
+
+@jit
+def find_nearest(block, centroids, candidates, rows, n):
+    """Write the least score of each column, the next, and the centroid of the least.
+
+    A score is half the squared distance, less what all centroids share. `candidates` are
+    centroids, in fours; `n` columns are looked at, a multiple of LANES.
+    """
+    centers, half_norms = centroids.shifted, centroids.half_norms
+    last = np.uint64(block.shape[0] - 4)
+    rows[LEAST:NEAREST] = np.inf
+    rows[NEAREST:SQ_NORM] = 0.0  # a centroid even where all scores are NaN
+    for at in range(0, candidates.size, 4):
+        k0, k1, k2, k3 = candidates[at], candidates[at + 1], candidates[at + 2], candidates[at + 3]
+        rows[:n] = half_norms[k0]
+        rows[ROW : ROW + n] = half_norms[k1]
+        rows[ROW2 : ROW2 + n] = half_norms[k2]
+        rows[ROW3 : ROW3 + n] = half_norms[k3]
+        for first in range(np.uint64(0), last, TERMS):
+            if first > 0:
+                park_scores(rows, n, first == TERMS)
+            for j in range(first, min(first + TERMS, last), np.uint64(4)):
+                add_products(block, 0, centers, k0, k1, k2, k3, j, rows, n)
+        if last > TERMS:
+            fetch_scores(rows, n)
+        keep_nearest(block, centers, k0, k1, k2, k3, last, rows, n)
+
+
+@jit
+def park_scores(rows, n, first):
+    """Move the scores so far to a sum of their own, and begin again from zero."""
+    for row in range(4):
+        here, there = row * ROW, (row + N_ROWS) * ROW
+        for i in range(n):
+            rows[there + i] = rows[here + i] if first else rows[there + i] + rows[here + i]
+        for i in range(n):
+            rows[here + i] = 0.0
+
+
+@jit
+def fetch_scores(rows, n):
+    """Add what is parked."""
+    for row in range(4):
+        here, there = row * ROW, (row + N_ROWS) * ROW
+        for i in range(n):
+            rows[here + i] += rows[there + i]
+
+
+@jit
+def fill_between(centroids, first, rows, out):
+    """Write squared distances, scaled, between centroids: not above the true ones.
+
+    A row for each of four from `first` on; the distance of a centroid to itself is infinite.
+    """
+    centers, half_norms, columns = centroids.shifted, centroids.half_norms, centroids.columns
+    k = half_norms.size - 1
+    k0, k1, k2, k3 = first, min(first + 1, k), min(first + 2, k), min(first + 3, k)
+    for start in range(0, k, BLOCK):
+        n = np.uint64(min(BLOCK, columns.shape[1] - PAD - start))
+        stop = min(start + BLOCK, k)
+        for row in range(4):
+            rows[row * ROW : row * ROW + np.uint64(stop - start)] = half_norms[start:stop]
+        for j in range(np.uint64(0), np.uint64(columns.shape[0]), np.uint64(4)):
+            add_products(columns, start, centers, k0, k1, k2, k3, j, rows, n)
+        for row in range(4):
+            own = np.float32(2.0) * half_norms[min(first + row, k)]
+            own -= own * centroids.margin
+            for i in range(np.uint64(stop - start)):
+                out[row, start + i] = own + np.float32(2.0) * rows[row * ROW + i]
+    for row in range(min(4, k - first)):
+        out[row, first + row] = np.inf
+
+
+@jit
+def find_spacing(centroids, start, stop, scratch, spacing):
+    """Write for each centroid the squared distance, scaled, to the nearest other, or less."""
+    k = np.uint64(centroids.half_norms.size - 1)
+    for first in range(start, stop, 4):
+        fill_between(centroids, first, scratch.rows, scratch.between)
+        for row in range(min(4, stop - first)):
+            least = np.float32(np.inf)
+            for other in range(k):
+                least = min(least, scratch.between[row, other])
+            spacing[first + row] = least
+
+
+# ------------------------------------------------------------- the reference's arithmetic
+
+
+@jit
+def fill_sq_dists(x, by_feature, sq_dists):
+    """Write the squared distances of a point to all centroids, as the reference finds them.
+
+    Feature after feature in float64, vectorised across the centroids.
+    """
+    sq_dists[:] = 0.0
+    for j in range(np.uint64(by_feature.shape[0])):
+        value = np.float64(x[j])
+        row = by_feature[j]
+        for k in range(np.uint64(sq_dists.size)):
+            t = value - row[k]
+            sq_dists[k] += t * t
+
+
+@jit
+def find_first_least(sq_dists):
+    """Return the index of the least, the first of them on a tie."""
+    nearest = 0
+    for k in range(1, sq_dists.size):
+        if sq_dists[k] < sq_dists[nearest]:
+            nearest = k
+    return nearest
+
+
+@jit_inline
+def find_sq_dist(values, i, centroids, k):
+    """Return the squared distance of point `i` to centroid `k`, in float64."""
+    d = np.uint64(values.shape[1])
+    whole = d - d % MANY
+    total = add_squares(values, i, centroids, k) if whole > 0 else 0.0
+    for j in range(whole, d):
+        t = np.float64(values[i, j]) - centroids[k, j]
+        total += t * t
+    return total
+
+
+# ------------------------------------------------------------------------- assignments
+
+
+@jit
+def label_points(points, chosen, candidates, centroids, scratch):
+    """Find the nearest of the candidates to each chosen point, and how far the others are.
+
+    The candidates come in fours and hold the true nearest. `scratch.found` gets the nearest,
+    `scratch.others` a lower bound of the distances, scaled, to the others. A point in doubt is
+    compared with all centroids.
+    """
+    block, rows, found, others = scratch.block, scratch.rows, scratch.found, scratch.others
+    half_norms, margin, tiny = centroids.half_norms, centroids.margin, centroids.tiny
+    n_doubtful = 0
+    fill_block(points, chosen, block, rows)
+    n = np.uint64((chosen.size + LANES - 1) // LANES * LANES)
+    find_nearest(block, centroids, candidates, rows, n)
+    for at in range(np.uint64(chosen.size)):
+        k = np.int32(rows[NEAREST + at])
+        next_score, sq_norm = rows[NEXT + at], rows[SQ_NORM + at]
+        norms = np.float32(2.0) * sq_norm + np.float32(3.0) * half_norms[k]
+        sure = next_score - rows[LEAST + at] > margin * norms + tiny
+        found[at] = k if sure else -1
+        n_doubtful += not sure
+        sq_dist = sq_norm * centroids.kept + np.float32(2.0) * (next_score - tiny)
+        others[at] = np.sqrt(sq_dist) if sure and sq_dist > 0.0 else np.float32(0.0)
+    if n_doubtful > 0:
+        for at in range(chosen.size):
+            if found[at] < 0:
+                fill_sq_dists(points.values[chosen[at]], centroids.by_feature, scratch.sq_dists)
+                found[at] = find_first_least(scratch.sq_dists)
+    return n_doubtful
+
+
+@jit
+def move_points(points, chosen, found, centroids, labels, fresh, counted, steps, sums):
+    """Give the chosen points the labels found, and bring the sums up to date.
+
+    `fresh` says that they had no labels, so the sums hold none of them; `counted` that the
+    inertia holds them, by the labels that they had.
+    """
+    values, repeats, weights = points.values, points.repeats, points.weights
+    exact, inertia, inertia_steps = centroids.exact, sums.inertia, steps.inertia
+    cluster_sums, totals = sums.values, sums.weights
+    value_steps, weight_steps = steps.values, steps.weights
+    for at in range(chosen.size):
+        i, new = chosen[at], found[at]
+        old = labels[i]
+        if fresh or new != old:
+            labels[i] = new
             if has_weight(i, repeats, weights):
-                add_sq_dist(i, least[i - first], repeats, weights, quanta, inertia)
+                add_point(
+                    i, new, 1, values, repeats, weights, value_steps, weight_steps,
+                    cluster_sums, totals,
+                )  # fmt: skip
+                if not fresh:
+                    add_point(
+                        i, old, -1, values, repeats, weights, value_steps, weight_steps,
+                        cluster_sums, totals,
+                    )  # fmt: skip
+                if counted:
+                    before = find_sq_dist(values, i, exact, old)
+                    now = find_sq_dist(values, i, exact, new)
+                    add_sq_dist(i, before, -1, repeats, weights, inertia_steps, inertia)
+                    add_sq_dist(i, now, 1, repeats, weights, inertia_steps, inertia)
+
+
+@jit
+def add_inertia(points, chosen, centroids, labels, steps, sums, scratch):
+    """Add the squared distances of points to the centroids of their labels; keep them, too."""
+    values, repeats, weights = points.values, points.repeats, points.weights
+    exact, inertia, inertia_steps = centroids.exact, sums.inertia, steps.inertia
+    own = scratch.own
+    n = np.uint64(chosen.size)
+    for at in range(n):
+        own[at] = find_sq_dist(values, chosen[at], exact, labels[chosen[at]])
+    for at in range(n):
+        add_sq_dist(chosen[at], own[at], 1, repeats, weights, inertia_steps, inertia)
+
+
+@jit
+def assign_points(
+    points, start, stop, candidates, centroids, labels, others, fresh, steps, sums, scratch
+):
+    """Label the points ``start:stop``, comparing each with all centroids, and add them up.
+
+    `others` gets a lower bound of the distances, scaled, to all centroids but the nearest.
+    """
+    size = scratch.chosen.size
+    for first in range(start, stop, size):  # while they are in the cache
+        n = min(size, stop - first)
+        chosen, found = scratch.chosen[:n], scratch.found[:n]
+        for at in range(n):
+            chosen[at] = first + at
+        label_points(points, chosen, candidates, centroids, scratch)
+        others[first : first + n] = scratch.others[:n]
+        move_points(points, chosen, found, centroids, labels, fresh, False, steps, sums)
+        add_inertia(points, chosen, centroids, labels, steps, sums, scratch)
+
+
+@jit
+def open_points(points, start, stop, centroids, motion, labels, others, steps, sums, scratch):
+    """List the points that may have a nearer centroid than their own; return how many.
+
+    None has, with twice the distance to its own less than from there to the next centroid, or
+    with the distance less than the bound of the others, which have come no nearer than they
+    moved (Hamerly, "Making k-means even faster", SDM 2010). Each goes with its reach, the square
+    of twice the distance, and its key, made of its label and its ring.
+    """
+    scale, spacing, drift = np.float64(points.scale) * LOOSE, motion.spacing, motion.drift
+    indices, reaches, keys = scratch.open, scratch.reaches, scratch.keys
+    size = scratch.chosen.size
+    n_open = 0
+    for first in range(start, stop, size):
+        n = min(size, stop - first)
+        chosen, own = scratch.chosen[:n], scratch.own
+        for at in range(n):
+            chosen[at] = first + at
+        add_inertia(points, chosen, centroids, labels, steps, sums, scratch)
+        for at in range(np.uint64(n)):
+            i = first + at
+            label = np.int32(labels[i])
+            distance = (np.sqrt(own[at]) + SMALLEST) * scale
+            reach = np.float32(4.0 * LOOSE * distance * distance)
+            inner = spacing[label]
+            other = (others[i] - drift[label]) * TIGHT
+            others[i] = other
+            indices[n_open] = i
+            reaches[n_open] = reach
+            keys[n_open] = N_RINGS * label + (reach >= RING * inner) + (reach >= RING2 * inner)
+            n_open += (reach >= inner) & (np.float32(distance) >= other)
+    return n_open
+
+
+@jit
+def reassign_points(points, start, stop, centroids, motion, labels, others, steps, sums, scratch):
+    """Do what `assign_points` does for points that have labels, comparing few centroids.
+
+    A point at the distance u of its centroid a can only change to a centroid within 2 u of a:
+    the ball of Newling and Fleuret's Exponion ("Fast k-means with accurate bounds", ICML 2016).
+    Returns how many pairs were compared.
+    """
+    indices, reaches, keys, ends = scratch.open, scratch.reaches, scratch.keys, scratch.ends
+    order, between, candidates = scratch.order, scratch.between, scratch.candidates
+    k, size = motion.spacing.size, scratch.chosen.size
+    n_open = open_points(
+        points, start, stop, centroids, motion, labels, others, steps, sums, scratch
+    )
+    farthest = scratch.farthest
+    ends[:] = 0
+    farthest[:] = 0.0
+    for at in range(n_open):
+        ends[keys[at] + 1] += 1
+        farthest[keys[at]] = max(farthest[keys[at]], reaches[at])
+    for key in range(1, ends.size):
+        ends[key] += ends[key - 1]
+    for at in range(n_open):
+        order[ends[keys[at]]] = indices[at]
+        ends[keys[at]] += 1
+    n_compared = 0
+    begin = 0
+    known = -1  # the four labels that `between` is about
+    for key in range(N_RINGS * k):
+        end = ends[key]
+        if end == begin:
+            continue
+        label = key // N_RINGS
+        if label // 4 != known:
+            known = label // 4
+            fill_between(centroids, 4 * known, scratch.rows, between)
+        row = label % 4
+        between[row, label] = 0.0
+        limit = WIDER * farthest[key]
+        m = 0
+        for other in range(k):
+            candidates[m] = other
+            m += between[row, other] <= limit
+        between[row, label] = np.inf
+        beyond = np.float32(np.inf)  # the distance to those that are no candidates
+        if m < k:
+            beyond = (np.sqrt(limit) - np.float32(0.5) * np.sqrt(farthest[key])) * TIGHT
+        n_compared += (end - begin) * m
+        while m % 4 > 0:
+            candidates[m] = k  # the dummy
+            m += 1
+        for first in range(begin, end, size):
+            chosen = order[first : min(first + size, end)]
+            found = scratch.found[: chosen.size]
+            label_points(points, chosen, candidates[:m], centroids, scratch)
+            for at in range(chosen.size):
+                others[chosen[at]] = min(scratch.others[at], beyond)
+            move_points(points, chosen, found, centroids, labels, False, True, steps, sums)
+        begin = end
+    return n_compared
+
+
+# ----------------------------------------------------------------------------- the rest
 
 
 @jit
@@ -225,14 +712,14 @@ def lower_sq_dists(points, start, stop, center, repeats, weights, closest):
 
     The largest value of what `weigh_points` draws by: repeats do not enlarge it, weights do.
     """
-    block = make_block(points.shape[1])
+    block = make_wide_block(points.shape[1])
     size = block.shape[1]
     sq_dists = np.empty(size)
     largest = 0.0
     for first in range(start, stop, size):
         last = min(first + size, stop)
-        fill_block(points, first, last, block)
-        fill_sq_dists(block, center, sq_dists)
+        fill_wide_block(points, first, last, block)
+        fill_wide_sq_dists(block, center, sq_dists)
         for i in range(first, last):
             closest[i] = min(closest[i], sq_dists[i - first])
             if has_weight(i, repeats, weights):
@@ -250,7 +737,7 @@ def weigh_points(start, stop, closest, repeats, weights, quanta, target):
     limbs = np.zeros(1, np.int64)
     for i in range(start, stop):
         if has_weight(i, repeats, weights):
-            add_sq_dist(i, closest[i], repeats, weights, quanta, limbs)
+            add_sq_dist(i, closest[i], 1, repeats, weights, quanta, limbs)
             if 0 <= target < limbs[0]:
                 return i, limbs[0]
     return -1, limbs[0]
@@ -259,15 +746,52 @@ def weigh_points(start, stop, closest, repeats, weights, quanta, target):
 @jit
 def add_potentials(points, start, stop, candidates, closest, repeats, weights, quanta, out):
     """Add up what `closest` would be with each of the candidates."""
-    block = make_block(points.shape[1])
+    block = make_wide_block(points.shape[1])
     size = block.shape[1]
     sq_dists = np.empty(size)
     for first in range(start, stop, size):
         last = min(first + size, stop)
-        fill_block(points, first, last, block)
+        fill_wide_block(points, first, last, block)
         for t in range(candidates.shape[0]):
-            fill_sq_dists(block, candidates[t], sq_dists)
+            fill_wide_sq_dists(block, candidates[t], sq_dists)
             for i in range(first, last):
                 if has_weight(i, repeats, weights):
                     value = min(closest[i], sq_dists[i - first])
-                    add_sq_dist(i, value, repeats, weights, quanta, out[t])
+                    add_sq_dist(i, value, 1, repeats, weights, quanta, out[t])
+
+
+@jit
+def make_wide_block(d):
+    """Return a block for points of `d` features, which are filled up with zeros to fours."""
+    return np.zeros(((d + 3) // 4 * 4, 64 if d > 32 else 256))
+
+
+@jit
+def fill_wide_block(points, start, stop, block):
+    """Write the points as the columns of the block."""
+    for i in range(start, stop):
+        for j in range(points.shape[1]):
+            block[j, i - start] = points[i, j]
+
+
+@jit
+def fill_wide_sq_dists(block, centroid, out):
+    """Write the squared distance of each column of the block to the centroid.
+
+    Four features a pass over `out` save three of four loads and stores; those that fill up to
+    four are zero in both, and adding zero to a square changes no bit.
+    """
+    d = centroid.size
+    out[:] = 0.0
+    for j in range(0, block.shape[0], 4):
+        c0 = centroid[j]
+        c1 = centroid[j + 1] if j + 1 < d else 0.0
+        c2 = centroid[j + 2] if j + 2 < d else 0.0
+        c3 = centroid[j + 3] if j + 3 < d else 0.0
+        x0, x1, x2, x3 = block[j], block[j + 1], block[j + 2], block[j + 3]
+        for i in range(out.size):
+            t0 = x0[i] - c0
+            t1 = x1[i] - c1
+            t2 = x2[i] - c2
+            t3 = x3[i] - c3
+            out[i] = (((out[i] + t0 * t0) + t1 * t1) + t2 * t2) + t3 * t3

@@ -11,6 +11,7 @@ from ..kernels import cells, filtering, seeds
 from ..pixels import ColorFormat, split_keys
 from ..threads import Threads
 from . import Step, label_dtype
+from .quotients import divide_limbs
 
 Array = NDArray[Any]
 
@@ -219,12 +220,9 @@ class ColorPoints:
 
 def exact_means(counts: Array, sums: Array, previous: Array) -> Array:
     """Divide integer sums (k, d) by integer counts (k,), rounded once; keep `previous` at zero."""
-    if max(sums.max(), counts.max()) < 2**53:
-        means: Array = sums / np.maximum(counts, 1)[:, None]
-    else:
-        # float64 would round the sum, then the quotient. Python's integers do not.
-        rows = zip(sums.tolist(), counts.tolist(), strict=True)
-        means = np.array([[x / max(n, 1) for x in row] for row, n in rows])
+    if max(sums.max(), counts.max()) >= 2**53:  # which float64 would round before it divides
+        return divide_limbs(sums[:, None, :], (1.0,), counts[:, None], (1.0,), previous)
+    means: Array = sums / np.maximum(counts, 1)[:, None]
     return means if counts.all() else np.where(counts[:, None] > 0, means, previous)
 
 

@@ -19,11 +19,16 @@ from numpy.typing import NDArray
 from ..kernels import dense as kernels
 from ..threads import Threads
 from . import Step, label_dtype
+from .assignment import Assignment
 from .dense_search import NearestSearch
-from .quanta import Integers, bits_below, choose_quanta, join, log2
+from .quanta import Integers, as_steps, bits_below, choose_quanta, join, log2
+from .quotients import divide_limbs
 
 # Points in a unit of work: some 50 us at the least, ten times what it costs to hand it out.
 CHUNK = 8192
+# Points whose median stands for the middle of all.
+N_SAMPLED = 128
+NO_INERTIA = np.zeros(1, np.int64)
 
 Floats = NDArray[np.float64]
 
@@ -32,7 +37,7 @@ class Sums(NamedTuple):
     """What a `Step` of dense points carries: the labels, and the clusters' sums in limbs."""
 
     labels: NDArray[Any]  # (n,)
-    values: Integers  # (k, d, limbs)
+    values: Integers  # (k, limbs, d)
     weights: Integers  # (k, limbs)
 
 
@@ -68,6 +73,8 @@ class DensePoints:
         self._heaviest = 1.0 if self._weights is None else float(self._weights.max())
         self._low, self._high, largest_product = self._measure()
         self._quanta = self._value_quanta(points.dtype, largest_product)
+        self._data = kernels.Points(self._points, self._repeats, self._weights, *self._frame())
+        self._assignment: Assignment | None = None
 
     @cached_property
     def total_weight(self) -> float | int:
@@ -85,34 +92,39 @@ class DensePoints:
     # ------------------------------------------------------------------- Lloyd's iteration
 
     def step(self, centroids: Floats) -> Step:
-        """Label the points with their nearest centroids, and add up the clusters."""
+        """Label the points with their nearest centroids, and add up the clusters.
+
+        The labels and sums of a step hold until the next one.
+        """
         centroids = np.ascontiguousarray(centroids, dtype=np.float64)
         if self._last is not None and np.array_equal(self._last[0], centroids):
             return self._last[1]
-        labels = np.empty(self._n, label_dtype(len(centroids)))
         quanta = self._inertia_quanta(centroids)
-
-        def add(start: int, stop: int, sums: Integers, totals: Integers, inertia: Integers) -> None:
-            kernels.assign_points(
-                self._points, start, stop, centroids, labels,
-                self._repeats, self._weights, quanta, inertia,
-            )  # fmt: skip
-            self._add_points(start, stop, labels, sums, totals)
-
         k = len(centroids)
-        sums, totals, inertia = self._gather(add, *self._shapes(k), (len(quanta),))
+        if self._assignment is None or self._assignment.k != k:
+            self._assignment = Assignment(
+                self._data, k, (self._quanta, self._weight_quanta), self._threads
+            )
+        self._last, now = None, self._assignment
+        inertia = now.update(centroids, quanta)
         total = float(join(inertia, quanta) * Fraction(quanta[-1]))
-        step = Step(self._counts(totals), Sums(labels, sums, totals), total)
+        step = Step(self._counts(now.weights), Sums(now.labels, now.values, now.weights), total)
         self._last = (centroids.copy(), step)
         return step
 
     def add_up(self, labels: NDArray[Any], n_clusters: int) -> Step:
         """Add up clusters that are given by labels; the inertia is not known (NaN)."""
+        steps = kernels.Steps(as_steps(self._quanta), as_steps(self._weight_quanta), (1.0,))
 
-        def add(start: int, stop: int, sums: Integers, totals: Integers) -> None:
-            self._add_points(start, stop, labels, sums, totals)
+        def add(start: int, stop: int, values: Integers, weights: Integers) -> None:
+            sums = kernels.Sums(values, weights, NO_INERTIA)
+            kernels.add_points(self._data, start, stop, labels, steps, sums)
 
-        sums, totals = self._gather(add, *self._shapes(n_clusters))
+        sums, totals = self._gather(
+            add,
+            (n_clusters, len(self._quanta), self.n_features),
+            (n_clusters, len(self._weight_quanta)),
+        )
         return Step(self._counts(totals), Sums(labels, sums, totals), math.nan)
 
     def relocate(self, step: Step, centroids: Floats) -> Step:
@@ -145,21 +157,19 @@ class DensePoints:
 
     def means(self, step: Step, previous: Floats) -> Floats:
         """Return the means of the clusters; one without weight keeps its previous centroid."""
-        scale = Fraction(self._quanta[-1])
-        if self._repeats is None:
-            scale /= Fraction(self._weight_quanta[-1])
-        weights = join(step.sums.weights, self._weight_quanta)
-        held = weights > 0
-        means = np.array(previous, dtype=np.float64)
-        # Python's quotient of two integers, however long, is rounded once.
-        sums = join(step.sums.values[held], self._quanta) * scale.numerator
-        means[held] = sums / (weights[held] * scale.denominator)[:, None]
-        return means
+        units = self._quanta
+        if self._repeats is not None:  # in whole numbers of the weights' quantum
+            units = tuple(unit * self._weight_quanta[-1] for unit in units)
+        return divide_limbs(
+            step.sums.values, units, step.sums.weights, self._weight_quanta, previous,
+            self._threads,
+        )  # fmt: skip
 
     def label(self, centroids: Floats) -> tuple[NDArray[Any], NDArray[Any], float]:
         """Return the labels, the counts and the inertia of an assignment."""
         step = self.step(centroids)
-        return step.sums.labels.copy(), step.counts, step.inertia
+        labels = step.sums.labels.astype(label_dtype(len(centroids)))
+        return labels, step.counts, step.inertia
 
     # ----------------------------------------------------------------------------- seeding
 
@@ -237,6 +247,20 @@ class DensePoints:
             )
         return np.min(lows, axis=0), np.max(highs, axis=0), max(products)
 
+    def _frame(self) -> tuple[NDArray[Any], Any]:
+        """Return a point amid the data, and a power of two that scales the rest to 1 or less.
+
+        What is left is small where the data lie far from the origin, and outliers hardly move a
+        median: the float32 pass then tells most centroids apart. Any other would do as well.
+        """
+        dtype = self._points.dtype
+        some = self._points[:: -(-self._n // N_SAMPLED)]
+        middle = np.median(some, axis=0).astype(dtype)
+        reach = float(np.maximum(self._high - middle, middle - self._low).max())
+        limit = 120 if dtype == np.float32 else 1000
+        exponent = max(-limit, min(limit, -math.frexp(reach)[1]))
+        return middle, dtype.type(math.ldexp(1.0, exponent))
+
     def _value_quanta(self, dtype: np.dtype[Any], largest_product: float) -> tuple[float, ...]:
         """Return the quanta of the values that are added, as `reference.in_quanta` says."""
         n = self._n_copies
@@ -246,18 +270,6 @@ class DensePoints:
         if dtype.kind in "biu":
             return choose_quanta(largest, n, math.frexp(largest)[1])  # down to 1: exact
         return choose_quanta(largest, n, bits_below(n, single=self._points.dtype == np.float32))
-
-    def _add_points(
-        self, start: int, stop: int, labels: NDArray[Any], sums: Integers, totals: Integers
-    ) -> None:
-        kernels.add_points(
-            self._points, start, stop, labels, self._repeats, self._weights,
-            self._quanta, self._weight_quanta, sums, totals,
-        )  # fmt: skip
-
-    def _shapes(self, k: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Return the shapes of the sums and totals of `k` clusters."""
-        return (k, self.n_features, len(self._quanta)), (k, len(self._weight_quanta))
 
     def _gather(self, add: Callable[..., None], *shapes: tuple[int, ...]) -> list[Integers]:
         """Return what ``add(start, stop, *arrays)`` adds to int64 arrays over all chunks.

@@ -42,3 +42,8 @@ def join(limbs: Integers, units: tuple[float, ...]) -> NDArray[Any]:
     for level in range(1, len(units)):
         joined = joined * int(units[level - 1] / units[level]) + parts[..., level]
     return joined
+
+
+def as_steps(units: tuple[float, ...]) -> tuple[float, ...]:
+    """Return what leads from a value to numbers of the first unit, from there to the next, ..."""
+    return tuple(above / unit for above, unit in zip((1.0, *units), units, strict=False))

@@ -1,0 +1,225 @@
+"""The nearest centroid of each dense point, kept up to date from one iteration to the next."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..kernels import dense as kernels
+from ..threads import Threads
+from .quanta import Integers, as_steps
+
+Array = NDArray[Any]
+Floats = NDArray[np.float64]
+
+# Points in a unit of work that compares all centroids, and in one that compares few of them:
+# there the points of a cluster are looked at together, so a unit should hold many of each.
+CHUNK = 16384
+LARGE_CHUNK, CHUNK_PER_CLUSTER = 2**18, 512
+# With fewer clusters, comparing all of them is as fast as finding out which to compare.
+MIN_CLUSTERS = 2
+# float32 numbers in a block of points: it stays in the second-level cache.
+BLOCK_SIZE = 2**16
+# The share of all distances from which comparing all centroids is as fast as choosing some, and
+# the assignments after which choosing is tried again.
+WORTHWHILE, PATIENCE = 0.8, 4
+# Beyond these the float32 pass tells nothing, and every point is decided in float64.
+MAX_FEATURES, MAX_CLUSTERS, MAX_REACH = 2**20, 2**24, 2.0**30
+
+
+class Assignment:
+    """Labels and sums of dense points for `k` clusters; each update is one assignment.
+
+    The first compares every point with every centroid. Later ones leave out what cannot have
+    changed, and add up only what has.
+
+    Parameters
+    ----------
+    points : kernels.Points
+    n_clusters : int
+    quanta : tuple
+        The quanta of the values and of the weights.
+    threads : Threads
+    """
+
+    def __init__(
+        self,
+        points: kernels.Points,
+        n_clusters: int,
+        quanta: tuple[tuple[float, ...], tuple[float, ...]],
+        threads: Threads,
+    ) -> None:
+        self.k = n_clusters
+        self._points = points
+        self._n: int = points.values.shape[0]
+        self._d: int = points.values.shape[1]
+        self._steps = as_steps(quanta[0]), as_steps(quanta[1])
+        self._threads = threads
+        self._valid = False
+        self._in_vain = 0
+        self._centroids = np.empty((n_clusters, self._d))
+        self._others = np.empty(self._n, np.float32)
+        self.labels = np.empty(self._n, np.uint16 if n_clusters <= 2**16 else np.int32)
+        self.values = np.zeros((n_clusters, len(quanta[0]), self._d), np.int64)
+        self.weights = np.zeros((n_clusters, len(quanta[1])), np.int64)
+        self._scratch: list[kernels.Scratch] = []
+
+    def update(self, centroids: Floats, inertia_quanta: tuple[float, ...]) -> Integers:
+        """Assign every point to its nearest centroid; return the inertia in limbs."""
+        fresh, self._valid = not self._valid, False  # until all is done: Ctrl-C may come
+        if fresh:
+            self.values[:] = 0
+            self.weights[:] = 0
+        each = self._lay_out(centroids)
+        steps = kernels.Steps(*self._steps, as_steps(inertia_quanta))
+        before, self._centroids = self._centroids, centroids
+        few = not fresh and self.k >= MIN_CLUSTERS and self._in_vain == 0
+        everything = np.full(-(-self.k // 4) * 4, self.k, np.int32)
+        everything[: self.k] = np.arange(self.k)
+        size = self._chunk_size(few)
+        motion = self._find_motion(each, before) if few else None
+        done: list[kernels.Sums] = []
+
+        def work(start: int) -> int:
+            sums = self._take_sums(done, len(inertia_quanta))
+            scratch = self._take_scratch(size if few else 0)
+            stop = min(start + size, self._n)
+            if few:
+                n = kernels.reassign_points(
+                    self._points, start, stop, each, motion, self.labels, self._others, steps,
+                    sums, scratch,
+                )  # fmt: skip
+            else:
+                kernels.assign_points(
+                    self._points, start, stop, everything, each, self.labels, self._others,
+                    fresh, steps, sums, scratch,
+                )  # fmt: skip
+                n = 0
+            self._scratch.append(scratch)
+            done.append(sums)
+            return int(n)
+
+        n_compared = sum(self._threads.map(work, range(0, self._n, size)))
+        if few and n_compared > WORTHWHILE * self._n * self.k:
+            self._in_vain = PATIENCE
+        elif not few:
+            self._in_vain = max(0, self._in_vain - 1)
+        inertia = np.zeros(len(inertia_quanta), np.int64)
+        for sums in done:
+            self.values += sums.values
+            self.weights += sums.weights
+            inertia += sums.inertia
+        self._valid = True
+        return inertia
+
+    def _find_motion(self, each: kernels.Centroids, before: Floats) -> kernels.Motion:
+        """Return how far the centroids are apart, and how far they came from where they were."""
+        spacing = np.empty(self.k, np.float32)
+        edges = range(0, self.k, max(4, -(-self.k // self._threads.n) // 4 * 4))
+
+        def find(start: int) -> None:
+            scratch = self._take_scratch(0)
+            stop = min(start + edges.step, self.k)
+            kernels.find_spacing(each, start, stop, scratch, spacing)
+            self._scratch.append(scratch)
+
+        self._threads.map(find, edges)
+        moved = np.sqrt(np.square(each.exact - before).sum(axis=1)) + kernels.SMALLEST
+        moved *= float(self._points.scale) * kernels.LOOSE
+        drift = np.full(self.k, moved.max())
+        if self.k > 1:
+            drift[moved.argmax()] = np.partition(moved, -2)[-2]
+        return kernels.Motion(spacing, drift.astype(np.float32))
+
+    def _chunk_size(self, few: bool) -> int:
+        """Return the number of points in a unit of work."""
+        if not few:
+            return CHUNK
+        n_chunks = -(-self._n // max(CHUNK, min(CHUNK_PER_CLUSTER * self.k, LARGE_CHUNK)))
+        n_chunks = -(-n_chunks // self._threads.n) * self._threads.n  # none waits for the last
+        return -(-self._n // n_chunks)
+
+    def _take_sums(self, done: list[kernels.Sums], n_inertia: int) -> kernels.Sums:
+        """Return sums to add to, which no other thread has now."""
+        try:
+            return done.pop()
+        except IndexError:
+            return kernels.Sums(
+                np.zeros_like(self.values),
+                np.zeros_like(self.weights),
+                np.zeros(n_inertia, np.int64),
+            )
+
+    def _take_scratch(self, size: int) -> kernels.Scratch:
+        """Return scratch for chunks of `size` points, which no other thread has now."""
+        try:
+            scratch = self._scratch.pop()
+        except IndexError:
+            return self._make_scratch(size)
+        return scratch if scratch.order.size >= size else self._make_scratch(size)
+
+    def _make_scratch(self, size: int) -> kernels.Scratch:
+        rows = -(-self._d // 4) * 4
+        columns = max(128, min(kernels.BLOCK, BLOCK_SIZE // rows // 32 * 32)) + kernels.PAD
+        return kernels.Scratch(
+            block=_aligned(rows, columns),
+            rows=_aligned(kernels.N_ROWS + 4, int(kernels.ROW)).reshape(-1),
+            sq_dists=np.empty(self.k),
+            chosen=np.empty(columns - kernels.PAD, np.int32),
+            found=np.empty(columns - kernels.PAD, np.int32),
+            others=np.empty(columns - kernels.PAD, np.float32),
+            own=np.empty(columns - kernels.PAD),
+            between=np.empty((4, self.k), np.float32),
+            candidates=np.empty(self.k + 4, np.int32),
+            ends=np.empty(kernels.N_RINGS * self.k + 1, np.int32),
+            farthest=np.empty(kernels.N_RINGS * self.k, np.float32),
+            open=np.empty(size + 1, np.int32),
+            keys=np.empty(size + 1, np.int32),
+            reaches=np.empty(size + 1, np.float32),
+            order=np.empty(size, np.int32),
+        )
+
+    def _lay_out(self, centroids: Floats) -> kernels.Centroids:
+        """Return the centroids as the kernels want them.
+
+        A score, half the squared norm of a centroid less its product with the point, errs by
+        at most ``error * (0.75 * |centroid|**2 + |point|**2)``: 2**-24 for each rounding of the
+        numbers and of the sums that a term goes through, by the bounds of Higham, "Accuracy and
+        Stability of Numerical Algorithms", ch. 3, and |x||c| <= |x|**2 + |c|**2 / 4. The first
+        term is taken off here. The tenth on top covers terms of higher order and the rounding of
+        float64; `tiny` what underflows, in float32 or in the reference's squares.
+        """
+        k, d = centroids.shape
+        terms = int(kernels.TERMS)
+        error = 1.1 * (min(d, terms) + d // terms + 12) * 2.0**-24
+        shifted = np.zeros((k + 1, -(-d // 4) * 4), np.float32)
+        half_norms = np.full(k + 1, np.inf, np.float32)
+        scale = float(self._points.scale)
+        offsets = (centroids - self._points.middle) * scale
+        if d <= MAX_FEATURES and k <= MAX_CLUSTERS and np.abs(offsets).max() <= MAX_REACH:
+            shifted[:k, :d] = offsets
+            norms = np.einsum("kd,kd->k", shifted[:k], shifted[:k], dtype=np.float64)
+            half_norms[:k] = norms * (0.5 - 0.75 * error)
+        else:
+            half_norms[:k] = 0.0  # all scores are equal, so all points are in doubt
+        columns = _aligned(shifted.shape[1], -(-k // 32) * 32 + kernels.PAD)
+        columns[:, :k] = shifted[:k].T
+        return kernels.Centroids(
+            exact=centroids,
+            by_feature=np.ascontiguousarray(centroids.T),
+            shifted=shifted,
+            columns=columns,
+            half_norms=half_norms,
+            margin=np.float32(1.1 * error),
+            kept=np.float32(1.0 - 3.0 * error - 1.1 * d * 2.0**-24),
+            tiny=np.float32(min(max(1e-30, d * (scale * 2.0**-535) ** 2), 1e38)),
+        )
+
+
+def _aligned(rows: int, columns: int) -> NDArray[np.float32]:
+    """Return zeros that begin at a multiple of 64 bytes, as each row of 16 columns then does."""
+    memory = np.zeros(rows * columns * 4 + 64, np.uint8)
+    start = -memory.ctypes.data % 64
+    return memory[start : start + rows * columns * 4].view(np.float32).reshape(rows, columns)
