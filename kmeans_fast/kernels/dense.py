@@ -46,7 +46,9 @@ MANY = np.uint64(SUM_LANES)
 # twice that with its own candidates.
 N_RINGS, RING, RING2 = 3, np.float32(4.0), np.float32(16.0)
 # Rounding, and what underflows in a distance.
-LOOSE, TIGHT, SMALLEST = 1.0 + 1e-6, np.float32(1.0 - 1e-6), 1e-144
+LOOSE, TIGHT, SMALLEST = np.float32(1.0 + 1e-6), np.float32(1.0 - 1e-6), 1e-144
+# With so few clusters, points that may change are compared with all.
+FEW = 16
 # Candidates are taken from so much (squared) farther than need be: then the others are known to
 # be farther away than the nearest, and the point need not be looked at again so soon.
 WIDER = np.float32(1.21)
@@ -72,6 +74,7 @@ class Centroids(NamedTuple):
     half_norms: Any  # (k + 1,) float32: half the squared norms of `shifted`, less their error
     margin: Any  # the error of a score, as a share of the squared norms
     kept: Any  # the share of a squared norm that its error leaves
+    least: Any  # a squared distance, scaled, below which squares underflow
     tiny: Any  # the least difference of two scores that says anything
 
 
@@ -108,6 +111,9 @@ class Scratch(NamedTuple):
     found: Any  # (points of a block,) int32
     others: Any  # (points of a block,) float32
     own: Any  # (points of a block,) float64
+    rest: Any  # (points of a block,) float64
+    reach: Any  # (points of a block,) float32
+    distance: Any  # (points of a block,) float32
     between: Any  # (4, k) float32
     candidates: Any  # (k filled up to fours,) int32
     ends: Any  # (N_RINGS * k + 1,) int32
@@ -147,18 +153,29 @@ def has_weight(i, repeats, weights):
 
 
 @jit_inline
-def add_sq_dist(i, value, sign, repeats, weights, steps, limbs):
-    """Add the squared distance of point `i`, by its weight; with `sign` -1 take it away.
+def weigh(i, sq_dist, repeats, weights):
+    """Return what the squared distance of point `i` adds to the inertia each time it counts.
 
     Points without weight may lie so far out that theirs is no number that an int64 holds.
     """
-    counts = has_weight(i, repeats, weights)
     if weights is not None:
-        add_quanta(weights[i] * value if counts else 0.0, sign, steps, limbs)
-    elif repeats is not None:
-        add_quanta(value if counts else 0.0, sign * repeats[i], steps, limbs)
-    else:
-        add_quanta(value, sign, steps, limbs)
+        return weights[i] * sq_dist if weights[i] > 0.0 else 0.0
+    if repeats is not None:
+        return sq_dist if repeats[i] > 0 else 0.0
+    return sq_dist
+
+
+@jit_inline
+def count(i, repeats, weights):
+    """Return how many times the squared distance of point `i` counts."""
+    return repeats[i] if weights is None and repeats is not None else 1
+
+
+@jit_inline
+def add_sq_dist(i, sq_dist, sign, repeats, weights, steps, limbs):
+    """Add the squared distance of point `i`, by its weight; with `sign` -1 take it away."""
+    value = weigh(i, sq_dist, repeats, weights)
+    add_quanta(value, sign * count(i, repeats, weights), steps, limbs)
 
 
 @jit_inline
@@ -469,6 +486,15 @@ def label_points(points, chosen, candidates, centroids, scratch):
 
 
 @jit
+def label_exactly(values, start, stop, by_feature, labels):
+    """Label points by brute force."""
+    sq_dists = np.empty(by_feature.shape[1])
+    for i in range(start, stop):
+        fill_sq_dists(values[i], by_feature, sq_dists)
+        labels[i] = find_first_least(sq_dists)
+
+
+@jit
 def move_points(points, chosen, found, centroids, labels, fresh, counted, steps, sums):
     """Give the chosen points the labels found, and bring the sums up to date.
 
@@ -506,12 +532,22 @@ def add_inertia(points, chosen, centroids, labels, steps, sums, scratch):
     """Add the squared distances of points to the centroids of their labels; keep them, too."""
     values, repeats, weights = points.values, points.repeats, points.weights
     exact, inertia, inertia_steps = centroids.exact, sums.inertia, steps.inertia
-    own = scratch.own
+    own, rest = scratch.own, scratch.rest
     n = np.uint64(chosen.size)
     for at in range(n):
-        own[at] = find_sq_dist(values, chosen[at], exact, labels[chosen[at]])
+        i = chosen[at]
+        own[at] = find_sq_dist(values, i, exact, labels[i])
     for at in range(n):
-        add_sq_dist(chosen[at], own[at], 1, repeats, weights, inertia_steps, inertia)
+        rest[at] = weigh(chosen[at], own[at], repeats, weights)
+    for level in range(len(inertia_steps)):  # limb by limb, as LLVM vectorises it
+        step = inertia_steps[level]
+        total = 0
+        for at in range(n):
+            value = rest[at] * step
+            whole = np.rint(value)
+            rest[at] = value - whole
+            total += count(chosen[at], repeats, weights) * np.int64(whole)
+        inertia[level] += total
 
 
 @jit
@@ -543,29 +579,49 @@ def open_points(points, start, stop, centroids, motion, labels, others, steps, s
     moved (Hamerly, "Making k-means even faster", SDM 2010). Each goes with its reach, the square
     of twice the distance, and its key, made of its label and its ring.
     """
-    scale, spacing, drift = np.float64(points.scale) * LOOSE, motion.spacing, motion.drift
+    scale, spacing, drift = np.float64(points.scale), motion.spacing, motion.drift
+    least = centroids.least
     indices, reaches, keys = scratch.open, scratch.reaches, scratch.keys
+    own, sq_dists, distances = scratch.own, scratch.reach, scratch.distance
     size = scratch.chosen.size
     n_open = 0
     for first in range(start, stop, size):
         n = min(size, stop - first)
-        chosen, own = scratch.chosen[:n], scratch.own
+        chosen = scratch.chosen[:n]
         for at in range(n):
             chosen[at] = first + at
         add_inertia(points, chosen, centroids, labels, steps, sums, scratch)
         for at in range(np.uint64(n)):
+            sq_dist = np.float32(own[at] * scale * scale) * LOOSE + least
+            sq_dists[at] = np.float32(4.0) * sq_dist
+            distances[at] = np.sqrt(sq_dist) * LOOSE
+        for at in range(np.uint64(n)):
             i = first + at
             label = np.int32(labels[i])
-            distance = (np.sqrt(own[at]) + SMALLEST) * scale
-            reach = np.float32(4.0 * LOOSE * distance * distance)
-            inner = spacing[label]
+            reach, inner = sq_dists[at], spacing[label]
             other = (others[i] - drift[label]) * TIGHT
             others[i] = other
             indices[n_open] = i
             reaches[n_open] = reach
             keys[n_open] = N_RINGS * label + (reach >= RING * inner) + (reach >= RING2 * inner)
-            n_open += (reach >= inner) & (np.float32(distance) >= other)
+            n_open += (reach >= inner) & (distances[at] >= other)
     return n_open
+
+
+@jit
+def settle_points(points, chosen, m, beyond, centroids, labels, others, steps, sums, scratch):
+    """Label points with the nearest of the first `m` candidates; `beyond` are all the rest."""
+    candidates, size = scratch.candidates, scratch.chosen.size
+    while m % 4 > 0:
+        candidates[m] = centroids.half_norms.size - 1  # the dummy
+        m += 1
+    for first in range(0, chosen.size, size):
+        some = chosen[first : first + size]
+        label_points(points, some, candidates[:m], centroids, scratch)
+        for at in range(some.size):
+            others[some[at]] = min(scratch.others[at], beyond)
+        found = scratch.found[: some.size]
+        move_points(points, some, found, centroids, labels, False, True, steps, sums)
 
 
 @jit
@@ -578,10 +634,18 @@ def reassign_points(points, start, stop, centroids, motion, labels, others, step
     """
     indices, reaches, keys, ends = scratch.open, scratch.reaches, scratch.keys, scratch.ends
     order, between, candidates = scratch.order, scratch.between, scratch.candidates
-    k, size = motion.spacing.size, scratch.chosen.size
+    k = motion.spacing.size
     n_open = open_points(
         points, start, stop, centroids, motion, labels, others, steps, sums, scratch
     )
+    if k <= FEW:
+        for other in range(k):
+            candidates[other] = other
+        settle_points(
+            points, indices[:n_open], k, np.float32(np.inf), centroids, labels, others, steps,
+            sums, scratch,
+        )  # fmt: skip
+        return n_open * k
     farthest = scratch.farthest
     ends[:] = 0
     farthest[:] = 0.0
@@ -612,20 +676,13 @@ def reassign_points(points, start, stop, centroids, motion, labels, others, step
             candidates[m] = other
             m += between[row, other] <= limit
         between[row, label] = np.inf
-        beyond = np.float32(np.inf)  # the distance to those that are no candidates
-        if m < k:
+        beyond = np.float32(np.inf)
+        if m < k:  # the distance to any that is no candidate
             beyond = (np.sqrt(limit) - np.float32(0.5) * np.sqrt(farthest[key])) * TIGHT
+        settle_points(
+            points, order[begin:end], m, beyond, centroids, labels, others, steps, sums, scratch
+        )
         n_compared += (end - begin) * m
-        while m % 4 > 0:
-            candidates[m] = k  # the dummy
-            m += 1
-        for first in range(begin, end, size):
-            chosen = order[first : min(first + size, end)]
-            found = scratch.found[: chosen.size]
-            label_points(points, chosen, candidates[:m], centroids, scratch)
-            for at in range(chosen.size):
-                others[chosen[at]] = min(scratch.others[at], beyond)
-            move_points(points, chosen, found, centroids, labels, False, True, steps, sums)
         begin = end
     return n_compared
 
@@ -701,97 +758,3 @@ def find_distinct(bits, zero, order, table, out, n):
             out[n] = i
             n += 1
     return n
-
-
-# --------------------------------------------------------------------------------- seeding
-
-
-@jit
-def lower_sq_dists(points, start, stop, center, repeats, weights, closest):
-    """Lower `closest` to the squared distance to `center`; return the largest, by weight.
-
-    The largest value of what `weigh_points` draws by: repeats do not enlarge it, weights do.
-    """
-    block = make_wide_block(points.shape[1])
-    size = block.shape[1]
-    sq_dists = np.empty(size)
-    largest = 0.0
-    for first in range(start, stop, size):
-        last = min(first + size, stop)
-        fill_wide_block(points, first, last, block)
-        fill_wide_sq_dists(block, center, sq_dists)
-        for i in range(first, last):
-            closest[i] = min(closest[i], sq_dists[i - first])
-            if has_weight(i, repeats, weights):
-                value = closest[i] if weights is None else weights[i] * closest[i]
-                largest = max(largest, value)
-    return largest
-
-
-@jit
-def weigh_points(start, stop, closest, repeats, weights, quanta, target):
-    """Add up the points' weight times `closest` until the sum is above `target`.
-
-    Returns the point where it happens and the sum; `target` -1 asks for the sum of all.
-    """
-    limbs = np.zeros(1, np.int64)
-    for i in range(start, stop):
-        if has_weight(i, repeats, weights):
-            add_sq_dist(i, closest[i], 1, repeats, weights, quanta, limbs)
-            if 0 <= target < limbs[0]:
-                return i, limbs[0]
-    return -1, limbs[0]
-
-
-@jit
-def add_potentials(points, start, stop, candidates, closest, repeats, weights, quanta, out):
-    """Add up what `closest` would be with each of the candidates."""
-    block = make_wide_block(points.shape[1])
-    size = block.shape[1]
-    sq_dists = np.empty(size)
-    for first in range(start, stop, size):
-        last = min(first + size, stop)
-        fill_wide_block(points, first, last, block)
-        for t in range(candidates.shape[0]):
-            fill_wide_sq_dists(block, candidates[t], sq_dists)
-            for i in range(first, last):
-                if has_weight(i, repeats, weights):
-                    value = min(closest[i], sq_dists[i - first])
-                    add_sq_dist(i, value, 1, repeats, weights, quanta, out[t])
-
-
-@jit
-def make_wide_block(d):
-    """Return a block for points of `d` features, which are filled up with zeros to fours."""
-    return np.zeros(((d + 3) // 4 * 4, 64 if d > 32 else 256))
-
-
-@jit
-def fill_wide_block(points, start, stop, block):
-    """Write the points as the columns of the block."""
-    for i in range(start, stop):
-        for j in range(points.shape[1]):
-            block[j, i - start] = points[i, j]
-
-
-@jit
-def fill_wide_sq_dists(block, centroid, out):
-    """Write the squared distance of each column of the block to the centroid.
-
-    Four features a pass over `out` save three of four loads and stores; those that fill up to
-    four are zero in both, and adding zero to a square changes no bit.
-    """
-    d = centroid.size
-    out[:] = 0.0
-    for j in range(0, block.shape[0], 4):
-        c0 = centroid[j]
-        c1 = centroid[j + 1] if j + 1 < d else 0.0
-        c2 = centroid[j + 2] if j + 2 < d else 0.0
-        c3 = centroid[j + 3] if j + 3 < d else 0.0
-        x0, x1, x2, x3 = block[j], block[j + 1], block[j + 2], block[j + 3]
-        for i in range(out.size):
-            t0 = x0[i] - c0
-            t1 = x1[i] - c1
-            t2 = x2[i] - c2
-            t3 = x3[i] - c3
-            out[i] = (((out[i] + t0 * t0) + t1 * t1) + t2 * t2) + t3 * t3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,10 @@ BLOCK_SIZE = 2**16
 WORTHWHILE, PATIENCE = 0.8, 4
 # Beyond these the float32 pass tells nothing, and every point is decided in float64.
 MAX_FEATURES, MAX_CLUSTERS, MAX_REACH = 2**20, 2**24, 2.0**30
+
+
+# A debug switch: check every label of every assignment by brute force.
+CHECK = os.environ.get("KMEANS_FAST_CHECK", "0") not in ("", "0")
 
 
 class Assignment:
@@ -112,7 +117,26 @@ class Assignment:
             self.weights += sums.weights
             inertia += sums.inertia
         self._valid = True
+        if CHECK:
+            self._check(each)
         return inertia
+
+    def _check(self, each: kernels.Centroids) -> None:
+        """Raise unless every label is that of brute force in the reference's arithmetic."""
+        expected = np.empty_like(self.labels)
+        self._threads.map(
+            lambda start: kernels.label_exactly(
+                self._points.values, start, min(start + CHUNK, self._n), each.by_feature, expected
+            ),
+            range(0, self._n, CHUNK),
+        )
+        wrong = np.flatnonzero(expected != self.labels)
+        if wrong.size:
+            i = wrong[0]
+            raise AssertionError(
+                f"{wrong.size} labels are wrong: point {i} has {self.labels[i]}, nearest is "
+                f"{expected[i]}"
+            )
 
     def _find_motion(self, each: kernels.Centroids, before: Floats) -> kernels.Motion:
         """Return how far the centroids are apart, and how far they came from where they were."""
@@ -127,7 +151,7 @@ class Assignment:
 
         self._threads.map(find, edges)
         moved = np.sqrt(np.square(each.exact - before).sum(axis=1)) + kernels.SMALLEST
-        moved *= float(self._points.scale) * kernels.LOOSE
+        moved *= float(self._points.scale) * float(kernels.LOOSE)
         drift = np.full(self.k, moved.max())
         if self.k > 1:
             drift[moved.argmax()] = np.partition(moved, -2)[-2]
@@ -169,6 +193,9 @@ class Assignment:
             sq_dists=np.empty(self.k),
             chosen=np.empty(columns - kernels.PAD, np.int32),
             found=np.empty(columns - kernels.PAD, np.int32),
+            rest=np.empty(columns - kernels.PAD),
+            reach=np.empty(columns - kernels.PAD, np.float32),
+            distance=np.empty(columns - kernels.PAD, np.float32),
             others=np.empty(columns - kernels.PAD, np.float32),
             own=np.empty(columns - kernels.PAD),
             between=np.empty((4, self.k), np.float32),
@@ -214,6 +241,7 @@ class Assignment:
             half_norms=half_norms,
             margin=np.float32(1.1 * error),
             kept=np.float32(1.0 - 3.0 * error - 1.1 * d * 2.0**-24),
+            least=np.float32(min(max(1e-36, (kernels.SMALLEST * scale) ** 2), 1e38)),
             tiny=np.float32(min(max(1e-30, d * (scale * 2.0**-535) ** 2), 1e38)),
         )
 
