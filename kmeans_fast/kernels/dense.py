@@ -114,6 +114,7 @@ class Scratch(NamedTuple):
     rest: Any  # (points of a block,) float64
     reach: Any  # (points of a block,) float32
     distance: Any  # (points of a block,) float32
+    is_open: Any  # (points of a block,) uint8
     between: Any  # (4, k) float32
     candidates: Any  # (k filled up to fours,) int32
     ends: Any  # (N_RINGS * k + 1,) int32
@@ -430,6 +431,21 @@ def fill_sq_dists(x, by_feature, sq_dists):
 
 
 @jit
+def find_exactly(values, i, exact, candidates):
+    """Return the first nearest of the candidates, as the reference finds it."""
+    nearest, least = 0, np.inf
+    for k in candidates:
+        if k < exact.shape[0]:  # not the dummy
+            total = 0.0
+            for j in range(np.uint64(values.shape[1])):
+                t = np.float64(values[i, j]) - exact[k, j]
+                total += t * t
+            if total < least:
+                nearest, least = k, total
+    return nearest
+
+
+@jit
 def find_first_least(sq_dists):
     """Return the index of the least, the first of them on a tie."""
     nearest = 0
@@ -460,7 +476,7 @@ def label_points(points, chosen, candidates, centroids, scratch):
 
     The candidates come in fours and hold the true nearest. `scratch.found` gets the nearest,
     `scratch.others` a lower bound of the distances, scaled, to the others. A point in doubt is
-    compared with all centroids.
+    decided by the reference's arithmetic.
     """
     block, rows, found, others = scratch.block, scratch.rows, scratch.found, scratch.others
     half_norms, margin, tiny = centroids.half_norms, centroids.margin, centroids.tiny
@@ -479,10 +495,11 @@ def label_points(points, chosen, candidates, centroids, scratch):
         others[at] = np.sqrt(sq_dist) if sure and sq_dist > 0.0 else np.float32(0.0)
     if n_doubtful > 0:
         for at in range(chosen.size):
-            if found[at] < 0:
+            if found[at] < 0 and 8 * candidates.size < half_norms.size:
+                found[at] = find_exactly(points.values, chosen[at], centroids.exact, candidates)
+            elif found[at] < 0:
                 fill_sq_dists(points.values[chosen[at]], centroids.by_feature, scratch.sq_dists)
                 found[at] = find_first_least(scratch.sq_dists)
-    return n_doubtful
 
 
 @jit
@@ -577,12 +594,12 @@ def open_points(points, start, stop, centroids, motion, labels, others, steps, s
     None has, with twice the distance to its own less than from there to the next centroid, or
     with the distance less than the bound of the others, which have come no nearer than they
     moved (Hamerly, "Making k-means even faster", SDM 2010). Each goes with its reach, the square
-    of twice the distance, and its key, made of its label and its ring.
+    of twice the distance.
     """
     scale, spacing, drift = np.float64(points.scale), motion.spacing, motion.drift
     least = centroids.least
-    indices, reaches, keys = scratch.open, scratch.reaches, scratch.keys
-    own, sq_dists, distances = scratch.own, scratch.reach, scratch.distance
+    indices, reaches = scratch.open, scratch.reaches
+    own, reach, distances, is_open = scratch.own, scratch.reach, scratch.distance, scratch.is_open
     size = scratch.chosen.size
     n_open = 0
     for first in range(start, stop, size):
@@ -593,18 +610,17 @@ def open_points(points, start, stop, centroids, motion, labels, others, steps, s
         add_inertia(points, chosen, centroids, labels, steps, sums, scratch)
         for at in range(np.uint64(n)):
             sq_dist = np.float32(own[at] * scale * scale) * LOOSE + least
-            sq_dists[at] = np.float32(4.0) * sq_dist
+            reach[at] = np.float32(4.0) * sq_dist
             distances[at] = np.sqrt(sq_dist) * LOOSE
+        here, there = labels[first : first + n], others[first : first + n]
         for at in range(np.uint64(n)):
-            i = first + at
-            label = np.int32(labels[i])
-            reach, inner = sq_dists[at], spacing[label]
-            other = (others[i] - drift[label]) * TIGHT
-            others[i] = other
-            indices[n_open] = i
-            reaches[n_open] = reach
-            keys[n_open] = N_RINGS * label + (reach >= RING * inner) + (reach >= RING2 * inner)
-            n_open += (reach >= inner) & (distances[at] >= other)
+            other = (there[at] - drift[here[at]]) * TIGHT
+            there[at] = other
+            is_open[at] = (reach[at] >= spacing[here[at]]) & (distances[at] >= other)
+        for at in range(np.uint64(n)):
+            indices[n_open] = first + at
+            reaches[n_open] = reach[at]
+            n_open += is_open[at]
     return n_open
 
 
@@ -649,9 +665,14 @@ def reassign_points(points, start, stop, centroids, motion, labels, others, step
     farthest = scratch.farthest
     ends[:] = 0
     farthest[:] = 0.0
+    spacing = motion.spacing
     for at in range(n_open):
-        ends[keys[at] + 1] += 1
-        farthest[keys[at]] = max(farthest[keys[at]], reaches[at])
+        label, reach = np.int32(labels[indices[at]]), reaches[at]
+        inner = spacing[label]
+        key = N_RINGS * label + (reach >= RING * inner) + (reach >= RING2 * inner)
+        keys[at] = key
+        ends[key + 1] += 1
+        farthest[key] = max(farthest[key], reach)
     for key in range(1, ends.size):
         ends[key] += ends[key - 1]
     for at in range(n_open):

@@ -18,14 +18,13 @@ Floats = NDArray[np.float64]
 # Points in a unit of work that compares all centroids, and in one that compares few of them:
 # there the points of a cluster are looked at together, so a unit should hold many of each.
 CHUNK = 16384
-LARGE_CHUNK, CHUNK_PER_CLUSTER = 2**18, 512
-# With fewer clusters, comparing all of them is as fast as finding out which to compare.
+MEDIUM_CHUNK, LARGE_CHUNK, CHUNK_PER_CLUSTER = 2**16, 2**18, 512
 MIN_CLUSTERS = 2
 # float32 numbers in a block of points: it stays in the second-level cache.
 BLOCK_SIZE = 2**16
-# The share of all distances from which comparing all centroids is as fast as choosing some, and
-# the assignments after which choosing is tried again.
-WORTHWHILE, PATIENCE = 0.8, 4
+# Where few distances can be left out, it is faster to leave out none. After an assignment that
+# looked at more than the second share, some points tell whether the next will at the first.
+WORTHWHILE, DOUBTED, TRIAL = 0.55, 0.4, 8192
 # Beyond these the float32 pass tells nothing, and every point is decided in float64.
 MAX_FEATURES, MAX_CLUSTERS, MAX_REACH = 2**20, 2**24, 2.0**30
 
@@ -63,7 +62,7 @@ class Assignment:
         self._steps = as_steps(quanta[0]), as_steps(quanta[1])
         self._threads = threads
         self._valid = False
-        self._in_vain = 0
+        self._share = 1.0  # of all distances that the last assignment looked at
         self._centroids = np.empty((n_clusters, self._d))
         self._others = np.empty(self._n, np.float32)
         self.labels = np.empty(self._n, np.uint16 if n_clusters <= 2**16 else np.int32)
@@ -80,17 +79,16 @@ class Assignment:
         each = self._lay_out(centroids)
         steps = kernels.Steps(*self._steps, as_steps(inertia_quanta))
         before, self._centroids = self._centroids, centroids
-        few = not fresh and self.k >= MIN_CLUSTERS and self._in_vain == 0
+        few = not fresh and self.k >= MIN_CLUSTERS
         everything = np.full(-(-self.k // 4) * 4, self.k, np.int32)
         everything[: self.k] = np.arange(self.k)
-        size = self._chunk_size(few)
         motion = self._find_motion(each, before) if few else None
         done: list[kernels.Sums] = []
 
-        def work(start: int) -> int:
+        def work(part: tuple[int, int, bool]) -> int:
+            start, stop, few = part
             sums = self._take_sums(done, len(inertia_quanta))
-            scratch = self._take_scratch(size if few else 0)
-            stop = min(start + size, self._n)
+            scratch = self._take_scratch(stop - start if few else 0)
             if few:
                 n = kernels.reassign_points(
                     self._points, start, stop, each, motion, self.labels, self._others, steps,
@@ -101,16 +99,17 @@ class Assignment:
                     self._points, start, stop, everything, each, self.labels, self._others,
                     fresh, steps, sums, scratch,
                 )  # fmt: skip
-                n = 0
+                n = (stop - start) * self.k
             self._scratch.append(scratch)
             done.append(sums)
             return int(n)
 
-        n_compared = sum(self._threads.map(work, range(0, self._n, size)))
-        if few and n_compared > WORTHWHILE * self._n * self.k:
-            self._in_vain = PATIENCE
-        elif not few:
-            self._in_vain = max(0, self._in_vain - 1)
+        first = n_compared = 0
+        if few and self._share > DOUBTED and self._n >= 4 * TRIAL and self.k > kernels.FEW:
+            first, n_compared = TRIAL, work((0, TRIAL, True))
+            few = n_compared <= WORTHWHILE * TRIAL * self.k
+        n_compared += sum(self._threads.map(work, self._parts(first, few)))
+        self._share = n_compared / (self._n * self.k)
         inertia = np.zeros(len(inertia_quanta), np.int64)
         for sums in done:
             self.values += sums.values
@@ -157,13 +156,14 @@ class Assignment:
             drift[moved.argmax()] = np.partition(moved, -2)[-2]
         return kernels.Motion(spacing, drift.astype(np.float32))
 
-    def _chunk_size(self, few: bool) -> int:
-        """Return the number of points in a unit of work."""
-        if not few:
-            return CHUNK
-        n_chunks = -(-self._n // max(CHUNK, min(CHUNK_PER_CLUSTER * self.k, LARGE_CHUNK)))
-        n_chunks = -(-n_chunks // self._threads.n) * self._threads.n  # none waits for the last
-        return -(-self._n // n_chunks)
+    def _parts(self, first: int, few: bool) -> list[tuple[int, int, bool]]:
+        """Return the units of work, from one point on to the end."""
+        size, n = CHUNK, self._n - first
+        if few:
+            size = max(MEDIUM_CHUNK, min(CHUNK_PER_CLUSTER * self.k, LARGE_CHUNK))
+            n_parts = -(-n // size // self._threads.n) * self._threads.n  # none waits for the last
+            size = -(-n // n_parts)
+        return [(at, min(at + size, self._n), few) for at in range(first, self._n, size)]
 
     def _take_sums(self, done: list[kernels.Sums], n_inertia: int) -> kernels.Sums:
         """Return sums to add to, which no other thread has now."""
@@ -196,6 +196,7 @@ class Assignment:
             rest=np.empty(columns - kernels.PAD),
             reach=np.empty(columns - kernels.PAD, np.float32),
             distance=np.empty(columns - kernels.PAD, np.float32),
+            is_open=np.empty(columns - kernels.PAD, np.uint8),
             others=np.empty(columns - kernels.PAD, np.float32),
             own=np.empty(columns - kernels.PAD),
             between=np.empty((4, self.k), np.float32),
