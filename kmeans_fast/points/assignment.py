@@ -154,7 +154,7 @@ class Assignment:
         drift = np.full(self.k, moved.max())
         if self.k > 1:
             drift[moved.argmax()] = np.partition(moved, -2)[-2]
-        return kernels.Motion(spacing, drift.astype(np.float32))
+        return kernels.Motion(spacing, np.minimum(drift, 1e38).astype(np.float32))
 
     def _parts(self, first: int, few: bool) -> list[tuple[int, int, bool]]:
         """Return the units of work, from one point on to the end."""
@@ -225,6 +225,7 @@ class Assignment:
         shifted = np.zeros((k + 1, -(-d // 4) * 4), np.float32)
         half_norms = np.full(k + 1, np.inf, np.float32)
         scale = float(self._points.scale)
+        smallest = kernels.SMALLEST * scale
         offsets = (centroids - self._points.middle) * scale
         if d <= MAX_FEATURES and k <= MAX_CLUSTERS and np.abs(offsets).max() <= MAX_REACH:
             shifted[:k, :d] = offsets
@@ -242,7 +243,7 @@ class Assignment:
             half_norms=half_norms,
             margin=np.float32(1.1 * error),
             kept=np.float32(1.0 - 3.0 * error - 1.1 * d * 2.0**-24),
-            least=np.float32(min(max(1e-36, (kernels.SMALLEST * scale) ** 2), 1e38)),
+            least=np.float32(min(max(1e-36, smallest * smallest), 1e38)),
             tiny=np.float32(min(max(1e-30, d * (scale * 2.0**-535) ** 2), 1e38)),
         )
 

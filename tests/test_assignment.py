@@ -1,0 +1,272 @@
+"""The dense engine from one assignment to the next: bounds, rounding, sums kept up to date."""
+
+import math
+
+import numba
+import numpy as np
+import pytest
+
+import kmeans_fast as kf
+from kmeans_fast import reference as ref
+from kmeans_fast.kernels import _lanes
+from kmeans_fast.points import assignment
+from kmeans_fast.points.dense import DensePoints
+from kmeans_fast.threads import Threads
+
+DTYPES = [np.float32, np.float64]
+
+
+def clusters(n, d, k, dtype, seed=0, spread=5.0):
+    rng = np.random.default_rng(seed)
+    centers = rng.uniform(-spread, spread, (k, d))
+    return (centers[rng.integers(k, size=n)] + rng.standard_normal((n, d))).astype(dtype)
+
+
+def sq_dists(points, centroids):
+    """In the reference's order: feature after feature."""
+    total = np.zeros((len(points), len(centroids)))
+    for j in range(points.shape[1]):
+        t = points[:, j, None].astype(np.float64) - centroids[None, :, j]
+        total += t * t
+    return total
+
+
+def check(points, step, centroids):
+    """Compare a step with brute force and with a point set that never saw another."""
+    distances = sq_dists(points, centroids)
+    labels = distances.argmin(axis=1)
+    np.testing.assert_array_equal(step.sums.labels, labels)
+    np.testing.assert_array_equal(step.counts, np.bincount(labels, minlength=len(centroids)))
+    exact = math.fsum(distances[np.arange(len(points)), labels])
+    assert step.inertia == pytest.approx(exact, rel=1e-12, abs=0)
+    with Threads(1) as pool:
+        fresh = DensePoints(points, None, pool).step(centroids)
+    assert step.inertia == fresh.inertia
+    np.testing.assert_array_equal(step.sums.values, fresh.sums.values)
+    np.testing.assert_array_equal(step.sums.weights, fresh.sums.weights)
+
+
+def walk(points, centroids, iterations=4, threads=2, compare=check):
+    """Iterate, jump somewhere else and back, then move hardly at all; compare each step."""
+    rng = np.random.default_rng(0)
+    with Threads(threads) as pool:
+        dense = DensePoints(points, None, pool)
+        for _ in range(iterations):
+            step = dense.step(centroids)
+            compare(points, step, centroids)
+            centroids = dense.means(step, centroids)
+        jumps = [points[rng.choice(len(points), len(centroids))].astype(np.float64), centroids]
+        for there in [*jumps, *(centroids * (1 + 1e-9 * i) + 1e-7 * i for i in range(1, 4))]:
+            compare(points, dense.step(there), there)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("d", [1, 2, 3, 4, 7, 8, 15, 16, 33, 100])
+@pytest.mark.parametrize("k", [1, 2, 9, 40])
+def test_every_iteration_is_brute_force(dtype, d, k):
+    points = clusters(900, d, max(2, k // 2), dtype, seed=d)
+    walk(points, points[:k].astype(np.float64))
+
+
+@pytest.mark.parametrize("n", [31, 32, 33, 511, 512, 513, 1025])
+@pytest.mark.parametrize("k", [9, 40, None])
+def test_sizes_around_a_block(n, k):
+    k = min(k or n, n, 300)
+    points = clusters(n, 3, 9, np.float32)
+    walk(points, points[:k].astype(np.float64), iterations=2)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("k", [5, 40])
+def test_means_are_the_references_after_many_iterations(dtype, k):
+    points = clusters(300, 3, 12, dtype)
+    centroids = points[:k].astype(np.float64)
+    with Threads(2) as pool:
+        dense = DensePoints(points, None, pool)
+        for _ in range(5):
+            step = dense.step(centroids)
+            if (step.counts > 0).all():
+                expected = ref.means(points, step.sums.labels, k)
+                np.testing.assert_array_equal(dense.means(step, centroids), expected)
+            centroids = dense.means(step, centroids)
+
+
+@pytest.mark.parametrize("k", [9, 40])
+@pytest.mark.parametrize("d", [2, 16, 70, 200])
+@pytest.mark.parametrize(
+    "dtype, offset", [(np.float32, 1e4), (np.float32, 1e6), (np.float64, 1e8), (np.float64, -1e13)]
+)
+def test_far_from_the_origin(dtype, offset, d, k):
+    points = (clusters(700, d, 5, np.float64) + offset).astype(dtype)
+    walk(points, points[:k].astype(np.float64))
+
+
+@pytest.mark.parametrize("k", [9, 40])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_clusters_of_very_different_scales(dtype, k):
+    rng = np.random.default_rng(1)
+    scales = 10.0 ** rng.integers(-6, 7, size=800)
+    points = (scales[:, None] * (1 + 1e-3 * rng.standard_normal((800, 5)))).astype(dtype)
+    walk(points, points[:k].astype(np.float64))
+
+
+@pytest.mark.parametrize("d", [1, 2, 3, 20])
+def test_ties_and_equal_centroids(d):
+    points = np.random.default_rng(d).integers(0, 3, (800, d)).astype(np.float32)
+    centroids = np.concatenate([points[:30], points[:10], points[5:20] + 0.5]).astype(np.float64)
+    walk(points, centroids)
+
+
+@pytest.mark.parametrize("size", [1e-300, 1e-160, 1e-40, 1e-30, 1e30, 1e140])
+def test_tiny_and_huge_values(size):
+    points = clusters(400, 3, 9, np.float64) * size
+    centroids = points[:20].copy()
+    with Threads(1) as pool:
+        dense = DensePoints(points, None, pool)
+        for shift in (0.0, 0.01, 0.02):
+            there = centroids * (1 + shift)
+            labels = sq_dists(points, there).argmin(axis=1)
+            np.testing.assert_array_equal(dense.step(there).sums.labels, labels)
+
+
+def test_centroids_far_outside_the_data():
+    points = clusters(500, 4, 5, np.float32)
+    near = points[:20].astype(np.float64)
+    far = near.copy()
+    far[3:] *= 1e30
+    with Threads(1) as pool:
+        dense = DensePoints(points, None, pool)
+        for centroids in (near, far, near, far + 1.0):
+            labels = sq_dists(points, centroids).argmin(axis=1)
+            np.testing.assert_array_equal(dense.step(centroids).sums.labels, labels)
+
+
+def share_of(points, k):
+    """Return the share of all distances that each iteration looked at."""
+    shares = []
+    with Threads(2) as pool:
+        dense = DensePoints(points, None, pool)
+        centroids = points[:k].astype(np.float64)
+        for _ in range(8):
+            step = dense.step(centroids)
+            labels = sq_dists(points, centroids).argmin(axis=1)
+            np.testing.assert_array_equal(step.sums.labels, labels)
+            shares.append(dense._assignment._share)
+            centroids = dense.means(step, centroids)
+    return shares
+
+
+@pytest.mark.parametrize("d, k", [(2, 60), (3, 200), (16, 40), (40, 8)])
+def test_few_distances_are_looked_at(d, k):
+    shares = share_of(clusters(20_000, d, k, np.float32, spread=10.0), k)
+    assert shares[0] == 1.0
+    assert shares[-1] < 0.25
+
+
+def test_where_nothing_can_be_left_out_all_distances_are_looked_at(monkeypatch):
+    monkeypatch.setattr(assignment, "TRIAL", 512)
+    points = np.random.default_rng(0).random((4000, 50)).astype(np.float32)
+    assert share_of(points, 40)[1] > 0.9
+
+
+@pytest.mark.parametrize("k", [9, 40])
+def test_an_update_that_is_interrupted_leaves_no_trace(k, monkeypatch):
+    points = clusters(3000, 3, k, np.float32)
+    monkeypatch.setattr(assignment, "MEDIUM_CHUNK", 500)
+    monkeypatch.setattr(assignment, "CHUNK_PER_CLUSTER", 1)
+    centroids = points[:k].astype(np.float64)
+    calls = []
+
+    def break_off(*arguments, true=assignment.kernels.reassign_points):
+        calls.append(0)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return true(*arguments)
+
+    with Threads(1) as pool:
+        dense = DensePoints(points, None, pool)
+        centroids = dense.means(dense.step(centroids), centroids)
+        monkeypatch.setattr(assignment.kernels, "reassign_points", break_off)
+        with pytest.raises(KeyboardInterrupt):
+            dense.step(centroids)
+        for _ in range(3):
+            step = dense.step(centroids)
+            check(points, step, centroids)
+            centroids = dense.means(step, centroids)
+
+
+def test_the_debug_switch_finds_a_wrong_label(monkeypatch):
+    monkeypatch.setattr(assignment, "CHECK", True)
+    points = clusters(1000, 3, 9, np.float32)
+    expected = kf.fit(points, 9, tol=0)
+
+    def spoil(*arguments, true=assignment.kernels.reassign_points):
+        answer = true(*arguments)
+        labels = arguments[5]
+        labels[7] = (labels[7] + 1) % 9
+        return answer
+
+    monkeypatch.setattr(assignment.kernels, "reassign_points", spoil)
+    with pytest.raises(AssertionError, match="1 labels are wrong: point 7 has"):
+        kf.fit(points, 9, tol=0)
+    assert expected.converged
+
+
+@pytest.mark.parametrize("k", [9, 40])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_whole_weights_are_repetition(dtype, k):
+    points = clusters(1000, 4, 20, dtype)
+    weights = np.random.default_rng(2).integers(0, 4, 1000)
+    start = points[np.flatnonzero(weights)[:k]].astype(np.float64)
+    weighted = kf.fit(points, k, init=start, sample_weight=weights, tol=0, max_iter=12)
+    repeated = kf.fit(points.repeat(weights, axis=0), k, init=start, tol=0, max_iter=12)
+    np.testing.assert_array_equal(weighted.centroids, repeated.centroids)
+    np.testing.assert_array_equal(weighted.counts, repeated.counts)
+    np.testing.assert_array_equal(weighted.labels.repeat(weights), repeated.labels)
+    assert [i[:2] for i in weighted.history] == [i[:2] for i in repeated.history]
+
+
+@pytest.mark.parametrize("weights", [np.int64, np.float64])
+def test_outliers_without_weight_do_not_disturb(weights):
+    points = clusters(1000, 4, 20, np.float64)
+    few = np.arange(1000) % 3 + weights(0.0 if weights is np.int64 else 0.25)
+    far = np.concatenate([points, np.full((5, 4), 1e140)])
+    none = np.concatenate([few, np.zeros(5)])
+    start = points[:30]
+    plain = kf.fit(points, 30, init=start, sample_weight=few, tol=0, max_iter=8)
+    among = kf.fit(far, 30, init=start, sample_weight=none, tol=0, max_iter=8)
+    if weights is np.int64:  # the quanta of fractional weights go by how many there are
+        np.testing.assert_array_equal(among.centroids, plain.centroids)
+    np.testing.assert_allclose(among.centroids, plain.centroids, rtol=1e-13)
+    np.testing.assert_array_equal(among.labels[:1000], plain.labels)
+    assert among.inertia == pytest.approx(plain.inertia, rel=1e-12)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("d", [16, 17, 31, 32, 100])
+def test_a_sum_of_squares_in_vectors_has_the_bits_written_down(dtype, d):
+    values = clusters(20, d, 3, dtype)
+    centroids = clusters(5, d, 3, np.float64)
+
+    @numba.njit
+    def add_up(values, i, centroids, k):
+        return _lanes.add_squares(values, i, centroids, k)
+
+    for i in range(20):
+        expected = _lanes.add_squares_plainly(values, i, centroids, i % 5)
+        assert add_up(values, i, centroids, i % 5) == expected
+
+
+@pytest.mark.parametrize("d, k", [(3, 40), (40, 12)])
+def test_the_same_bits_however_the_work_is_cut(d, k, monkeypatch):
+    points = clusters(5000, d, k, np.float32, spread=2.0)
+    results = []
+    for threads, chunk in [(1, 16384), (2, 700), (3, 64), (7, 1000)]:
+        monkeypatch.setattr(assignment, "CHUNK", chunk)
+        monkeypatch.setattr(assignment, "MEDIUM_CHUNK", chunk)
+        monkeypatch.setattr(assignment, "CHUNK_PER_CLUSTER", 1)
+        results.append(kf.fit(points, k, n_threads=threads, tol=0, max_iter=15))
+    for result in results[1:]:
+        np.testing.assert_array_equal(result.centroids, results[0].centroids)
+        np.testing.assert_array_equal(result.labels, results[0].labels)
+        assert [i[:2] for i in result.history] == [i[:2] for i in results[0].history]
