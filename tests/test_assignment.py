@@ -270,3 +270,25 @@ def test_the_same_bits_however_the_work_is_cut(d, k, monkeypatch):
         np.testing.assert_array_equal(result.centroids, results[0].centroids)
         np.testing.assert_array_equal(result.labels, results[0].labels)
         assert [i[:2] for i in result.history] == [i[:2] for i in results[0].history]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("d, k", [(1, 5), (3, 9), (3, 40), (70, 40)])
+@pytest.mark.parametrize("spread", [1.0, 1000.0])
+def test_no_other_centroid_is_nearer_than_its_bound(dtype, d, k, spread):
+    # Points about the middle and centroids far out, or both alike: each term of the error counts.
+    points = clusters(2000, d, 20, dtype)
+    centroids = spread * clusters(k, d, 5, np.float64, seed=1)
+
+    def compare(points, step, there):
+        distances = sq_dists(points, there)
+        distances[np.arange(len(points)), step.sums.labels] = np.inf
+        bounds = dense._assignment._others.astype(np.float64) / float(dense._data.scale)
+        assert (bounds <= np.sqrt(distances.min(axis=1)) * (1 + 1e-12)).all()
+
+    with Threads(1) as pool:
+        dense = DensePoints(points, None, pool)
+        for i in range(4):
+            step = dense.step(centroids)
+            compare(points, step, centroids)
+            centroids = dense.means(step, centroids) * (1 + 1e-3 * i)

@@ -32,8 +32,3 @@ def jit_contracted(function: Callable[..., Any]) -> Any:
 def jit_inline(function: Callable[..., Any]) -> Any:
     """Compile a helper that is called for every point: a call that passes arrays costs 10 ns."""
     return jit(function, forceinline=True)
-
-
-def jit_reordered(function: Callable[..., Any]) -> Any:
-    """Compile with sums in any order, as a vector needs: only for what is checked afterwards."""
-    return jit(function, fastmath={"contract", "reassoc"})
