@@ -42,7 +42,7 @@ from .measure import (
     ratios,
     timed,
 )
-from .table import machine, number, versions
+from .table import describe, number
 
 Cell = dict[str, Any]  # as it stands in the JSON file
 
@@ -399,15 +399,7 @@ def main(arguments: list[str] | None = None) -> int:
     here, absent = peers.present(options.peers)
     quick, long = options.quick is not None, options.quick or LONG
     setting = Setting(here, image, options.rounds, quick, options.scale, long)
-    run = {
-        "machine": machine(),
-        "versions": versions(setting),
-        "picture": Path(options.image).name if options.image else "made in code",
-        "rounds": options.rounds,
-        "quick": options.quick,
-        "scale": options.scale,
-        "peers left out": {peers.NAMES[name]: why for name, why in absent.items()},
-    }
+    run = describe(options, setting, absent)
     book: dict[str, Any] = {"runs": {}, "cells": {}}
     if options.out and options.out.exists():
         book = json.loads(options.out.read_text())

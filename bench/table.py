@@ -86,6 +86,19 @@ def as_json(rows: list[Row], about: dict[str, Any]) -> str:
     return json.dumps(about | {"rows": table}, indent=2) + "\n"
 
 
+def describe(options: argparse.Namespace, setting: Setting, absent: dict[str, str]) -> dict:
+    """Return what a run was made with."""
+    return {
+        "machine": machine(),
+        "versions": versions(setting),
+        "picture": Path(options.image).name if options.image else "made in code",
+        "rounds": options.rounds,
+        "quick": options.quick,
+        "scale": options.scale,
+        "peers left out": {peers.NAMES[name]: why for name, why in absent.items()},
+    }
+
+
 def main() -> int:
     """Measure, print, write; return 1 if a floor is not reached."""
     parser = argparse.ArgumentParser(prog="python -m bench.table", description=__doc__)
@@ -111,15 +124,7 @@ def main() -> int:
     here, absent = peers.present(chosen)
     image = pictures.load(options.image) if options.image else None
     setting = Setting(here, image, options.rounds, options.quick, options.scale)
-    about = {
-        "machine": machine(),
-        "versions": versions(setting),
-        "picture": Path(options.image).name if options.image else "made in code",
-        "rounds": options.rounds,
-        "quick": options.quick,
-        "scale": options.scale,
-        "peers left out": {peers.NAMES[name]: why for name, why in absent.items()},
-    }
+    about = describe(options, setting, absent)
     rows: list[Row] = []
     if options.out:
         options.out.write_text(as_json(rows, about))  # if it cannot be written, say so now

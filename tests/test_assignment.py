@@ -31,7 +31,7 @@ def sq_dists(points, centroids):
     return total
 
 
-def check(points, step, centroids):
+def assert_step_is_brute_force(points, step, centroids):
     """Compare a step with brute force and with a point set that never saw another."""
     distances = sq_dists(points, centroids)
     labels = distances.argmin(axis=1)
@@ -46,18 +46,18 @@ def check(points, step, centroids):
     np.testing.assert_array_equal(step.sums.weights, fresh.sums.weights)
 
 
-def walk(points, centroids, iterations=4, threads=2, compare=check):
+def assert_walk_is_brute_force(points, centroids, iterations=4, threads=2):
     """Iterate, jump somewhere else and back, then move hardly at all; compare each step."""
     rng = np.random.default_rng(0)
     with Threads(threads) as pool:
         dense = DensePoints(points, None, pool)
         for _ in range(iterations):
             step = dense.step(centroids)
-            compare(points, step, centroids)
+            assert_step_is_brute_force(points, step, centroids)
             centroids = dense.means(step, centroids)
         jumps = [points[rng.choice(len(points), len(centroids))].astype(np.float64), centroids]
         for there in [*jumps, *(centroids * (1 + 1e-9 * i) + 1e-7 * i for i in range(1, 4))]:
-            compare(points, dense.step(there), there)
+            assert_step_is_brute_force(points, dense.step(there), there)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -65,7 +65,7 @@ def walk(points, centroids, iterations=4, threads=2, compare=check):
 @pytest.mark.parametrize("k", [1, 2, 9, 40])
 def test_every_iteration_is_brute_force(dtype, d, k):
     points = clusters(900, d, max(2, k // 2), dtype, seed=d)
-    walk(points, points[:k].astype(np.float64))
+    assert_walk_is_brute_force(points, points[:k].astype(np.float64))
 
 
 @pytest.mark.parametrize("n", [31, 32, 33, 511, 512, 513, 1025])
@@ -73,7 +73,7 @@ def test_every_iteration_is_brute_force(dtype, d, k):
 def test_sizes_around_a_block(n, k):
     k = min(k or n, n, 300)
     points = clusters(n, 3, 9, np.float32)
-    walk(points, points[:k].astype(np.float64), iterations=2)
+    assert_walk_is_brute_force(points, points[:k].astype(np.float64), iterations=2)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -98,7 +98,7 @@ def test_means_are_the_references_after_many_iterations(dtype, k):
 )
 def test_far_from_the_origin(dtype, offset, d, k):
     points = (clusters(700, d, 5, np.float64) + offset).astype(dtype)
-    walk(points, points[:k].astype(np.float64))
+    assert_walk_is_brute_force(points, points[:k].astype(np.float64))
 
 
 @pytest.mark.parametrize("k", [9, 40])
@@ -107,14 +107,14 @@ def test_clusters_of_very_different_scales(dtype, k):
     rng = np.random.default_rng(1)
     scales = 10.0 ** rng.integers(-6, 7, size=800)
     points = (scales[:, None] * (1 + 1e-3 * rng.standard_normal((800, 5)))).astype(dtype)
-    walk(points, points[:k].astype(np.float64))
+    assert_walk_is_brute_force(points, points[:k].astype(np.float64))
 
 
 @pytest.mark.parametrize("d", [1, 2, 3, 20])
 def test_ties_and_equal_centroids(d):
     points = np.random.default_rng(d).integers(0, 3, (800, d)).astype(np.float32)
     centroids = np.concatenate([points[:30], points[:10], points[5:20] + 0.5]).astype(np.float64)
-    walk(points, centroids)
+    assert_walk_is_brute_force(points, centroids)
 
 
 @pytest.mark.parametrize("size", [1e-300, 1e-160, 1e-40, 1e-30, 1e30, 1e140])
@@ -191,7 +191,7 @@ def test_an_update_that_is_interrupted_leaves_no_trace(k, monkeypatch):
             dense.step(centroids)
         for _ in range(3):
             step = dense.step(centroids)
-            check(points, step, centroids)
+            assert_step_is_brute_force(points, step, centroids)
             centroids = dense.means(step, centroids)
 
 
@@ -261,7 +261,8 @@ def test_a_sum_of_squares_in_vectors_has_the_bits_written_down(dtype, d):
 def test_the_same_bits_however_the_work_is_cut(d, k, monkeypatch):
     points = clusters(5000, d, k, np.float32, spread=2.0)
     results = []
-    for threads, chunk in [(1, 16384), (2, 700), (3, 64), (7, 1000)]:
+    for threads, chunk, most in [(1, 16384, 0), (2, 700, 5000), (3, 64, 5000), (7, 1000, 5000)]:
+        monkeypatch.setattr(assignment, "MOST_INT32", most)
         monkeypatch.setattr(assignment, "CHUNK", chunk)
         monkeypatch.setattr(assignment, "MEDIUM_CHUNK", chunk)
         monkeypatch.setattr(assignment, "CHUNK_PER_CLUSTER", 1)
@@ -280,7 +281,7 @@ def test_no_other_centroid_is_nearer_than_its_bound(dtype, d, k, spread):
     points = clusters(2000, d, 20, dtype)
     centroids = spread * clusters(k, d, 5, np.float64, seed=1)
 
-    def compare(points, step, there):
+    def assert_step_is_brute_force(points, step, there):
         distances = sq_dists(points, there)
         distances[np.arange(len(points)), step.sums.labels] = np.inf
         bounds = dense._assignment._others.astype(np.float64) / float(dense._data.scale)
@@ -290,5 +291,5 @@ def test_no_other_centroid_is_nearer_than_its_bound(dtype, d, k, spread):
         dense = DensePoints(points, None, pool)
         for i in range(4):
             step = dense.step(centroids)
-            compare(points, step, centroids)
+            assert_step_is_brute_force(points, step, centroids)
             centroids = dense.means(step, centroids) * (1 + 1e-3 * i)

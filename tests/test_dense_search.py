@@ -81,7 +81,7 @@ def blobs(n, d, n_blobs=20, seed=0, spread=0.1):
     return middles[rng.integers(n_blobs, size=n)] + spread * rng.normal(size=(n, d))
 
 
-def seed_both(points, weights=None, n_centers=24, n_trials=6, threads=1):
+def assert_seeds_are_brute_force(points, weights=None, n_centers=24, n_trials=6, threads=1):
     """Run greedy k-means++ with both searches, bit for bit; return the share of work done."""
     rng, slow_rng = np.random.default_rng(3), np.random.default_rng(3)
     with Threads(threads) as pool:
@@ -107,23 +107,23 @@ def seed_both(points, weights=None, n_centers=24, n_trials=6, threads=1):
 def test_draws_and_potentials_are_those_of_brute_force(dtype, d, copied, monkeypatch):
     if not copied:
         monkeypatch.setattr(dense_search, "MOST_COPIED", 0)
-    assert seed_both(blobs(1500, d).astype(dtype)) < 0.5
+    assert assert_seeds_are_brute_force(blobs(1500, d).astype(dtype)) < 0.5
 
 
 @pytest.mark.parametrize("d", [3, 40])
 @pytest.mark.parametrize("offset", [1e3, 1e6])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_data_far_from_the_origin(dtype, offset, d):
-    assert seed_both((blobs(1200, d) + offset).astype(dtype)) < 0.7
+    assert assert_seeds_are_brute_force((blobs(1200, d) + offset).astype(dtype)) < 0.7
 
 
 @pytest.mark.parametrize("scale", [1e-155, 1e-25, 1e17, 1e140])
 @pytest.mark.parametrize("d", [2, 40])
 def test_squares_that_nearly_underflow_or_overflow(scale, d):
     points = blobs(800, d) * scale
-    seed_both(points)
+    assert_seeds_are_brute_force(points)
     if 1e-30 < scale < 1e20:
-        seed_both(points.astype(np.float32))
+        assert_seeds_are_brute_force(points.astype(np.float32))
 
 
 @pytest.mark.parametrize("d", [1, 2, 3])
@@ -131,13 +131,13 @@ def test_squares_that_nearly_underflow_or_overflow(scale, d):
 def test_points_on_a_line_where_the_triangle_inequality_is_tight(step, d):
     rng = np.random.default_rng(0)
     points = (rng.integers(0, 3000, (2000, 1)) * step).repeat(d, axis=1)
-    seed_both(points, n_centers=60)
+    assert_seeds_are_brute_force(points, n_centers=60)
 
 
 @pytest.mark.parametrize("d", [3, 40])
 def test_copies_of_few_points(d):
     points = blobs(30, d, 30)[np.random.default_rng(0).integers(30, size=2000)]
-    seed_both(points.astype(np.float32), n_centers=20)
+    assert_seeds_are_brute_force(points.astype(np.float32), n_centers=20)
 
 
 @pytest.mark.parametrize("d", [2, 50])
@@ -149,13 +149,13 @@ def test_weights(whole, d):
         weights = weights * 0.37
         with Threads(1) as pool:
             weights = DensePoints(np.zeros((1500, 1)), weights, pool)._weights  # as it rounds them
-    assert seed_both(blobs(1500, d), weights) < 0.6
+    assert assert_seeds_are_brute_force(blobs(1500, d), weights) < 0.6
 
 
 @pytest.mark.parametrize("n", [1, 2, 127, 128, 129, 1000])
 @pytest.mark.parametrize("n_trials", [2, 6])
 def test_sizes_about_a_cell_sorted_or_not(n, n_trials):
-    seed_both(blobs(n, 3, 5), n_centers=5, n_trials=n_trials)
+    assert_seeds_are_brute_force(blobs(n, 3, 5), n_centers=5, n_trials=n_trials)
 
 
 @pytest.mark.parametrize("d", [3, 33])
@@ -164,7 +164,7 @@ def test_threads_and_chunks_change_no_bit(d, monkeypatch):
     monkeypatch.setattr(dense_search, "WORTH_THREADS", 0)
     for threads, chunk in [(1, 500), (2, 500), (3, 77), (2, 8192)]:
         monkeypatch.setattr(dense, "CHUNK", chunk)
-        seed_both(points, threads=threads, n_centers=6)
+        assert_seeds_are_brute_force(points, threads=threads, n_centers=6)
 
 
 @pytest.mark.parametrize("d", [3, 40])
@@ -202,7 +202,7 @@ def test_a_center_need_not_be_the_best_candidate():
 
 def test_infinite_estimates_decide_nothing():
     points = np.concatenate([blobs(500, 40) * 1e18, blobs(500, 40) * 1e30]).astype(np.float32)
-    seed_both(points, n_centers=10)
+    assert_seeds_are_brute_force(points, n_centers=10)
 
 
 def test_every_cell_is_within_its_radius_and_every_point_in_one_cell():

@@ -82,4 +82,5 @@ def add_squares_plainly(values, i, centroids, k):
 
 
 if getattr(config, "DISABLE_JIT", False):
+    # An intrinsic cannot be called from Python; to a type checker it is no function either.
     add_squares = add_squares_plainly  # type: ignore[assignment]

@@ -3,7 +3,7 @@
 An assignment looks at the points twice. A float32 pass, as fast as the machine multiplies, finds
 the nearest centroid and how much nearer it is than the next (`find_nearest`). Where that is less
 than rounding could have made it, the point is decided again in the reference's own arithmetic
-(`find_exactly`), so every label is the reference's.
+(`find_exactly`, `fill_sq_dists`), so every label is the reference's.
 
 Sums are kept in *limbs*: a value becomes a whole number of the first of some `quanta` (powers of
 two), what is left a whole number of the second, and so on, each added to an int64 of its own.
@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ._jit import jit, jit_contracted, jit_inline
-from ._lanes import LANES as SUM_LANES
+from ._lanes import LANES as MANY_FEATURES
 from ._lanes import add_squares
 
 # The float32 pass: points in a block, and the distance between the rows of its scratch. Rows are
@@ -40,8 +40,6 @@ N_ROWS = 8  # and four more for the scores that are parked
 TERMS = np.uint64(64)
 # Blocks are cut to this multiple, so that no loop ends in single steps.
 LANES = 32
-# The features that a squared distance is added up from side by side.
-MANY = np.uint64(SUM_LANES)
 # Points of a cluster are compared with others by their distance, each ring from one distance to
 # twice that with its own candidates.
 N_RINGS, RING, RING2 = 3, np.float32(4.0), np.float32(16.0)
@@ -105,9 +103,9 @@ class Scratch(NamedTuple):
     """What one thread works in; the floats are 64 bytes aligned."""
 
     block: Any  # (d filled up to fours, points of a block) float32
-    rows: Any  # (N_ROWS * ROW,) float32
+    rows: Any  # ((N_ROWS + 4) * ROW,) float32: scores of four centroids, least, next, nearest, ...
     sq_dists: Any  # (k,) float64
-    chosen: Any  # (points of a block,) int32
+    chosen: Any  # (points of a block,) int32 or int64
     found: Any  # (points of a block,) int32
     others: Any  # (points of a block,) float32
     own: Any  # (points of a block,) float64
@@ -119,10 +117,10 @@ class Scratch(NamedTuple):
     candidates: Any  # (k filled up to fours,) int32
     ends: Any  # (N_RINGS * k + 1,) int32
     farthest: Any  # (N_RINGS * k,) float32
-    open: Any  # (points of a chunk,) int32
+    open: Any  # (points of a chunk,) int32 or int64
     keys: Any  # (points of a chunk,) int32
     reaches: Any  # (points of a chunk,) float32
-    order: Any  # (points of a chunk,) int32
+    order: Any  # (points of a chunk,) int32 or int64
 
 
 # ---------------------------------------------------------------- sums that have no order
@@ -459,7 +457,7 @@ def find_first_least(sq_dists):
 def find_sq_dist(values, i, centroids, k):
     """Return the squared distance of point `i` to centroid `k`, in float64."""
     d = np.uint64(values.shape[1])
-    whole = d - d % MANY
+    whole = d - d % np.uint64(MANY_FEATURES)
     total = add_squares(values, i, centroids, k) if whole > 0 else 0.0
     for j in range(whole, d):
         t = np.float64(values[i, j]) - centroids[k, j]

@@ -29,6 +29,8 @@ WORTHWHILE, DOUBTED, TRIAL = 0.55, 0.4, 8192
 MAX_FEATURES, MAX_CLUSTERS, MAX_REACH = 2**20, 2**24, 2.0**30
 
 
+# Positions of so many points fit in int32, which the kernels then use.
+MOST_INT32 = 2**31 - 1
 # A debug switch: check every label of every assignment by brute force.
 CHECK = os.environ.get("KMEANS_FAST_CHECK", "0") not in ("", "0")
 
@@ -187,11 +189,12 @@ class Assignment:
     def _make_scratch(self, size: int) -> kernels.Scratch:
         rows = -(-self._d // 4) * 4
         columns = max(128, min(kernels.BLOCK, BLOCK_SIZE // rows // 32 * 32)) + kernels.PAD
+        index = np.int32 if self._n <= MOST_INT32 else np.int64
         return kernels.Scratch(
             block=_aligned(rows, columns),
             rows=_aligned(kernels.N_ROWS + 4, int(kernels.ROW)).reshape(-1),
             sq_dists=np.empty(self.k),
-            chosen=np.empty(columns - kernels.PAD, np.int32),
+            chosen=np.empty(columns - kernels.PAD, index),
             found=np.empty(columns - kernels.PAD, np.int32),
             rest=np.empty(columns - kernels.PAD),
             reach=np.empty(columns - kernels.PAD, np.float32),
@@ -203,10 +206,10 @@ class Assignment:
             candidates=np.empty(self.k + 4, np.int32),
             ends=np.empty(kernels.N_RINGS * self.k + 1, np.int32),
             farthest=np.empty(kernels.N_RINGS * self.k, np.float32),
-            open=np.empty(size + 1, np.int32),
+            open=np.empty(size + 1, index),
             keys=np.empty(size + 1, np.int32),
             reaches=np.empty(size + 1, np.float32),
-            order=np.empty(size, np.int32),
+            order=np.empty(size, index),
         )
 
     def _lay_out(self, centroids: Floats) -> kernels.Centroids:

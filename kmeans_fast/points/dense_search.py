@@ -56,7 +56,6 @@ class NearestSearch:
         self._margin = 1.0 + (d + 16) * 2.0**-49
         self._waiting: list[Floats] = []
         self._tried = np.empty((0, d))
-        self._largest = math.inf
         self._quanta: tuple[float, ...] = ()
         self._sorted: bool | None = None
         self._light = False
