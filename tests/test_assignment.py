@@ -202,7 +202,7 @@ def test_the_debug_switch_finds_a_wrong_label(monkeypatch):
 
     def spoil(*arguments, true=assignment.kernels.reassign_points):
         answer = true(*arguments)
-        labels = arguments[5]
+        labels = arguments[5].labels
         labels[7] = (labels[7] + 1) % 9
         return answer
 
@@ -284,7 +284,7 @@ def test_no_other_centroid_is_nearer_than_its_bound(dtype, d, k, spread):
     def assert_step_is_brute_force(points, step, there):
         distances = sq_dists(points, there)
         distances[np.arange(len(points)), step.sums.labels] = np.inf
-        bounds = dense._assignment._others.astype(np.float64) / float(dense._data.scale)
+        bounds = dense._assignment._bounds.lower.astype(np.float64) / float(dense._data.scale)
         assert (bounds <= np.sqrt(distances.min(axis=1)) * (1 + 1e-12)).all()
 
     with Threads(1) as pool:

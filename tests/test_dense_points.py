@@ -501,14 +501,16 @@ def test_quanta_in_limbs_are_the_value_rounded_once():
     rng = np.random.default_rng(0)
     for n, largest in [(1, 1.0), (3, 0.3), (1000, 5e10), (2**35, 1e-200), (2**50, 7.0)]:
         below = quanta.bits_below(n)
-        units = quanta.choose_quanta(largest, n, below)
+        units = quanta.choose_quanta(largest, n, below, quanta.NARROW)
         assert units[-1] == ref.quantum(largest, n, ref.sum_bits(n))
         single = quanta.choose_quanta(largest, n, quanta.bits_below(n, single=True))
         assert single[-1] == ref.quantum(largest, n, ref.sum_bits(n, single=True))
         values = [*(largest * rng.uniform(-1, 1, 50)), largest, -largest, units[-1] / 2, 0.0]
         for value in values + [largest * 10.0**-e for e in range(30)]:
-            limbs = np.zeros(len(units), np.int64)
-            kernels.add_quanta(value, 1, quanta.as_steps(units), limbs)
+            sums = np.zeros((1, len(units), 1), np.int64)
+            steps = quanta.as_steps(units)
+            kernels.add_row(np.array([[value]]), 0, 1.0, 1, steps, sums, 0)
+            limbs = sums[0, :, 0]
             assert np.abs(limbs).max() * n <= 2**62
             assert int(quanta.join(limbs, units)) == round(value / units[-1])
 

@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 CHUNK = 16384
 MEDIUM_CHUNK, LARGE_CHUNK, CHUNK_PER_CLUSTER = 2**16, 2**18, 512
 MIN_CLUSTERS = 2
-# float32 numbers in a block of points: it stays in the second-level cache.
+# float32 numbers in a block of points, at most: it stays in the second-level cache.
 BLOCK_SIZE = 2**16
 # Where few distances can be left out, it is faster to leave out none. After an assignment that
 # looked at more than the second share, some points tell whether the next will at the first.
@@ -31,6 +31,8 @@ MAX_FEATURES, MAX_CLUSTERS, MAX_REACH = 2**20, 2**24, 2.0**30
 
 # Positions of so many points fit in int32, which the kernels then use.
 MOST_INT32 = 2**31 - 1
+# Fewer products than this are worked out before a second thread has started.
+WORTH_THREADS = 1_000_000
 # A debug switch: check every label of every assignment by brute force.
 CHECK = os.environ.get("KMEANS_FAST_CHECK", "0") not in ("", "0")
 
@@ -61,45 +63,47 @@ class Assignment:
         self._points = points
         self._n: int = points.values.shape[0]
         self._d: int = points.values.shape[1]
-        self._steps = as_steps(quanta[0]), as_steps(quanta[1])
+        self._steps = kernels.Steps(as_steps(quanta[0]), as_steps(quanta[1]))
         self._threads = threads
         self._valid = False
         self._share = 1.0  # of all distances that the last assignment looked at
         self._centroids = np.empty((n_clusters, self._d))
-        self._others = np.empty(self._n, np.float32)
         self.labels = np.empty(self._n, np.uint16 if n_clusters <= 2**16 else np.int32)
+        self._bounds = kernels.Bounds(
+            self.labels, np.empty(self._n, np.float32), np.empty(self._n, np.float32)
+        )
         self.values = np.zeros((n_clusters, len(quanta[0]), self._d), np.int64)
         self.weights = np.zeros((n_clusters, len(quanta[1])), np.int64)
+        self._everything = np.full(-(-n_clusters // kernels.ROWS) * kernels.ROWS, n_clusters)
+        self._everything = self._everything.astype(np.int32)
+        self._everything[:n_clusters] = np.arange(n_clusters)
         self._scratch: list[kernels.Scratch] = []
 
-    def update(self, centroids: Floats, inertia_quanta: tuple[float, ...]) -> Integers:
-        """Assign every point to its nearest centroid; return the inertia in limbs."""
+    def update(self, centroids: Floats) -> None:
+        """Assign every point to its nearest centroid, and bring the sums up to date."""
         fresh, self._valid = not self._valid, False  # until all is done: Ctrl-C may come
         if fresh:
             self.values[:] = 0
             self.weights[:] = 0
         each = self._lay_out(centroids)
-        steps = kernels.Steps(*self._steps, as_steps(inertia_quanta))
         before, self._centroids = self._centroids, centroids
         few = not fresh and self.k >= MIN_CLUSTERS
-        everything = np.full(-(-self.k // 4) * 4, self.k, np.int32)
-        everything[: self.k] = np.arange(self.k)
         motion = self._find_motion(each, before) if few else None
         done: list[kernels.Sums] = []
 
         def work(part: tuple[int, int, bool]) -> int:
             start, stop, few = part
-            sums = self._take_sums(done, len(inertia_quanta))
+            sums = self._take_sums(done)
             scratch = self._take_scratch(stop - start if few else 0)
             if few:
                 n = kernels.reassign_points(
-                    self._points, start, stop, each, motion, self.labels, self._others, steps,
-                    sums, scratch,
+                    self._points, start, stop, each, motion, self._bounds, self._steps, sums,
+                    scratch,
                 )  # fmt: skip
             else:
                 kernels.assign_points(
-                    self._points, start, stop, everything, each, self.labels, self._others,
-                    fresh, steps, sums, scratch,
+                    self._points, start, stop, self._everything, each, self._bounds, fresh,
+                    self._steps, sums, scratch,
                 )  # fmt: skip
                 n = (stop - start) * self.k
             self._scratch.append(scratch)
@@ -112,15 +116,12 @@ class Assignment:
             few = n_compared <= WORTHWHILE * TRIAL * self.k
         n_compared += sum(self._threads.map(work, self._parts(first, few)))
         self._share = n_compared / (self._n * self.k)
-        inertia = np.zeros(len(inertia_quanta), np.int64)
         for sums in done:
             self.values += sums.values
             self.weights += sums.weights
-            inertia += sums.inertia
         self._valid = True
         if CHECK:
             self._check(each)
-        return inertia
 
     def _check(self, each: kernels.Centroids) -> None:
         """Raise unless every label is that of brute force in the reference's arithmetic."""
@@ -142,21 +143,28 @@ class Assignment:
     def _find_motion(self, each: kernels.Centroids, before: Floats) -> kernels.Motion:
         """Return how far the centroids are apart, and how far they came from where they were."""
         spacing = np.empty(self.k, np.float32)
-        edges = range(0, self.k, max(4, -(-self.k // self._threads.n) // 4 * 4))
+        edges = range(0, self.k, max(kernels.WIDTH, -(-self.k // self._threads.n)))
 
         def find(start: int) -> None:
             scratch = self._take_scratch(0)
             stop = min(start + edges.step, self.k)
-            kernels.find_spacing(each, start, stop, scratch, spacing)
+            kernels.find_spacing(each, self._everything, start, stop, scratch, spacing)
             self._scratch.append(scratch)
 
+        if self.k * self.k * self._d < WORTH_THREADS:
+            edges = range(0, self.k, self.k)
         self._threads.map(find, edges)
         moved = np.sqrt(np.square(each.exact - before).sum(axis=1)) + kernels.SMALLEST
         moved *= float(self._points.scale) * float(kernels.LOOSE)
+        moved = np.minimum(moved, 1e38)
         drift = np.full(self.k, moved.max())
         if self.k > 1:
             drift[moved.argmax()] = np.partition(moved, -2)[-2]
-        return kernels.Motion(spacing, np.minimum(drift, 1e38).astype(np.float32))
+        apart = np.float32(0.5) * np.sqrt(np.maximum(spacing, 0)) * kernels.TIGHT
+        up = kernels.LOOSE  # as rounding to float32 may go down
+        return kernels.Motion(
+            spacing, apart, moved.astype(np.float32) * up, drift.astype(np.float32) * up
+        )
 
     def _parts(self, first: int, few: bool) -> list[tuple[int, int, bool]]:
         """Return the units of work, from one point on to the end."""
@@ -167,16 +175,12 @@ class Assignment:
             size = -(-n // n_parts)
         return [(at, min(at + size, self._n), few) for at in range(first, self._n, size)]
 
-    def _take_sums(self, done: list[kernels.Sums], n_inertia: int) -> kernels.Sums:
+    def _take_sums(self, done: list[kernels.Sums]) -> kernels.Sums:
         """Return sums to add to, which no other thread has now."""
         try:
             return done.pop()
         except IndexError:
-            return kernels.Sums(
-                np.zeros_like(self.values),
-                np.zeros_like(self.weights),
-                np.zeros(n_inertia, np.int64),
-            )
+            return kernels.Sums(np.zeros_like(self.values), np.zeros_like(self.weights))
 
     def _take_scratch(self, size: int) -> kernels.Scratch:
         """Return scratch for chunks of `size` points, which no other thread has now."""
@@ -187,28 +191,22 @@ class Assignment:
         return scratch if scratch.order.size >= size else self._make_scratch(size)
 
     def _make_scratch(self, size: int) -> kernels.Scratch:
-        rows = -(-self._d // 4) * 4
-        columns = max(128, min(kernels.BLOCK, BLOCK_SIZE // rows // 32 * 32)) + kernels.PAD
+        width = kernels.WIDTH
+        n = max(4 * width, min(kernels.BLOCK, BLOCK_SIZE // self._d // width * width))
         index = np.int32 if self._n <= MOST_INT32 else np.int64
+        filled = self._everything.size
         return kernels.Scratch(
-            block=_aligned(rows, columns),
-            rows=_aligned(kernels.N_ROWS + 4, int(kernels.ROW)).reshape(-1),
+            block=_aligned(n * self._d),
+            rows=_aligned(kernels.N_ROWS * kernels.ROW),
             sq_dists=np.empty(self.k),
-            chosen=np.empty(columns - kernels.PAD, index),
-            found=np.empty(columns - kernels.PAD, np.int32),
-            rest=np.empty(columns - kernels.PAD),
-            reach=np.empty(columns - kernels.PAD, np.float32),
-            distance=np.empty(columns - kernels.PAD, np.float32),
-            is_open=np.empty(columns - kernels.PAD, np.uint8),
-            others=np.empty(columns - kernels.PAD, np.float32),
-            own=np.empty(columns - kernels.PAD),
-            between=np.empty((4, self.k), np.float32),
-            candidates=np.empty(self.k + 4, np.int32),
+            chosen=np.empty(n, index),
+            found=np.empty(n, np.int32),
+            between=_aligned(filled * width).reshape(filled, width),
+            candidates=np.empty(filled + kernels.ROWS, np.int32),
             ends=np.empty(kernels.N_RINGS * self.k + 1, np.int32),
             farthest=np.empty(kernels.N_RINGS * self.k, np.float32),
             open=np.empty(size + 1, index),
             keys=np.empty(size + 1, np.int32),
-            reaches=np.empty(size + 1, np.float32),
             order=np.empty(size, index),
         )
 
@@ -223,36 +221,36 @@ class Assignment:
         float64; `tiny` what underflows, in float32 or in the reference's squares.
         """
         k, d = centroids.shape
-        terms = int(kernels.TERMS)
+        terms = kernels.TERMS
         error = 1.1 * (min(d, terms) + d // terms + 12) * 2.0**-24
-        shifted = np.zeros((k + 1, -(-d // 4) * 4), np.float32)
-        half_norms = np.full(k + 1, np.inf, np.float32)
+        shifted = np.zeros((k + kernels.ROWS, d), np.float32)
+        half_norms = np.full(k + kernels.ROWS, np.inf, np.float32)
         scale = float(self._points.scale)
         smallest = kernels.SMALLEST * scale
+        tiny = min(max(1e-30, d * (scale * 2.0**-535) ** 2), 1e38)
         offsets = (centroids - self._points.middle) * scale
         if d <= MAX_FEATURES and k <= MAX_CLUSTERS and np.abs(offsets).max() <= MAX_REACH:
-            shifted[:k, :d] = offsets
+            shifted[:k] = offsets
             norms = np.einsum("kd,kd->k", shifted[:k], shifted[:k], dtype=np.float64)
             half_norms[:k] = norms * (0.5 - 0.75 * error)
-        else:
-            half_norms[:k] = 0.0  # all scores are equal, so all points are in doubt
-        columns = _aligned(shifted.shape[1], -(-k // 32) * 32 + kernels.PAD)
-        columns[:, :k] = shifted[:k].T
+        else:  # no score tells anything: all points are in doubt, and no bound is known
+            half_norms[:k] = 0.0
+            tiny = np.inf
         return kernels.Centroids(
             exact=centroids,
             by_feature=np.ascontiguousarray(centroids.T),
             shifted=shifted,
-            columns=columns,
             half_norms=half_norms,
             margin=np.float32(1.1 * error),
             kept=np.float32(1.0 - 3.0 * error - 1.1 * d * 2.0**-24),
+            grown=np.float32(1.0 + 3.0 * error + 1.1 * d * 2.0**-24),
             least=np.float32(min(max(1e-36, smallest * smallest), 1e38)),
-            tiny=np.float32(min(max(1e-30, d * (scale * 2.0**-535) ** 2), 1e38)),
+            tiny=np.float32(tiny),
         )
 
 
-def _aligned(rows: int, columns: int) -> NDArray[np.float32]:
-    """Return zeros that begin at a multiple of 64 bytes, as each row of 16 columns then does."""
-    memory = np.zeros(rows * columns * 4 + 64, np.uint8)
+def _aligned(size: int) -> NDArray[np.float32]:
+    """Return zeros that begin at a multiple of 64 bytes, as each tile then does."""
+    memory = np.zeros(size * 4 + 64, np.uint8)
     start = -memory.ctypes.data % 64
-    return memory[start : start + rows * columns * 4].view(np.float32).reshape(rows, columns)
+    return memory[start : start + size * 4].view(np.float32)

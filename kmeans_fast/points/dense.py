@@ -11,34 +11,67 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from fractions import Fraction
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..kernels import dense as kernels
+from ..kernels import dense_data, inertia
 from ..threads import Threads
 from . import Step, label_dtype
 from .assignment import Assignment
 from .dense_search import NearestSearch
-from .quanta import Integers, as_steps, bits_below, choose_quanta, join, log2
+from .quanta import NARROW, Integers, as_steps, bits_below, choose_quanta, join, log2
 from .quotients import divide_limbs
 
 # Points in a unit of work: some 50 us at the least, ten times what it costs to hand it out.
 CHUNK = 8192
 # Points whose median stands for the middle of all.
 N_SAMPLED = 128
-NO_INERTIA = np.zeros(1, np.int64)
+# An inertia from moments is used where its error is surely below a part in 2**SURE.
+SURE = 42
+# The squares of the scaled distances to the middle, 1 at most, are added in such quanta.
+SQUARE_BITS = 100
+SQUARE_QUANTUM = 2.0 ** (1 - SQUARE_BITS)
 
 Floats = NDArray[np.float64]
+
+
+class Labels(Protocol):
+    """What has labels: an `Assignment`, or `GivenLabels`."""
+
+    @property
+    def labels(self) -> NDArray[Any]:
+        """The cluster of each point (n,)."""
+
+
+class GivenLabels(NamedTuple):
+    """Labels from elsewhere."""
+
+    labels: NDArray[Any]
 
 
 class Sums(NamedTuple):
     """What a `Step` of dense points carries: the labels, and the clusters' sums in limbs."""
 
-    labels: NDArray[Any]  # (n,)
+    source: Labels
     values: Integers  # (k, limbs, d)
     weights: Integers  # (k, limbs)
+
+    @property
+    def labels(self) -> NDArray[Any]:
+        """The cluster of each point (n,)."""
+        return self.source.labels
+
+
+class Moments(NamedTuple):
+    """What is known of all points together, for the inertia (`kernels.inertia`)."""
+
+    values: Integers  # (limbs, d): their sums
+    squares: list[float]  # parts that add up to the squared distances to the middle, scaled
+    lost: float  # the magnitude of all that quanta of the values leave out, scaled
+    n_squares: int  # how many squares were added
 
 
 class DensePoints:
@@ -85,8 +118,14 @@ class DensePoints:
     def variance(self) -> float:
         """The mean over the features of their variance."""
         nowhere = np.full((1, self.n_features), np.nan)
-        mean = self.means(self.add_up(np.zeros(self._n, np.uint8), 1), nowhere)
-        variance: float = self.step(mean).inertia / self.total_weight / self.n_features
+        if self._weights is None:
+            count = np.array([[self._n_copies]])
+            sums = Sums(GivenLabels(np.zeros(self._n, np.uint8)), self._moments.values[None], count)
+            all_of_them = Step(count[0], sums, math.nan)
+        else:
+            all_of_them = self.add_up(np.zeros(self._n, np.uint8), 1)
+        mean = self.means(all_of_them, nowhere)
+        variance = self._inertia(mean, all_of_them.sums) / self.total_weight / self.n_features
         return variance
 
     # ------------------------------------------------------------------- Lloyd's iteration
@@ -99,25 +138,25 @@ class DensePoints:
         centroids = np.ascontiguousarray(centroids, dtype=np.float64)
         if self._last is not None and np.array_equal(self._last[0], centroids):
             return self._last[1]
-        quanta = self._inertia_quanta(centroids)
+        self._check_reach(centroids)
         k = len(centroids)
         if self._assignment is None or self._assignment.k != k:
             self._assignment = Assignment(
                 self._data, k, (self._quanta, self._weight_quanta), self._threads
             )
         self._last, now = None, self._assignment
-        inertia = now.update(centroids, quanta)
-        total = float(join(inertia, quanta) * Fraction(quanta[-1]))
-        step = Step(self._counts(now.weights), Sums(now.labels, now.values, now.weights), total)
+        now.update(centroids)
+        sums = Sums(now, now.values, now.weights)
+        step = Step(self._counts(now.weights), sums, self._inertia(centroids, sums))
         self._last = (centroids.copy(), step)
         return step
 
     def add_up(self, labels: NDArray[Any], n_clusters: int) -> Step:
         """Add up clusters that are given by labels; the inertia is not known (NaN)."""
-        steps = kernels.Steps(as_steps(self._quanta), as_steps(self._weight_quanta), (1.0,))
+        steps = kernels.Steps(as_steps(self._quanta), as_steps(self._weight_quanta))
 
         def add(start: int, stop: int, values: Integers, weights: Integers) -> None:
-            sums = kernels.Sums(values, weights, NO_INERTIA)
+            sums = kernels.Sums(values, weights)
             kernels.add_points(self._data, start, stop, labels, steps, sums)
 
         sums, totals = self._gather(
@@ -125,7 +164,7 @@ class DensePoints:
             (n_clusters, len(self._quanta), self.n_features),
             (n_clusters, len(self._weight_quanta)),
         )
-        return Step(self._counts(totals), Sums(labels, sums, totals), math.nan)
+        return Step(self._counts(totals), Sums(GivenLabels(labels), sums, totals), math.nan)
 
     def relocate(self, step: Step, centroids: Floats) -> Step:
         """Give each empty cluster the point farthest from its own centroid, with its copies."""
@@ -133,7 +172,7 @@ class DensePoints:
         labels = step.sums.labels.copy()
         sq_dists = np.empty(self._n)
         self._threads.map(
-            lambda chunk: kernels.fill_own_sq_dists(
+            lambda chunk: dense_data.fill_own_sq_dists(
                 self._points, *chunk, centroids, labels, sq_dists
             ),
             self._chunks,
@@ -221,7 +260,7 @@ class DensePoints:
 
         def measure(chunk: tuple[int, int]) -> tuple[Floats, Floats, tuple[int, float, float]]:
             low, high = np.full((2, self.n_features), [[np.inf], [-np.inf]])
-            found = kernels.measure_points(
+            found = dense_data.measure_points(
                 self._points, *chunk, self._repeats, self._weights, low, high
             )
             return low, high, found
@@ -265,11 +304,12 @@ class DensePoints:
         """Return the quanta of the values that are added, as `reference.in_quanta` says."""
         n = self._n_copies
         if self._repeats is None and self._weights is not None:
-            return choose_quanta(largest_product, n, bits_below(n))
+            return choose_quanta(largest_product, n, bits_below(n), NARROW)
         largest = max(-float(self._low.min()), float(self._high.max()))
         if dtype.kind in "biu":
-            return choose_quanta(largest, n, math.frexp(largest)[1])  # down to 1: exact
-        return choose_quanta(largest, n, bits_below(n, single=self._points.dtype == np.float32))
+            return choose_quanta(largest, n, math.frexp(largest)[1], NARROW)  # down to 1: exact
+        below = bits_below(n, single=self._points.dtype == np.float32)
+        return choose_quanta(largest, n, below, NARROW)
 
     def _gather(self, add: Callable[..., None], *shapes: tuple[int, ...]) -> list[Integers]:
         """Return what ``add(start, stop, *arrays)`` adds to int64 arrays over all chunks.
@@ -289,22 +329,86 @@ class DensePoints:
         self._threads.map(work, self._chunks)
         return [np.sum(arrays, axis=0) for arrays in zip(*idle, strict=True)]
 
-    def _inertia_quanta(self, centroids: Floats) -> tuple[float, ...]:
-        """Return quanta for the squared distances to the nearest centroid.
+    def _inertia(self, centroids: Floats, sums: Sums) -> float:
+        """Return the inertia of an assignment.
+
+        From moments, unless weights are fractions, whose products with the values are rounded,
+        or points lie so much nearer to their centroids than to each other that nothing is left.
+        """
+        if self._weights is None:
+            moments, frame = self._moments, (self._data.middle, float(self._data.scale))
+            high, low = np.zeros((2, self.n_features))
+            middle = frame[0].astype(np.float64)
+            inertia.add_cross_terms(
+                centroids, middle, frame[1], sums.weights[:, 0], sums.values, self._quanta, high,
+                low,
+            )  # fmt: skip
+            total = math.fsum((*moments.squares, *high.tolist(), *low.tolist()))
+            reach = float(np.abs(centroids - middle).max()) * frame[1]
+            error = 2.0 * reach * moments.lost + moments.n_squares * (
+                SQUARE_QUANTUM + 2.0**-95 * (1.0 + reach) ** 2
+            )
+            if total > math.ldexp(error, SURE):
+                return total / frame[1] / frame[1]
+        return self._inertia_of_points(centroids, sums.labels)
+
+    @cached_property
+    def _moments(self) -> Moments:
+        """The moments of all points, about the middle."""
+        n_squares = self._n_copies * self.n_features
+        square_quanta = choose_quanta(1.0, n_squares, SQUARE_BITS, NARROW)
+        steps = as_steps(self._quanta), as_steps(square_quanta)
+        middle, scale = self._data.middle.astype(np.float64), float(self._data.scale)
+        lost: dict[int, float] = {}
+
+        def add(start: int, stop: int, sums: Integers, squares: Integers) -> None:
+            lost[start] = inertia.add_moments(
+                self._points, start, stop, self._repeats, middle, scale, *steps, sums, squares
+            )
+
+        values, limbs = self._gather(
+            add, (len(self._quanta), self.n_features), (len(square_quanta),)
+        )
+        squares = [
+            part * unit
+            for whole, unit in zip(limbs.tolist(), square_quanta, strict=True)
+            for part in (float(whole >> 32 << 32), float(whole & 0xFFFFFFFF))
+        ]
+        return Moments(values, squares, math.fsum(lost.values()) * scale, n_squares)
+
+    def _inertia_of_points(self, centroids: Floats, labels: NDArray[Any]) -> float:
+        """Return the inertia from the squared distance of each point to its centroid.
 
         No point is farther from its centroid than the farthest corner of the data's box is from
         any one of them. The hair on top covers sums that are rounded in another order.
         """
+        n = self._n_sq_dists
+        quanta = choose_quanta(self._largest_sq_dist(centroids), n, bits_below(n), NARROW)
+        steps = as_steps(quanta)
+
+        def add(start: int, stop: int, limbs: Integers) -> None:
+            inertia.add_sq_dists(
+                self._points, start, stop, centroids, labels, self._repeats, self._weights, steps,
+                limbs,
+            )  # fmt: skip
+
+        (limbs,) = self._gather(add, (len(quanta),))
+        return float(join(limbs, quanta) * Fraction(quanta[-1]))
+
+    def _largest_sq_dist(self, centroids: Floats) -> float:
+        """Return a bound of the weighted squared distances to the nearest centroid."""
         with np.errstate(over="ignore"):
             corners = np.maximum(np.abs(centroids - self._low), np.abs(centroids - self._high))
             nearest = float(np.square(corners).sum(axis=1).min())
-        largest = nearest * (1.0 + 1e-9) * self._heaviest
-        if not math.isfinite(largest * self._n_sq_dists):
+        return nearest * (1.0 + 1e-9) * self._heaviest
+
+    def _check_reach(self, centroids: Floats) -> None:
+        """Raise where squared distances to the centroids overflow."""
+        if not math.isfinite(self._largest_sq_dist(centroids) * self._n_sq_dists):
             raise ValueError(
                 f"centroids hold values up to {np.abs(centroids).max():.3g}, whose squared "
                 "distances to the data overflow; divide both by a constant"
             )
-        return choose_quanta(largest, self._n_sq_dists, bits_below(self._n_sq_dists))
 
     @property
     def _n_sq_dists(self) -> int:
@@ -338,7 +442,7 @@ class DensePoints:
         have_weight = self._have_weight()
         n = 0
         for order in orders:
-            n = kernels.find_distinct(bits, zero, order[have_weight[order]], table, out, n)
+            n = dense_data.find_distinct(bits, zero, order[have_weight[order]], table, out, n)
             if n == limit:
                 break
         return out[:n]
@@ -376,7 +480,7 @@ def _split_weights(
     n, largest = len(weights), float(weights.max())
     color = dtype.kind in "bu" and dtype.itemsize <= 2
     below = 62 - 8 * dtype.itemsize - log2(n) if color else bits_below(n)
-    quanta = choose_quanta(largest, n, below)
+    quanta = choose_quanta(largest, n, below, NARROW)
     factors = np.rint(np.asarray(weights, dtype=np.float64) / quanta[-1]) * quanta[-1]
     if not factors.any():
         raise ValueError(

@@ -10,14 +10,18 @@ from numpy.typing import NDArray
 
 Integers = NDArray[np.int64]
 
+WIDE, NARROW = 62, 51  # bits of a limb; `kernels._lanes.as_integer` takes no more than 51
 
-def choose_quanta(largest: float, n: int, below: int) -> tuple[float, ...]:
+
+def choose_quanta(
+    largest: float, n: int, below: int, widest: int = WIDE
+) -> tuple[float, ...]:
     """Return the quanta, each for one int64, of `n` values up to `largest`.
 
     The last is `below` bits under the power of two above `largest`; n times the largest number
-    of each fits in 62 bits.
+    of each fits in 62 bits, and one in `widest`.
     """
-    bits, exponent = 62 - log2(n), math.frexp(largest)[1]
+    bits, exponent = min(62 - log2(n), widest), math.frexp(largest)[1]
     return tuple(
         math.ldexp(1.0, max(exponent - min(top + bits, below), -1022))
         for top in range(0, max(below, 1), bits)

@@ -1,0 +1,81 @@
+"""Points of any numbers: what is asked of them as a whole."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ._jit import jit
+
+
+@jit
+def measure_points(points, start, stop, repeats, weights, low, high):
+    """Widen `low` and `high`, a value each feature, to hold all points that have weight.
+
+    Returns the first point that holds NaN or infinity (-1: none), the largest magnitude, and
+    the largest weight times magnitude.
+    """
+    largest = 0.0
+    largest_product = 0.0
+    for i in range(start, stop):
+        counts = True
+        if repeats is not None:
+            counts = repeats[i] > 0
+        elif weights is not None:
+            counts = weights[i] > 0.0
+        for j in range(points.shape[1]):
+            value = np.float64(points[i, j])
+            if not np.isfinite(value):
+                return i, largest, largest_product
+            largest = max(largest, abs(value))
+            if counts:
+                low[j] = min(low[j], value)
+                high[j] = max(high[j], value)
+                if weights is not None:
+                    largest_product = max(largest_product, abs(weights[i] * value))
+    return -1, largest, largest_product
+
+
+@jit
+def fill_own_sq_dists(points, start, stop, centroids, labels, out):
+    """Write the squared distance of each point to the centroid of its cluster."""
+    for i in range(start, stop):
+        label = labels[i]
+        total = 0.0
+        for j in range(points.shape[1]):
+            t = points[i, j] - centroids[label, j]
+            total += t * t
+        out[i] = total
+
+
+@jit
+def find_distinct(bits, zero, order, table, out, n):
+    """Append to the `n` points in `out` those that differ from all before, in the order given.
+
+    `bits` are the points seen as unsigned integers and `zero` is the negative zero among them,
+    which is equal to zero. `table` is a hash table of positions in `out`, filled with -1; its
+    size is a power of two and more than that of `out`. Returns the new `n`.
+    """
+    mask = table.size - 1
+    for i in order:
+        if n == out.size:
+            break
+        hashed = np.uint64(0)
+        for j in range(bits.shape[1]):
+            value = np.uint64(0) if bits[i, j] == zero else np.uint64(bits[i, j])
+            hashed = (hashed ^ value) * np.uint64(0x9E3779B97F4A7C15)
+            hashed ^= hashed >> np.uint64(29)
+        place = np.int64(hashed & np.uint64(mask))
+        while table[place] >= 0:
+            other = out[table[place]]
+            same = True
+            for j in range(bits.shape[1]):
+                a, b = bits[i, j], bits[other, j]
+                same &= a == b or ((a == zero or a == 0) and (b == zero or b == 0))
+            if same:
+                break
+            place = (place + 1) & mask
+        if table[place] < 0:
+            table[place] = n
+            out[n] = i
+            n += 1
+    return n

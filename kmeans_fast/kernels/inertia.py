@@ -1,0 +1,166 @@
+"""Sums of squared distances that lose nothing: from exact moments, or from differences.
+
+The squared distances of the points x of a cluster to a centroid c sum up to
+
+    sum (x - m)**2 - 2 (c - m) sum (x - m) + n (c - m)**2
+
+for any m. The first sum does not depend on the clusters, and the second is known exactly where
+sums are whole numbers of quanta. So an iteration need not look at the points to know its inertia.
+What cancels is worked out in pairs of float64 (Dekker, "A floating-point technique for extending
+the available precision", Numer. Math. 18, 1971), with twice the digits.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ._jit import jit, jit_inline
+from ._lanes import LANES, add_squares, as_integer, fused
+
+FLAT = 512  # values worked on at a time, so that vectors are made for few features as well
+
+
+@jit_inline
+def add_exactly(a, b):
+    """Return the sum and what rounding took from it."""
+    total = a + b
+    part = total - a
+    return total, (a - (total - part)) + (b - part)
+
+
+@jit
+def add_moments(values, start, stop, repeats, middle, scale, steps, square_steps, sums, squares):
+    """Add up points, and the squares of their scaled distances to the middle, in limbs.
+
+    `sums` are (limbs, d) and `squares` (limbs,). Returns the sum of what the values lost as
+    whole numbers of the last quantum.
+    """
+    d = values.shape[1]
+    n_block = max(FLAT // d, 1)
+    size = np.uint64(n_block * d)
+    middles = np.empty(size)
+    times = np.ones(size, np.int64)
+    rest = np.empty(size)
+    error = np.empty(size)
+    lost = np.zeros(size)
+    flat_sums = np.zeros((len(steps), size), np.int64)
+    for f in range(size):
+        middles[f] = middle[f % np.uint64(d)]
+    flat = values.reshape(-1)
+    for first in range(start, stop, n_block):
+        n = np.uint64((min(first + n_block, stop) - first) * d)
+        at = np.uint64(first * d)
+        if repeats is not None:
+            for f in range(n):
+                times[f] = repeats[np.uint64(first) + f // np.uint64(d)]
+        for f in range(n):
+            rest[f] = flat[at + f]
+        for level in range(len(steps)):
+            step = steps[level]
+            for f in range(n):
+                value = rest[f] * step
+                whole = np.rint(value)
+                rest[f] = value - whole
+                if repeats is None:
+                    flat_sums[level, f] += as_integer(whole)
+                else:
+                    flat_sums[level, f] += times[f] * as_integer(whole)
+        for f in range(n):
+            lost[f] += abs(rest[f]) * times[f] if repeats is not None else abs(rest[f])
+            x = np.float64(flat[at + f])
+            offset, missing = add_exactly(x, -middles[f])
+            offset *= scale
+            square = offset * offset
+            rest[f] = square
+            error[f] = fused(offset, offset, -square) + 2.0 * offset * (missing * scale)
+        for level in range(len(square_steps)):
+            step = square_steps[level]
+            total = np.int64(0)
+            for f in range(n):
+                value = rest[f] * step
+                if level > 0:
+                    value += error[f]
+                    error[f] = 0.0
+                whole = np.rint(value)
+                rest[f] = value - whole
+                if level == 0:
+                    error[f] *= step * square_steps[1]
+                if repeats is None:
+                    total += as_integer(whole)
+                else:
+                    total += times[f] * as_integer(whole)
+            squares[level] += total
+    quantum = 1.0
+    for level in range(len(steps)):
+        quantum /= steps[level]
+        for f in range(size):
+            sums[level, f % np.uint64(d)] += flat_sums[level, f]
+    return lost.sum() * quantum
+
+
+@jit
+def add_cross_terms(centroids, middle, scale, counts, sums, units, high, low):
+    """Add ``n (c - m)**2 - 2 (c - m) sum (x - m)`` of each cluster and feature, scaled.
+
+    `sums` (k, limbs, d) are in numbers of the `units`. `high` and `low` (d,) get the totals of
+    each feature, in two parts.
+    """
+    k, d = centroids.shape
+    for cluster in range(k):
+        if counts[cluster] == 0:
+            continue
+        n = np.float64(counts[cluster])
+        for j in range(np.uint64(d)):
+            gap, gap_low = add_exactly(centroids[cluster, j], -middle[j])
+            taken = n * middle[j]
+            total, total_low = -taken, -fused(n, middle[j], -taken)
+            for level in range(len(units)):
+                whole = sums[cluster, level, j]
+                upper = (whole >> 32) << 32
+                part = np.float64(upper) * units[level]
+                total, lost = add_exactly(total, part)
+                total_low += lost
+                part = np.float64(whole - upper) * units[level]
+                total, lost = add_exactly(total, part)
+                total_low += lost
+            total, total_low = add_exactly(total, total_low)
+            # n gap - 2 total, then times the gap
+            twice = n * gap
+            value, value_low = add_exactly(twice, -2.0 * total)
+            value_low += fused(n, gap, -twice) + n * gap_low - 2.0 * total_low
+            value *= scale
+            value_low *= scale
+            gap *= scale
+            gap_low *= scale
+            product = value * gap
+            product_low = fused(value, gap, -product) + value * gap_low + value_low * gap
+            high[j], lost = add_exactly(high[j], product)
+            low[j] += lost + product_low
+
+
+@jit
+def add_sq_dists(values, start, stop, centroids, labels, repeats, weights, steps, limbs):
+    """Add the squared distances of points to the centroids of their labels, in limbs."""
+    d = np.uint64(values.shape[1])
+    whole_lanes = d - d % np.uint64(LANES)
+    for i in range(start, stop):
+        times = np.int64(1)
+        factor = 1.0
+        if weights is not None:
+            factor = weights[i]
+        elif repeats is not None:
+            times = repeats[i]
+        # Points without weight may lie so far out that their distance is no number of quanta.
+        if times == 0 or factor == 0.0:
+            continue
+        label = labels[i]
+        value = add_squares(values, i, centroids, label) if whole_lanes > 0 else 0.0
+        for j in range(whole_lanes, d):
+            t = np.float64(values[i, j]) - centroids[label, j]
+            value += t * t
+        value *= factor
+        for level in range(len(steps)):
+            value *= steps[level]
+            whole = np.rint(value)
+            value -= whole
+            limbs[level] += times * as_integer(whole)
