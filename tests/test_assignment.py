@@ -1,6 +1,7 @@
 """The dense engine from one assignment to the next: bounds, rounding, sums kept up to date."""
 
 import math
+from fractions import Fraction
 
 import numba
 import numpy as np
@@ -8,8 +9,8 @@ import pytest
 
 import kmeans_fast as kf
 from kmeans_fast import reference as ref
-from kmeans_fast.kernels import _lanes
-from kmeans_fast.points import assignment
+from kmeans_fast.kernels import _lanes, _tiles
+from kmeans_fast.points import assignment, dense
 from kmeans_fast.points.dense import DensePoints
 from kmeans_fast.threads import Threads
 
@@ -196,7 +197,7 @@ def test_an_update_that_is_interrupted_leaves_no_trace(k, monkeypatch):
 
 
 def test_the_debug_switch_finds_a_wrong_label(monkeypatch):
-    monkeypatch.setattr(assignment, "CHECK", True)
+    monkeypatch.setattr(dense, "CHECK", True)
     points = clusters(1000, 3, 9, np.float32)
     expected = kf.fit(points, 9, tol=0)
 
@@ -276,20 +277,105 @@ def test_the_same_bits_however_the_work_is_cut(d, k, monkeypatch):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("d, k", [(1, 5), (3, 9), (3, 40), (70, 40)])
 @pytest.mark.parametrize("spread", [1.0, 1000.0])
-def test_no_other_centroid_is_nearer_than_its_bound(dtype, d, k, spread):
+def test_distances_are_within_their_bounds(dtype, d, k, spread):
     # Points about the middle and centroids far out, or both alike: each term of the error counts.
     points = clusters(2000, d, 20, dtype)
     centroids = spread * clusters(k, d, 5, np.float64, seed=1)
 
-    def assert_step_is_brute_force(points, step, there):
-        distances = sq_dists(points, there)
+    def assert_bounds_hold(points, step, there):
+        distances = np.sqrt(sq_dists(points, there)) * float(dense._data.scale)
+        own = distances[np.arange(len(points)), step.sums.labels]
+        assert (dense._assignment._bounds.upper >= own * (1 - 1e-12)).all()
         distances[np.arange(len(points)), step.sums.labels] = np.inf
-        bounds = dense._assignment._bounds.lower.astype(np.float64) / float(dense._data.scale)
-        assert (bounds <= np.sqrt(distances.min(axis=1)) * (1 + 1e-12)).all()
+        others = distances.min(axis=1)
+        assert (dense._assignment._bounds.lower <= others * (1 + 1e-12)).all()
 
     with Threads(1) as pool:
         dense = DensePoints(points, None, pool)
         for i in range(4):
             step = dense.step(centroids)
-            assert_step_is_brute_force(points, step, centroids)
+            assert_bounds_hold(points, step, centroids)
             centroids = dense.means(step, centroids) * (1 + 1e-3 * i)
+
+
+@pytest.mark.parametrize("d", [1, 3, 8, 64, 65, 130])
+def test_tiles_are_scored_as_written_down(d):
+    rng = np.random.default_rng(d)
+    width, row = _tiles.WIDTH, _tiles.ROW
+    k = 10
+    block, rows = assignment._aligned(2 * d * width), assignment._aligned(4 * row)
+    block[:] = rng.standard_normal(block.size)
+    centers = np.zeros((k + _tiles.ROWS, d), np.float32)
+    centers[:k] = rng.standard_normal((k, d))
+    half_norms = np.full(len(centers), np.inf, np.float32)
+    half_norms[:k] = (centers[:k] ** 2).sum(axis=1) / 2
+    candidates = np.append(rng.permutation(k), [k, k]).astype(np.int32)
+
+    @numba.njit
+    def scan(block, d, centers, half_norms, candidates, rows, out):
+        for first in (0, 8):
+            last = min(first + 8, candidates.size)
+            _tiles.scan_tile(
+                block, d * width, d, centers, half_norms, candidates, first, last, rows, width
+            )
+        _tiles.score_tile(block, d * width, d, centers, half_norms, 8, out, width)
+
+    rows[: 2 * row] = np.inf
+    plain, out = rows.copy(), assignment._aligned(8 * width)
+    scan(block, d, centers, half_norms, candidates, rows, out)
+    tile = d * width
+    _tiles.scan_tile_plainly(
+        block, tile, d, centers, half_norms, candidates, 0, candidates.size, plain, width
+    )
+    np.testing.assert_allclose(rows[: 2 * row], plain[: 2 * row], rtol=1e-4, atol=1e-4)
+    np.testing.assert_array_equal(rows[2 * row :], plain[2 * row :])
+    expected = np.zeros_like(out)
+    _tiles.score_tile_plainly(block, tile, d, centers, half_norms, 8, expected, width)
+    np.testing.assert_allclose(out, expected, rtol=1e-4, atol=1e-4)
+
+
+def exact_inertia(points, centroids, labels, repeats=None):
+    """In fractions: nothing is rounded but the result."""
+    total = Fraction(0)
+    times = np.ones(len(points), int) if repeats is None else repeats
+    for x, label, w in zip(points.tolist(), labels, times.tolist(), strict=True):
+        for a, b in zip(x, centroids[label].tolist(), strict=True):
+            total += w * (Fraction(a) - Fraction(b)) ** 2
+    return float(total)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int16])
+@pytest.mark.parametrize("d", [1, 3, 40])
+@pytest.mark.parametrize("offset", [0, 1000, -30000])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_inertia_from_moments_is_the_exact_sum_rounded(dtype, d, offset, weighted, monkeypatch):
+    monkeypatch.setattr(DensePoints, "_inertia_of_points", None)  # moments must do
+    rng = np.random.default_rng(d)
+    points = (100 * clusters(300, d, 5, np.float64) + offset).astype(dtype)
+    weights = rng.integers(0, 4, 300) if weighted else None
+    centroids = points[:7] + rng.uniform(-1, 1, (7, d))
+    with Threads(2) as pool:
+        dense = DensePoints(points, weights, pool)
+        step = dense.step(centroids)
+        expected = exact_inertia(points, centroids, step.sums.labels, weights)
+        assert step.inertia == pytest.approx(expected, rel=1e-15)
+        mean = dense.means(dense.add_up(np.zeros(300, np.uint8), 1), centroids[:1])
+        one = exact_inertia(points, mean, np.zeros(300, int), weights)
+        assert dense.variance == pytest.approx(one / dense.total_weight / d, rel=1e-14)
+
+
+@pytest.mark.parametrize("far", [1e6, 1e12])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_inertia_comes_from_the_points_where_moments_lose_it(dtype, far):
+    # One point far out, in a cluster of its own: in its quanta the others are nothing.
+    points = np.concatenate([clusters(500, 3, 4, dtype), [[far, far, far]]]).astype(dtype)
+    centroids = np.concatenate([points[:4], points[-1:]]).astype(np.float64)
+    with Threads(2) as pool:
+        step = DensePoints(points, None, pool).step(centroids)
+    expected = exact_inertia(points, centroids, step.sums.labels)
+    assert step.inertia == pytest.approx(expected, rel=1e-12)
+
+
+def test_the_inertia_of_points_on_their_centroids_is_zero():
+    points = clusters(50, 3, 4, np.float32)
+    assert kf.fit(points, 50, init=points, max_iter=1).inertia == 0.0

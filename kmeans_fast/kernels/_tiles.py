@@ -120,9 +120,7 @@ def scan_tile(
         with cgutils.for_range_slice(builder, first, last, step, intp=INT) as (p, _):
             indices = [
                 builder.sext(
-                    builder.load(
-                        builder.gep(candidates, [builder.add(p, ir.Constant(INT, row))])
-                    ),
+                    builder.load(builder.gep(candidates, [builder.add(p, ir.Constant(INT, row))])),
                     INT,
                 )
                 for row in range(ROWS)

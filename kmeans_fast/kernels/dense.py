@@ -30,7 +30,9 @@ from ._tiles import ROW, ROWS, TERMS, WIDTH, scan_tile, score_tile
 # a time are compared with all tiles of a block that their features stay in the first-level cache.
 BLOCK = 512
 # What is kept of them, each `ROW` numbers long; in one array, so that LLVM knows them apart.
-LEAST, OTHERS, NEAREST, SQ_NORM, HALF_NORM, SURE, LOWER, UPPER = (np.uint64(i * ROW) for i in range(8))
+LEAST, OTHERS, NEAREST, SQ_NORM, HALF_NORM, SURE, LOWER, UPPER = (
+    np.uint64(i * ROW) for i in range(8)
+)
 N_ROWS = 8
 PANEL = 4096
 # Points of a cluster are compared with others by their distance, each ring from one distance to
@@ -442,20 +444,16 @@ def assign_points(points, start, stop, candidates, centroids, bounds, fresh, ste
 
 
 @jit
-def open_points(points, start, stop, centroids, motion, bounds, scratch):
+def list_points(start, stop, motion, bounds, indices):
     """List the points that may have a nearer centroid than their own; return how many.
 
     None has, with twice the distance to its own less than from there to the next centroid, or
     with the distance less than the bound of the others, which have come no nearer than they
-    moved (Hamerly, "Making k-means even faster", SDM 2010). The distance is worked out only
-    where the bound that is kept of it does not settle the matter: most points are not looked at.
+    moved (Hamerly, "Making k-means even faster", SDM 2010). Nothing but bounds is looked at.
     """
-    scale, values = np.float64(points.scale), points.values
-    exact, least = centroids.exact, centroids.least
     labels, upper, lower = bounds.labels, bounds.upper, bounds.lower
     apart, moved, drift = motion.apart, motion.moved, motion.drift
-    indices = scratch.open
-    n_listed = n_open = 0
+    n = 0
     for i in range(np.uint64(start), np.uint64(stop)):
         label = labels[i]
         above = (upper[i] + moved[label]) * LOOSE
@@ -463,16 +461,26 @@ def open_points(points, start, stop, centroids, motion, bounds, scratch):
         upper[i] = above
         lower[i] = below
         if above >= below and above >= apart[label]:
-            indices[n_listed] = i
-            n_listed += 1
-    for at in range(n_listed):
+            indices[n] = i
+            n += 1
+    return n
+
+
+@jit
+def drop_points(points, n, centroids, motion, bounds, indices):
+    """Leave out what is settled by the true distance to the own centroid; return how many stay."""
+    scale, values = np.float64(points.scale), points.values
+    exact, least = centroids.exact, centroids.least
+    labels, upper, lower = bounds.labels, bounds.upper, bounds.lower
+    n_open = 0
+    for at in range(n):
         i = indices[at]
         label = labels[i]
         sq_dist = find_sq_dist(values, i, exact, label) * scale * scale
         above = np.sqrt(np.float32(sq_dist) * LOOSE + least) * LOOSE
         upper[i] = above
         indices[n_open] = i
-        n_open += (above >= apart[label]) & (above >= lower[i])
+        n_open += (above >= motion.apart[label]) & (above >= lower[i])
     return n_open
 
 
@@ -489,9 +497,7 @@ def settle_points(points, chosen, m, beyond, centroids, bounds, steps, sums, scr
         label_points(points, some, candidates[:m], centroids, bounds, scratch)
         for at in range(some.size):
             lower[some[at]] = min(lower[some[at]], beyond)
-        move_points(
-            points, some, scratch.found[: some.size], bounds.labels, False, steps, sums
-        )
+        move_points(points, some, scratch.found[: some.size], bounds.labels, False, steps, sums)
 
 
 @jit
@@ -506,8 +512,8 @@ def reassign_points(points, start, stop, centroids, motion, bounds, steps, sums,
     between, candidates, farthest = scratch.between, scratch.candidates, scratch.farthest
     labels, upper = bounds.labels, bounds.upper
     k = motion.spacing.size
-    n_open = open_points(points, start, stop, centroids, motion, bounds, scratch)
-    if k <= FEW:
+    n_open = list_points(start, stop, motion, bounds, indices)
+    if k <= FEW:  # to compare all is about as fast as to find the distance to one
         for other in range(k):
             candidates[other] = other
         settle_points(
@@ -515,6 +521,7 @@ def reassign_points(points, start, stop, centroids, motion, bounds, steps, sums,
             scratch,
         )  # fmt: skip
         return n_open * k
+    n_open = drop_points(points, n_open, centroids, motion, bounds, indices)
     ends[:] = 0
     farthest[:] = 0.0
     spacing = motion.spacing
@@ -553,9 +560,7 @@ def reassign_points(points, start, stop, centroids, motion, bounds, steps, sums,
         beyond = np.float32(np.inf)
         if m < k:  # the distance to any that is no candidate
             beyond = (np.sqrt(limit) - np.float32(0.5) * np.sqrt(farthest[key])) * TIGHT
-        settle_points(
-            points, order[begin:end], m, beyond, centroids, bounds, steps, sums, scratch
-        )
+        settle_points(points, order[begin:end], m, beyond, centroids, bounds, steps, sums, scratch)
         n_compared += (end - begin) * m
         begin = end
     return n_compared

@@ -138,27 +138,49 @@ def add_cross_terms(centroids, middle, scale, counts, sums, units, high, low):
             low[j] += lost + product_low
 
 
+@jit_inline
+def find_sq_dist(values, i, centroids, label):
+    """Return the squared distance of point `i` to the centroid of its label."""
+    d = np.uint64(values.shape[1])
+    whole_lanes = d - d % np.uint64(LANES)
+    total = add_squares(values, i, centroids, label) if whole_lanes > 0 else 0.0
+    for j in range(whole_lanes, d):
+        t = np.float64(values[i, j]) - centroids[label, j]
+        total += t * t
+    return total
+
+
+@jit_inline
+def has_weight(i, repeats, weights):
+    """Say whether point `i` counts: if not, it may lie so far out that no quanta hold it."""
+    if weights is not None:
+        return weights[i] > 0.0
+    return repeats is None or repeats[i] > 0
+
+
+@jit
+def find_largest(values, start, stop, centroids, labels, repeats, weights):
+    """Return the largest squared distance of a point to the centroid of its label, by weight."""
+    largest = 0.0
+    for i in range(start, stop):
+        if has_weight(i, repeats, weights):
+            sq_dist = find_sq_dist(values, i, centroids, labels[i])
+            largest = max(largest, sq_dist if weights is None else weights[i] * sq_dist)
+    return largest
+
+
 @jit
 def add_sq_dists(values, start, stop, centroids, labels, repeats, weights, steps, limbs):
     """Add the squared distances of points to the centroids of their labels, in limbs."""
-    d = np.uint64(values.shape[1])
-    whole_lanes = d - d % np.uint64(LANES)
     for i in range(start, stop):
+        if not has_weight(i, repeats, weights):
+            continue
+        value = find_sq_dist(values, i, centroids, labels[i])
         times = np.int64(1)
-        factor = 1.0
         if weights is not None:
-            factor = weights[i]
+            value *= weights[i]
         elif repeats is not None:
             times = repeats[i]
-        # Points without weight may lie so far out that their distance is no number of quanta.
-        if times == 0 or factor == 0.0:
-            continue
-        label = labels[i]
-        value = add_squares(values, i, centroids, label) if whole_lanes > 0 else 0.0
-        for j in range(whole_lanes, d):
-            t = np.float64(values[i, j]) - centroids[label, j]
-            value += t * t
-        value *= factor
         for level in range(len(steps)):
             value *= steps[level]
             whole = np.rint(value)

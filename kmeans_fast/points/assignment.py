@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import numpy as np
@@ -33,8 +32,6 @@ MAX_FEATURES, MAX_CLUSTERS, MAX_REACH = 2**20, 2**24, 2.0**30
 MOST_INT32 = 2**31 - 1
 # Fewer products than this are worked out before a second thread has started.
 WORTH_THREADS = 1_000_000
-# A debug switch: check every label of every assignment by brute force.
-CHECK = os.environ.get("KMEANS_FAST_CHECK", "0") not in ("", "0")
 
 
 class Assignment:
@@ -120,25 +117,6 @@ class Assignment:
             self.values += sums.values
             self.weights += sums.weights
         self._valid = True
-        if CHECK:
-            self._check(each)
-
-    def _check(self, each: kernels.Centroids) -> None:
-        """Raise unless every label is that of brute force in the reference's arithmetic."""
-        expected = np.empty_like(self.labels)
-        self._threads.map(
-            lambda start: kernels.label_exactly(
-                self._points.values, start, min(start + CHUNK, self._n), each.by_feature, expected
-            ),
-            range(0, self._n, CHUNK),
-        )
-        wrong = np.flatnonzero(expected != self.labels)
-        if wrong.size:
-            i = wrong[0]
-            raise AssertionError(
-                f"{wrong.size} labels are wrong: point {i} has {self.labels[i]}, nearest is "
-                f"{expected[i]}"
-            )
 
     def _find_motion(self, each: kernels.Centroids, before: Floats) -> kernels.Motion:
         """Return how far the centroids are apart, and how far they came from where they were."""

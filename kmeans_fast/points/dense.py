@@ -7,6 +7,7 @@ int64 limbs (`kernels.dense`), so that chunks and threads may come in any order.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from fractions import Fraction
@@ -34,6 +35,9 @@ SURE = 42
 # The squares of the scaled distances to the middle, 1 at most, are added in such quanta.
 SQUARE_BITS = 100
 SQUARE_QUANTUM = 2.0 ** (1 - SQUARE_BITS)
+
+# A debug switch: check every label of every assignment by brute force.
+CHECK = os.environ.get("KMEANS_FAST_CHECK", "0") not in ("", "0")
 
 Floats = NDArray[np.float64]
 
@@ -146,6 +150,8 @@ class DensePoints:
             )
         self._last, now = None, self._assignment
         now.update(centroids)
+        if CHECK:
+            self._check(centroids, now.labels)
         sums = Sums(now, now.values, now.weights)
         step = Step(self._counts(now.weights), sums, self._inertia(centroids, sums))
         self._last = (centroids.copy(), step)
@@ -207,7 +213,8 @@ class DensePoints:
     def label(self, centroids: Floats) -> tuple[NDArray[Any], NDArray[Any], float]:
         """Return the labels, the counts and the inertia of an assignment."""
         step = self.step(centroids)
-        labels = step.sums.labels.astype(label_dtype(len(centroids)))
+        labels = step.sums.labels.astype(label_dtype(len(centroids)), copy=False)
+        self._assignment = self._last = None  # the labels are the caller's now
         return labels, step.counts, step.inertia
 
     # ----------------------------------------------------------------------------- seeding
@@ -260,6 +267,10 @@ class DensePoints:
 
         def measure(chunk: tuple[int, int]) -> tuple[Floats, Floats, tuple[int, float, float]]:
             low, high = np.full((2, self.n_features), [[np.inf], [-np.inf]])
+            if self._repeats is None and self._weights is None:
+                if dense_data.find_box(self._points, *chunk, low, high):
+                    largest = float(max(-low.min(), high.max()))
+                    return low, high, (-1, largest, 0.0)
             found = dense_data.measure_points(
                 self._points, *chunk, self._repeats, self._weights, low, high
             )
@@ -377,34 +388,47 @@ class DensePoints:
         return Moments(values, squares, math.fsum(lost.values()) * scale, n_squares)
 
     def _inertia_of_points(self, centroids: Floats, labels: NDArray[Any]) -> float:
-        """Return the inertia from the squared distance of each point to its centroid.
-
-        No point is farther from its centroid than the farthest corner of the data's box is from
-        any one of them. The hair on top covers sums that are rounded in another order.
-        """
-        n = self._n_sq_dists
-        quanta = choose_quanta(self._largest_sq_dist(centroids), n, bits_below(n), NARROW)
+        """Return the inertia from the squared distance of each point to its centroid."""
+        n, data = self._n_sq_dists, (centroids, labels, self._repeats, self._weights)
+        largest = self._threads.map(
+            lambda chunk: inertia.find_largest(self._points, *chunk, *data), self._chunks
+        )
+        quanta = choose_quanta(max(largest), n, bits_below(n), NARROW)
         steps = as_steps(quanta)
-
-        def add(start: int, stop: int, limbs: Integers) -> None:
-            inertia.add_sq_dists(
-                self._points, start, stop, centroids, labels, self._repeats, self._weights, steps,
-                limbs,
-            )  # fmt: skip
-
-        (limbs,) = self._gather(add, (len(quanta),))
+        (limbs,) = self._gather(
+            lambda start, stop, limbs: inertia.add_sq_dists(
+                self._points, start, stop, *data, steps, limbs
+            ),
+            (len(quanta),),
+        )
         return float(join(limbs, quanta) * Fraction(quanta[-1]))
 
-    def _largest_sq_dist(self, centroids: Floats) -> float:
-        """Return a bound of the weighted squared distances to the nearest centroid."""
+    def _check(self, centroids: Floats, labels: NDArray[Any]) -> None:
+        """Raise unless every label is that of brute force in the reference's arithmetic."""
+        expected = np.empty_like(labels)
+        by_feature = np.ascontiguousarray(centroids.T)
+        self._threads.map(
+            lambda chunk: kernels.label_exactly(self._points, *chunk, by_feature, expected),
+            self._chunks,
+        )
+        wrong = np.flatnonzero(expected != labels)
+        if wrong.size:
+            i = wrong[0]
+            raise AssertionError(
+                f"{wrong.size} labels are wrong: point {i} has {labels[i]}, nearest is "
+                f"{expected[i]}"
+            )
+
+    def _check_reach(self, centroids: Floats) -> None:
+        """Raise where squared distances to the centroids overflow.
+
+        No point is farther from its centroid than the farthest corner of the data's box is from
+        any one of them.
+        """
         with np.errstate(over="ignore"):
             corners = np.maximum(np.abs(centroids - self._low), np.abs(centroids - self._high))
             nearest = float(np.square(corners).sum(axis=1).min())
-        return nearest * (1.0 + 1e-9) * self._heaviest
-
-    def _check_reach(self, centroids: Floats) -> None:
-        """Raise where squared distances to the centroids overflow."""
-        if not math.isfinite(self._largest_sq_dist(centroids) * self._n_sq_dists):
+        if not math.isfinite(nearest * 1.001 * self._heaviest * self._n_sq_dists):
             raise ValueError(
                 f"centroids hold values up to {np.abs(centroids).max():.3g}, whose squared "
                 "distances to the data overflow; divide both by a constant"
@@ -439,10 +463,13 @@ class DensePoints:
         zero = bits.dtype.type(1 << (8 * bits.itemsize - 1))
         table = np.full(2 << (limit + 1).bit_length(), -1)
         out = np.empty(limit, np.int64)
-        have_weight = self._have_weight()
+        weights = self._weights if self._weights is not None else self._repeats
+        have_weight = None if weights is None else weights > 0
         n = 0
         for order in orders:
-            n = dense_data.find_distinct(bits, zero, order[have_weight[order]], table, out, n)
+            if have_weight is not None:
+                order = order[have_weight[order]]
+            n = dense_data.find_distinct(bits, zero, order, table, out, n)
             if n == limit:
                 break
         return out[:n]

@@ -13,9 +13,7 @@ Integers = NDArray[np.int64]
 WIDE, NARROW = 62, 51  # bits of a limb; `kernels._lanes.as_integer` takes no more than 51
 
 
-def choose_quanta(
-    largest: float, n: int, below: int, widest: int = WIDE
-) -> tuple[float, ...]:
+def choose_quanta(largest: float, n: int, below: int, widest: int = WIDE) -> tuple[float, ...]:
     """Return the quanta, each for one int64, of `n` values up to `largest`.
 
     The last is `below` bits under the power of two above `largest`; n times the largest number
