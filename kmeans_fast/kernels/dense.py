@@ -24,17 +24,23 @@ import numpy as np
 from ._jit import jit, jit_inline
 from ._lanes import LANES as MANY_FEATURES
 from ._lanes import add_squares, as_integer
-from ._tiles import ROW, ROWS, TERMS, WIDTH, scan_tile, score_tile
+from ._tiles import ROW, ROWS, WIDTH, scan_tile, score_tile
 
 # Points are looked at in blocks: tiles that stay in the second-level cache. So many centroids at
 # a time are compared with all tiles of a block that their features stay in the first-level cache.
 BLOCK = 512
-# What is kept of them, each `ROW` numbers long; in one array, so that LLVM knows them apart.
-LEAST, OTHERS, NEAREST, SQ_NORM, HALF_NORM, SURE, LOWER, UPPER = (
-    np.uint64(i * ROW) for i in range(8)
-)
-N_ROWS = 8
 PANEL = 4096
+# What is kept of a block, each `ROW` numbers; in one array, so that LLVM knows them apart.
+LEAST, OTHERS = np.uint64(0), np.uint64(ROW)
+NEAREST, SQ_NORM = np.uint64(2 * ROW), np.uint64(3 * ROW)
+    np.uint64(0),
+    np.uint64(ROW),
+    np.uint64(2 * ROW),
+    np.uint64(3 * ROW),
+)
+HALF_NORM, SURE = np.uint64(4 * ROW), np.uint64(5 * ROW)
+LOWER, UPPER = np.uint64(6 * ROW), np.uint64(7 * ROW)
+N_ROWS = 8
 # Points of a cluster are compared with others by their distance, each ring from one distance to
 # twice that with its own candidates.
 N_RINGS, RING, RING2 = 3, np.float32(4.0), np.float32(16.0)
@@ -58,7 +64,7 @@ class Points(NamedTuple):
 
 
 class Centroids(NamedTuple):
-    """The centroids, as each pass wants them; from row k on `shifted` has dummies, never nearest."""
+    """The centroids, as each pass wants them; from row k on, dummies that are never nearest."""
 
     exact: Any  # (k, d) float64
     by_feature: Any  # (d, k) float64

@@ -6,7 +6,6 @@ import numpy as np
 
 from ._jit import jit
 
-
 FLAT = 512  # values looked at together, so that vectors are made for few features as well
 
 

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..kernels import _tiles
 from ..kernels import dense as kernels
 from ..threads import Threads
-from .quanta import Integers, as_steps
+from .quanta import as_steps
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
@@ -71,7 +72,7 @@ class Assignment:
         )
         self.values = np.zeros((n_clusters, len(quanta[0]), self._d), np.int64)
         self.weights = np.zeros((n_clusters, len(quanta[1])), np.int64)
-        self._everything = np.full(-(-n_clusters // kernels.ROWS) * kernels.ROWS, n_clusters)
+        self._everything = np.full(-(-n_clusters // _tiles.ROWS) * _tiles.ROWS, n_clusters)
         self._everything = self._everything.astype(np.int32)
         self._everything[:n_clusters] = np.arange(n_clusters)
         self._scratch: list[kernels.Scratch] = []
@@ -121,7 +122,7 @@ class Assignment:
     def _find_motion(self, each: kernels.Centroids, before: Floats) -> kernels.Motion:
         """Return how far the centroids are apart, and how far they came from where they were."""
         spacing = np.empty(self.k, np.float32)
-        edges = range(0, self.k, max(kernels.WIDTH, -(-self.k // self._threads.n)))
+        edges = range(0, self.k, max(_tiles.WIDTH, -(-self.k // self._threads.n)))
 
         def find(start: int) -> None:
             scratch = self._take_scratch(0)
@@ -169,18 +170,18 @@ class Assignment:
         return scratch if scratch.order.size >= size else self._make_scratch(size)
 
     def _make_scratch(self, size: int) -> kernels.Scratch:
-        width = kernels.WIDTH
+        width = _tiles.WIDTH
         n = max(4 * width, min(kernels.BLOCK, BLOCK_SIZE // self._d // width * width))
         index = np.int32 if self._n <= MOST_INT32 else np.int64
         filled = self._everything.size
         return kernels.Scratch(
             block=_aligned(n * self._d),
-            rows=_aligned(kernels.N_ROWS * kernels.ROW),
+            rows=_aligned(kernels.N_ROWS * _tiles.ROW),
             sq_dists=np.empty(self.k),
             chosen=np.empty(n, index),
             found=np.empty(n, np.int32),
             between=_aligned(filled * width).reshape(filled, width),
-            candidates=np.empty(filled + kernels.ROWS, np.int32),
+            candidates=np.empty(filled + _tiles.ROWS, np.int32),
             ends=np.empty(kernels.N_RINGS * self.k + 1, np.int32),
             farthest=np.empty(kernels.N_RINGS * self.k, np.float32),
             open=np.empty(size + 1, index),
@@ -199,10 +200,10 @@ class Assignment:
         float64; `tiny` what underflows, in float32 or in the reference's squares.
         """
         k, d = centroids.shape
-        terms = kernels.TERMS
+        terms = _tiles.TERMS
         error = 1.1 * (min(d, terms) + d // terms + 12) * 2.0**-24
-        shifted = np.zeros((k + kernels.ROWS, d), np.float32)
-        half_norms = np.full(k + kernels.ROWS, np.inf, np.float32)
+        shifted = np.zeros((k + _tiles.ROWS, d), np.float32)
+        half_norms = np.full(k + _tiles.ROWS, np.inf, np.float32)
         scale = float(self._points.scale)
         smallest = kernels.SMALLEST * scale
         tiny = min(max(1e-30, d * (scale * 2.0**-535) ** 2), 1e38)

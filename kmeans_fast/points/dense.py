@@ -129,8 +129,8 @@ class DensePoints:
         else:
             all_of_them = self.add_up(np.zeros(self._n, np.uint8), 1)
         mean = self.means(all_of_them, nowhere)
-        variance = self._inertia(mean, all_of_them.sums) / self.total_weight / self.n_features
-        return variance
+        inertia_of_all = self._inertia(mean, all_of_them.sums)
+        return inertia_of_all / float(self.total_weight) / self.n_features
 
     # ------------------------------------------------------------------- Lloyd's iteration
 
