@@ -33,11 +33,6 @@ PANEL = 4096
 # What is kept of a block, each `ROW` numbers; in one array, so that LLVM knows them apart.
 LEAST, OTHERS = np.uint64(0), np.uint64(ROW)
 NEAREST, SQ_NORM = np.uint64(2 * ROW), np.uint64(3 * ROW)
-    np.uint64(0),
-    np.uint64(ROW),
-    np.uint64(2 * ROW),
-    np.uint64(3 * ROW),
-)
 HALF_NORM, SURE = np.uint64(4 * ROW), np.uint64(5 * ROW)
 LOWER, UPPER = np.uint64(6 * ROW), np.uint64(7 * ROW)
 N_ROWS = 8
