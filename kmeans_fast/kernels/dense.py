@@ -461,7 +461,9 @@ def list_points(start, stop, motion, bounds, indices):
         below = (lower[i] - drift[label]) * TIGHT
         upper[i] = above
         lower[i] = below
-        if above >= below and above >= apart[label]:
+        enough = apart[label]
+        enough = below if below > enough else enough
+        if above >= enough:  # one test that is seldom true: two took three times as long
             indices[n] = i
             n += 1
     return n
