@@ -1,0 +1,335 @@
+"""Dense points in few dimensions, in a tree of cells that are assigned whole (`kernels.tree`)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..kernels import tree as kernels
+from ..kernels.dense import Points
+from ..threads import Threads
+from . import label_dtype
+from .quanta import Integers, as_steps
+
+Array = NDArray[Any]
+Floats = NDArray[np.float64]
+
+MOST_FEATURES = 4
+# The first cut: slots of its grid, so many that half a leaf fits one, and points sampled for it.
+ROOT_BITS, SAMPLE = 9, 4096
+# Points in a unit of work on the data, of which there are no more than so many: each counts
+# its points by slots.
+CHUNK, MOST_CHUNKS = 8192, 64
+# Units of work for each thread, of unequal cost.
+TASKS = 4
+
+
+class Tree:
+    """Cells over the points, of any number of clusters.
+
+    Parameters
+    ----------
+    values : ndarray of float32 or float64, shape (n, d)
+        Finite, in C order, with d at most `MOST_FEATURES`.
+    threads : Threads
+    quanta : tuple of float
+        The quanta of the values.
+    """
+
+    def __init__(self, values: Array, threads: Threads, quanta: tuple[float, ...]) -> None:
+        self.values = values
+        self.n, self.d = values.shape
+        self.axes = tuple(range(self.d))
+        self.steps = as_steps(quanta)
+        self._threads = threads
+        size = max(CHUNK, -(-self.n // MOST_CHUNKS))
+        self.chunks = [(at, min(at + size, self.n)) for at in range(0, self.n, size)]
+        self.points = np.empty((self.d, self.n + kernels.LANES), values.dtype)
+        self.points[:, self.n :] = 0.0
+        ends, root = self._cut_root()
+        self.cells, self.grids = self._grow(ends, root)
+        kernels.add_children(self.cells, self.grids)
+        n_children = self.grids.n_children
+        self.most_waiting = (kernels.MOST_LEVELS + 1) * int(n_children.max())
+        self.tasks = self._cut_tasks()
+
+    def _cut_root(self) -> tuple[Integers, tuple[Array, Array, Array]]:
+        """Copy the points in the order of the root's children.
+
+        Returns where the children end, and the frame, shifts and slots of the root's grid. It is
+        laid over the middle of a sample, so that no outliers leave the rest in one slot.
+        """
+        sample = self.values[:: -(-self.n // SAMPLE)].astype(np.float64)
+        edge = len(sample) // 64
+        sample.sort(axis=0)
+        low, high = sample[edge], sample[-1 - edge]
+        most = max(self.n // (kernels.LEAF // 2), 1).bit_length() - 1
+        codes = np.empty(1 << ROOT_BITS, np.int32)
+        frame, shift = np.empty((3, self.d)), np.empty(self.d, np.int32)
+        n_bits = kernels.choose_grid(
+            self.axes, min(ROOT_BITS, most), low, high, frame, shift, codes
+        )
+        n_slots = 1 << n_bits
+        slot_of = np.empty(self.n, np.uint16)
+
+        def count(chunk: tuple[int, int]) -> Array:
+            counts = np.zeros(n_slots, np.int64)
+            kernels.code_rows(self.axes, self.values, *chunk, frame, shift, slot_of, counts)
+            return counts
+
+        counts = np.array(self._threads.map(count, self.chunks))
+        slots, ends = np.empty(n_slots, np.int32), np.empty(n_slots, np.int64)
+        n = kernels.join_slots(codes, n_bits, counts.sum(axis=0), slots, ends)
+        shares = np.zeros((len(self.chunks), n), np.int64)
+        np.add.at(shares, (slice(None), slots), counts)
+        starts = np.concatenate([[0], ends[: n - 1]])
+        places = starts + np.cumsum(shares, axis=0) - shares
+        self._threads.map(
+            lambda i: kernels.copy_rows(
+                self.axes, self.values, *self.chunks[i], slot_of, slots, places[i], self.points
+            ),
+            range(len(self.chunks)),
+        )
+        return ends[:n], (frame, shift, slots)
+
+    def _grow(
+        self, ends: Integers, root: tuple[Array, Array, Array]
+    ) -> tuple[kernels.Cells, kernels.Grids]:
+        """Cut the root's children; return all cells."""
+        cuts = np.searchsorted(ends, np.arange(1, 2 * TASKS * self._threads.n + 1) * (
+            self.n / (2 * TASKS * self._threads.n)
+        ))  # fmt: skip
+        edges = np.unique(np.concatenate([[0], cuts, [ends.size]]))
+        starts = np.concatenate([[0], ends[:-1]])
+        spare: list[tuple[Array, Array]] = []
+        room = max(2**14, self.n // (4 * self._threads.n))
+
+        def grow(i: int) -> tuple[kernels.Cells, kernels.Grids]:
+            children = slice(edges[i], edges[i + 1])
+            first, last = starts[children.start], ends[children.stop - 1]
+            largest = int((ends[children] - starts[children]).max())
+            try:
+                to, other = spare.pop()
+            except IndexError:
+                to, other = np.empty(0, np.int32), self.points[0, :0]
+            if to.size < min(largest, room):
+                to = np.empty(min(largest, room), np.int32)
+                other = np.empty(to.size, self.points.dtype)
+            n_cells = 4 * int(last - first) // kernels.LEAF + 2 * (children.stop - children.start)
+            while True:
+                cells, grids = self._make(n_cells + 64)
+                n = children.stop - children.start
+                cells.start[:n] = starts[children]
+                cells.stop[:n] = ends[children]
+                n, n_grids, n_slots = kernels.grow_cells(
+                    self.axes, self.points, cells, grids, n, to, other, self.steps
+                )
+                if n >= 0:
+                    break
+                n_cells *= 2
+            spare.append((to, other))
+            return _cut(cells, grids, n, n_grids, n_slots)
+
+        branches = self._threads.map(grow, range(len(edges) - 1))
+        return self._join(branches, np.diff(edges), root)
+
+    def _make(self, n: int) -> tuple[kernels.Cells, kernels.Grids]:
+        """Return room for cells."""
+        n_grids, d, dtype = n // 2 + 1, self.d, self.points.dtype
+        return kernels.Cells(
+            start=np.empty(n, np.int64),
+            stop=np.empty(n, np.int64),
+            inner=np.empty(n, np.int32),
+            low=np.empty((d, n), dtype),
+            high=np.empty((d, n), dtype),
+            sums=np.empty((n, len(self.steps), d), np.int64),
+        ), kernels.Grids(
+            cell=np.empty(n_grids, np.int32),
+            child=np.empty(n_grids, np.int32),
+            n_children=np.empty(n_grids, np.int32),
+            first=np.empty(n_grids, np.int32),
+            frame=np.empty((n_grids, 3, d)),
+            shift=np.empty((n_grids, d), np.int32),
+            slots=np.empty(4 * n + (1 << kernels.MOST_BITS), np.int32),
+        )
+
+    def _join(
+        self,
+        branches: list[tuple[kernels.Cells, kernels.Grids]],
+        tops: Integers,
+        root: tuple[Array, Array, Array],
+    ) -> tuple[kernels.Cells, kernels.Grids]:
+        """Put the root, its children, and what comes of them into one tree."""
+        frame, shift, slots = root
+        n_tops = int(tops.sum())
+        heads: list[kernels.Cells] = []
+        tails: list[kernels.Cells] = []
+        n_cells, n_grids, n_slots = 1 + n_tops, 1, slots.size
+        first_top = 1
+        all_grids = [
+            kernels.Grids(
+                cell=np.zeros(1, np.int32),
+                child=np.ones(1, np.int32),
+                n_children=np.full(1, n_tops, np.int32),
+                first=np.zeros(1, np.int32),
+                frame=frame[None],
+                shift=shift[None],
+                slots=slots + np.int32(1),
+            )
+        ]
+        for (cells, grids), n in zip(branches, tops.tolist(), strict=True):
+            below = n_cells - n
+            cells.inner[cells.inner >= 0] += n_grids
+            heads.append(_pick(cells, slice(0, n)))
+            tails.append(_pick(cells, slice(n, None)))
+            grids.cell[:] += np.where(grids.cell < n, first_top, below).astype(np.int32)
+            grids.child[:] += below
+            grids.first[:] += n_slots
+            grids.slots[:] += below
+            all_grids.append(grids)
+            first_top += n
+            n_cells += cells.start.size - n
+            n_grids += grids.cell.size
+            n_slots += grids.slots.size
+        top = kernels.Cells(
+            start=np.zeros(1, np.int64),
+            stop=np.full(1, self.n),
+            inner=np.zeros(1, np.int32),
+            low=np.zeros((self.d, 1), self.points.dtype),  # never looked at
+            high=np.zeros((self.d, 1), self.points.dtype),
+            sums=np.zeros((1, len(self.steps), self.d), np.int64),
+        )
+        parts = [top, *heads, *tails]
+        return (
+            kernels.Cells(
+                *(
+                    np.concatenate(each, axis=1 if each[0].shape[0] == self.d and at in (3, 4) else 0)
+                    for at, each in enumerate(zip(*parts, strict=True))
+                )
+            ),
+            kernels.Grids(*(np.concatenate(each) for each in zip(*all_grids, strict=True))),
+        )
+
+    def _cut_tasks(self) -> list[Array]:
+        """Return runs of sibling cells, in about as many units of work as pay."""
+        pieces = TASKS * self._threads.n if self._threads.n > 1 else 1
+        runs = np.empty((self.cells.start.size, 3), np.int64)
+        limit = self.n if pieces == 1 else self.n // (2 * pieces)
+        runs = runs[: kernels.cut_cells(limit, self.cells, self.grids, runs)]
+        ends = np.cumsum(runs[:, 2])
+        cuts = np.searchsorted(ends, np.arange(1, pieces) * (self.n / pieces))
+        return [part for part in np.split(runs, np.unique(cuts)) if len(part)]
+
+
+class TreeAssignment:
+    """Labels and sums of dense points for `k` clusters; each update is one assignment.
+
+    Parameters
+    ----------
+    points : kernels.Points
+        Without weights.
+    n_clusters : int
+    quanta : tuple
+        The quanta of the values and of the weights.
+    threads : Threads
+    tree : Tree or None
+        The tree over these points, if there is one.
+    """
+
+    def __init__(
+        self,
+        points: Points,
+        n_clusters: int,
+        quanta: tuple[tuple[float, ...], tuple[float, ...]],
+        threads: Threads,
+        tree: Tree | None = None,
+    ) -> None:
+        self.k = n_clusters
+        self.tree = tree or Tree(points.values, threads, quanta[0])
+        self._threads = threads
+        self._centroids = np.empty((n_clusters, self.tree.d))
+        self._sorted = np.empty(self.tree.n + kernels.LANES, label_dtype(n_clusters))
+        self._labels: Array | None = None
+        self._owner = np.empty(self.tree.cells.start.size, np.int32)
+        self._valid = False
+        self.values = np.zeros((n_clusters, len(quanta[0]), self.tree.d), np.int64)
+        self.weights = np.zeros((n_clusters, 1), np.int64)
+
+    def update(self, centroids: Floats) -> None:
+        """Assign every point to its nearest centroid."""
+        if not self._valid:
+            self._owner[:] = kernels.NOBODY
+            self.values[:] = 0
+            self.weights[:] = 0
+        self._valid = False  # until all is done: Ctrl-C may come
+        self._labels = None
+        self._centroids = np.ascontiguousarray(centroids, dtype=np.float64)
+        tree = self.tree
+
+        def assign(runs: Array) -> tuple[Integers, Integers]:
+            sums, counts = np.zeros_like(self.values), np.zeros(self.k, np.int64)
+            kernels.assign_cells(
+                tree.axes, runs, tree.points, tree.cells, tree.grids, self._centroids,
+                tree.most_waiting, self._owner, self._sorted, tree.steps, sums, counts,
+            )  # fmt: skip
+            return sums, counts
+
+        for sums, counts in self._threads.map(assign, tree.tasks):
+            self.values += sums
+            self.weights[:, 0] += counts
+        self._valid = True
+
+    @property
+    def labels(self) -> Array:
+        """The labels in the order of the data."""
+        if self._labels is None:
+            self._labels = self._find_labels()
+        return self._labels
+
+    def _find_labels(self) -> Array:
+        tree = self.tree
+        n_cells = tree.cells.start.size
+        edges = np.linspace(0, n_cells, 2 * self._threads.n + 1).astype(int)
+        ends = np.zeros(n_cells + 1, np.int64)
+
+        def collect(out: Array | None) -> None:
+            self._threads.map(
+                lambda i: kernels.list_labels(
+                    tree.cells, self._sorted, edges[i], edges[i + 1],
+                    np.full(self.k, -1, np.int32), ends, out,
+                ),
+                range(len(edges) - 1),
+            )  # fmt: skip
+
+        collect(None)
+        np.cumsum(ends, out=ends)
+        lists = np.empty(ends[-1], self._sorted.dtype)
+        collect(lists)
+        out = np.empty(tree.n, self._sorted.dtype)
+        self._threads.map(
+            lambda chunk: kernels.label_rows(
+                tree.axes, tree.values, *chunk, tree.cells, tree.grids, ends, lists,
+                self._centroids, out,
+            ),
+            tree.chunks,
+        )  # fmt: skip
+        return out
+
+
+def _pick(cells: kernels.Cells, some: slice) -> kernels.Cells:
+    """Return some of the cells."""
+    return kernels.Cells(
+        cells.start[some], cells.stop[some], cells.inner[some], cells.low[:, some],
+        cells.high[:, some], cells.sums[some],
+    )  # fmt: skip
+
+
+def _cut(
+    cells: kernels.Cells, grids: kernels.Grids, n: int, n_grids: int, n_slots: int
+) -> tuple[kernels.Cells, kernels.Grids]:
+    """Return copies without the room that is left."""
+    few = kernels.Cells(*(np.ascontiguousarray(each) for each in _pick(cells, slice(0, n))))
+    *rest, slots = grids
+    return few, kernels.Grids(*(each[:n_grids].copy() for each in rest), slots[:n_slots].copy())
