@@ -28,6 +28,7 @@ MOST_LEVELS = 12  # then a cell is a leaf whatever it holds: values from 1e-300 
 SMALLEST_STEP = 1e-300  # a grid is no finer: its factors stay finite
 CELLS = 32  # sibling cells filtered at once
 LANES = 32  # points compared at once
+BLOCK = 512  # points of the data labelled at once
 MIXED, NOBODY = -1, -2  # the owner of a cell of several clusters, and before the first assignment
 MARGIN, TINY = 1e-12, 1e-300  # far above rounding, and above what underflows in a square
 
@@ -329,7 +330,7 @@ def add_children(cells, grids):
 
 @jit
 def cut_cells(limit, cells, grids, runs):
-    """Cover the points with runs of siblings, each cell of at most `limit` points or a leaf.
+    """Cover the points with runs of siblings, each of at most `limit` points or one leaf.
 
     Writes (first cell, number of cells, number of points) rows; returns how many.
     """
@@ -341,12 +342,14 @@ def cut_cells(limit, cells, grids, runs):
         last = grids.child[g] + grids.n_children[g]
         first = grids.child[g]
         for i in range(first, last + 1):
-            if i == last or (stop[i] - start[i] > limit and inner[i] >= 0):
-                if i > first:
-                    runs[n, 0] = first
-                    runs[n, 1] = i - first
-                    runs[n, 2] = stop[i - 1] - start[first]
-                    n += 1
+            whole = i < last and (stop[i] - start[i] <= limit or inner[i] < 0)
+            if i > first and (not whole or stop[i] - start[first] > limit):
+                runs[n, 0] = first
+                runs[n, 1] = i - first
+                runs[n, 2] = stop[i - 1] - start[first]
+                n += 1
+                first = i
+            if not whole:
                 first = i + 1
     return n
 
@@ -615,32 +618,75 @@ def list_labels(cells, labels, first, last, seen, ends, out):
 
 
 @jit
-def label_rows(axes, values, start, stop, cells, grids, ends, lists, centroids, out):
-    """Write the labels of some points of the data, whose leaves have the labels listed."""
-    inner, frames, shifts = cells.inner, grids.frame, grids.shift
-    slots, firsts = grids.slots, grids.first
+def label_rows(axes, values, start, stop, grids, state, ends, lists, centroids, out):
+    """Write the labels of some points of the data, whose leaves have the labels listed.
+
+    `state` is the label of a cell of one cluster, -1 of another leaf, and -2 less its grid of
+    another cell with children.
+
+    Block by block, in rounds: each goes one level down, or one candidate on, with the points
+    that have not arrived. Point by point the wrong guesses of branches made it three times slower.
+    """
+    frames, shifts, slots, firsts = grids.frame, grids.shift, grids.slots, grids.first
     n_axes = len(axes)
-    for i in range(start, stop):
-        cell = np.int32(0)
-        while inner[cell] >= 0:
-            g = inner[cell]
-            slot = firsts[g]
+    f0 = np.empty((3, n_axes))
+    s0 = np.empty(n_axes, np.int32)
+    f0[:] = frames[0]
+    s0[:] = shifts[0]
+    cell_of = np.empty(BLOCK, np.int32)
+    at_of = np.empty(BLOCK, np.int64)
+    label_of = np.empty(BLOCK, np.int32)
+    open_ = np.empty(BLOCK + 1, np.int64)
+    best = np.empty(BLOCK, np.float64)
+    for base in range(start, stop, BLOCK):
+        n = min(BLOCK, stop - base)
+        n_open = np.int64(0)
+        for h in range(n):
+            slot = np.int32(0)
             for j in range(n_axes):
-                slot += (
-                    place(values[i, j], frames[g, 0, j], frames[g, 1, j], frames[g, 2, j])
-                    << shifts[g, j]
-                )
+                slot += place(values[base + h, j], f0[0, j], f0[1, j], f0[2, j]) << s0[j]
             cell = slots[slot]
-        a, b = ends[cell], ends[cell + 1]
-        label = lists[a]
-        if b > a + 1:
-            best = np.inf
-            for p in range(a, b):
-                q = lists[p]
+            cell_of[h] = cell
+            open_[n_open] = h
+            n_open += state[cell] < -1
+        while n_open > 0:
+            n_before, n_open = n_open, np.int64(0)
+            for p in range(n_before):
+                h = open_[p]
+                g = -2 - state[cell_of[h]]
+                slot = firsts[g]
+                for j in range(n_axes):
+                    slot += (
+                        place(
+                            values[base + h, j], frames[g, 0, j], frames[g, 1, j], frames[g, 2, j]
+                        )
+                        << shifts[g, j]
+                    )
+                cell = slots[slot]
+                cell_of[h] = cell
+                open_[n_open] = h
+                n_open += state[cell] < -1
+        for h in range(n):
+            cell = cell_of[h]
+            label_of[h] = state[cell]
+            best[h] = np.inf
+            at_of[h] = ends[cell]
+            open_[n_open] = h
+            n_open += state[cell] < 0
+        while n_open > 0:
+            n_before, n_open = n_open, np.int64(0)
+            for p in range(n_before):
+                h = open_[p]
+                at = at_of[h]
+                at_of[h] = at + 1
+                q = lists[at]
                 d = 0.0
                 for j in range(n_axes):
-                    d += (np.float64(values[i, j]) - centroids[q, j]) ** 2
-                if d < best:
-                    best = d
-                    label = q
-        out[i] = label
+                    d += (np.float64(values[base + h, j]) - centroids[q, j]) ** 2
+                nearer = d < best[h]
+                best[h] = d if nearer else best[h]
+                label_of[h] = q if nearer else label_of[h]
+                open_[n_open] = h
+                n_open += at + 1 < ends[cell_of[h] + 1]
+        for h in range(n):
+            out[base + h] = label_of[h]

@@ -307,10 +307,12 @@ class TreeAssignment:
         np.cumsum(ends, out=ends)
         lists = np.empty(ends[-1], self._sorted.dtype)
         collect(lists)
+        mixed = np.where(tree.cells.inner >= 0, -2 - tree.cells.inner, -1)
+        state = np.where(self._owner >= 0, self._owner, mixed).astype(np.int32)
         out = np.empty(tree.n, self._sorted.dtype)
         self._threads.map(
             lambda chunk: kernels.label_rows(
-                tree.axes, tree.values, *chunk, tree.cells, tree.grids, ends, lists,
+                tree.axes, tree.values, *chunk, tree.grids, state, ends, lists,
                 self._centroids, out,
             ),
             tree.chunks,
