@@ -25,10 +25,13 @@ LEAF = 128  # a cell of at most so many points is not cut
 SPARE_BITS = 1  # a grid has so many more bits than make leaves of evenly spread points
 MOST_BITS = 8  # slots of a grid: 2**8 write positions stay in the cache
 MOST_LEVELS = 12  # then a cell is a leaf whatever it holds: values from 1e-300 to 1e150, say
-SMALLEST_STEP = 1e-300  # a grid is no finer: its factors stay finite
+# No grid is finer: its factors stay finite, in float32 and in float64.
+SMALLEST_STEPS = 1e-37, 1e-300
 CELLS = 32  # sibling cells filtered at once
 LANES = 32  # points compared at once
 BLOCK = 512  # points of the data labelled at once
+GROUP = 4  # candidates that they are compared with at once
+GROUPED = (0, 1, 2, 3)
 MIXED, NOBODY = -1, -2  # the owner of a cell of several clusters, and before the first assignment
 MARGIN, TINY = 1e-12, 1e-300  # far above rounding, and above what underflows in a square
 
@@ -50,9 +53,8 @@ class Grids(NamedTuple):
     cell: Any  # (grids,) int32: whose it is
     child: Any  # (grids,) int32: the first child
     n_children: Any  # (grids,) int32
-    first: Any  # (grids,) int32: the first of its slots
-    frame: Any  # (grids, 3, d) float64: the low corner, slots per unit, and the last slot
-    shift: Any  # (grids, d) int32: what a step along an axis shifts the slot by
+    frame: Any  # (grids, 3, d) in the points' type: the low corner, slots per unit, last slot
+    shift: Any  # (grids, d + 1) int32: bits that a place along an axis is shifted by; first slot
     slots: Any  # (slots,) int32: the child of each slot
 
 
@@ -61,10 +63,14 @@ class Grids(NamedTuple):
 
 @jit_inline
 def place(x, low, factor, last):
-    """Return the place of a value along one axis of a grid; the ends hold what lies beyond."""
-    at = (np.float64(x) - low) * factor
+    """Return the place of a value along one axis of a grid; the ends hold what lies beyond.
+
+    In the points' own type: any rounding does, as long as it is the same each time.
+    """
+    zero = last - last
+    at = (x - low) * factor
     at = at if at < last else last
-    return np.int32(at if at > 0.0 else 0.0)
+    return np.int32(at if at > zero else zero)
 
 
 @jit
@@ -79,13 +85,14 @@ def choose_grid(axes, n_bits, low, high, frame, shift, codes):
     axis = np.empty(n_bits, np.int64)
     for j in range(n_axes):
         side[j] = high[j] - low[j]
+    smallest = SMALLEST_STEPS[0] if frame.itemsize == 4 else SMALLEST_STEPS[1]
     n = 0
     while n < n_bits:
         longest = 0
         for j in range(1, n_axes):
             if side[j] > side[longest]:
                 longest = j
-        if not side[longest] > SMALLEST_STEP:
+        if not side[longest] > smallest:
             break
         axis[n] = longest
         side[longest] *= 0.5
@@ -291,7 +298,7 @@ def grow_cells(axes, points, cells, grids, n, to, spare, steps):
         grids.cell[n_grids] = cell
         grids.child[n_grids] = n
         grids.n_children[n_grids] = n_children
-        grids.first[n_grids] = n_slots
+        shift[n_axes] = n_slots
         n_grids += 1
         n_slots += n_all
         n += n_children
@@ -596,6 +603,8 @@ def assign_cells(
 def list_labels(cells, labels, first, last, seen, ends, out):
     """List the distinct labels of each leaf, in order; with `out` None only count them.
 
+    The last is repeated to fill a group.
+
     A point's nearest centroid is the nearest of these, being one of them. `seen` has -1 for
     each cluster; `ends[cell]` gets the number of labels, or says where they go.
     """
@@ -613,6 +622,10 @@ def list_labels(cells, labels, first, last, seen, ends, out):
                             at -= 1
                         out[at] = label
                     n += 1
+            while n % GROUP > 0:
+                if out is not None:
+                    out[ends[cell] + n] = out[ends[cell] + n - 1]
+                n += 1
         if out is None:
             ends[cell + 1] = n
 
@@ -627,12 +640,9 @@ def label_rows(axes, values, start, stop, grids, state, ends, lists, centroids, 
     Block by block, in rounds: each goes one level down, or one candidate on, with the points
     that have not arrived. Point by point the wrong guesses of branches made it three times slower.
     """
-    frames, shifts, slots, firsts = grids.frame, grids.shift, grids.slots, grids.first
+    frames, shifts, slots = grids.frame, grids.shift, grids.slots
     n_axes = len(axes)
-    f0 = np.empty((3, n_axes))
-    s0 = np.empty(n_axes, np.int32)
-    f0[:] = frames[0]
-    s0[:] = shifts[0]
+    frame, shift = frames[0], shifts[0]
     cell_of = np.empty(BLOCK, np.int32)
     at_of = np.empty(BLOCK, np.int64)
     label_of = np.empty(BLOCK, np.int32)
@@ -644,7 +654,7 @@ def label_rows(axes, values, start, stop, grids, state, ends, lists, centroids, 
         for h in range(n):
             slot = np.int32(0)
             for j in range(n_axes):
-                slot += place(values[base + h, j], f0[0, j], f0[1, j], f0[2, j]) << s0[j]
+                slot += place(values[base + h, j], frame[0, j], frame[1, j], frame[2, j]) << shift[j]
             cell = slots[slot]
             cell_of[h] = cell
             open_[n_open] = h
@@ -654,7 +664,7 @@ def label_rows(axes, values, start, stop, grids, state, ends, lists, centroids, 
             for p in range(n_before):
                 h = open_[p]
                 g = -2 - state[cell_of[h]]
-                slot = firsts[g]
+                slot = shifts[g, n_axes]
                 for j in range(n_axes):
                     slot += (
                         place(
@@ -678,15 +688,18 @@ def label_rows(axes, values, start, stop, grids, state, ends, lists, centroids, 
             for p in range(n_before):
                 h = open_[p]
                 at = at_of[h]
-                at_of[h] = at + 1
-                q = lists[at]
-                d = 0.0
-                for j in range(n_axes):
-                    d += (np.float64(values[base + h, j]) - centroids[q, j]) ** 2
-                nearer = d < best[h]
-                best[h] = d if nearer else best[h]
-                label_of[h] = q if nearer else label_of[h]
+                at_of[h] = at + GROUP
+                least, label = best[h], label_of[h]
+                for e in GROUPED:
+                    q = np.int32(lists[at + e])
+                    d = 0.0
+                    for j in range(n_axes):
+                        d += (np.float64(values[base + h, j]) - centroids[q, j]) ** 2
+                    label = q if d < least else label
+                    least = d if d < least else least
+                best[h] = least
+                label_of[h] = label
                 open_[n_open] = h
-                n_open += at + 1 < ends[cell_of[h] + 1]
+                n_open += at + GROUP < ends[cell_of[h] + 1]
         for h in range(n):
             out[base + h] = label_of[h]

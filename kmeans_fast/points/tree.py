@@ -67,7 +67,8 @@ class Tree:
         low, high = sample[edge], sample[-1 - edge]
         most = max(self.n // (kernels.LEAF // 2), 1).bit_length() - 1
         codes = np.empty(1 << ROOT_BITS, np.int32)
-        frame, shift = np.empty((3, self.d)), np.empty(self.d, np.int32)
+        frame = np.empty((3, self.d), self.points.dtype)
+        shift = np.zeros(self.d + 1, np.int32)
         n_bits = kernels.choose_grid(
             self.axes, min(ROOT_BITS, most), low, high, frame, shift, codes
         )
@@ -149,9 +150,8 @@ class Tree:
             cell=np.empty(n_grids, np.int32),
             child=np.empty(n_grids, np.int32),
             n_children=np.empty(n_grids, np.int32),
-            first=np.empty(n_grids, np.int32),
-            frame=np.empty((n_grids, 3, d)),
-            shift=np.empty((n_grids, d), np.int32),
+            frame=np.empty((n_grids, 3, d), dtype),
+            shift=np.empty((n_grids, d + 1), np.int32),
             slots=np.empty(4 * n + (1 << kernels.MOST_BITS), np.int32),
         )
 
@@ -173,7 +173,6 @@ class Tree:
                 cell=np.zeros(1, np.int32),
                 child=np.ones(1, np.int32),
                 n_children=np.full(1, n_tops, np.int32),
-                first=np.zeros(1, np.int32),
                 frame=frame[None],
                 shift=shift[None],
                 slots=slots + np.int32(1),
@@ -186,7 +185,7 @@ class Tree:
             tails.append(_pick(cells, slice(n, None)))
             grids.cell[:] += np.where(grids.cell < n, first_top, below).astype(np.int32)
             grids.child[:] += below
-            grids.first[:] += n_slots
+            grids.shift[:, -1] += n_slots
             grids.slots[:] += below
             all_grids.append(grids)
             first_top += n
