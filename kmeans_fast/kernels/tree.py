@@ -53,8 +53,9 @@ class Grids(NamedTuple):
     cell: Any  # (grids,) int32: whose it is
     child: Any  # (grids,) int32: the first child
     n_children: Any  # (grids,) int32
-    frame: Any  # (grids, 3, d) in the points' type: the low corner, slots per unit, last slot
-    shift: Any  # (grids, d + 1) int32: bits that a place along an axis is shifted by; first slot
+    first: Any  # (grids,) int32: the first of its slots
+    frame: Any  # (grids, 4, d) in the points' type: of each axis the low end, places per unit,
+    #             the last place, and slots from one place to the next
     slots: Any  # (slots,) int32: the child of each slot
 
 
@@ -65,16 +66,17 @@ class Grids(NamedTuple):
 def place(x, low, factor, last):
     """Return the place of a value along one axis of a grid; the ends hold what lies beyond.
 
-    In the points' own type: any rounding does, as long as it is the same each time.
+    In the points' own type: any rounding does, as long as it is the same each time. A float too:
+    Numba makes 64 bits of integers of 32.
     """
     zero = last - last
     at = (x - low) * factor
     at = at if at < last else last
-    return np.int32(at if at > zero else zero)
+    return np.floor(at if at > zero else zero)
 
 
 @jit
-def choose_grid(axes, n_bits, low, high, frame, shift, codes):
+def choose_grid(axes, n_bits, low, high, frame, codes):
     """Cut the longest sides in halves; write the grid. Return how many bits its slots have.
 
     `codes` gets the slots in an order in which every aligned run of 2, 4, 8, ... is a box.
@@ -98,12 +100,14 @@ def choose_grid(axes, n_bits, low, high, frame, shift, codes):
         side[longest] *= 0.5
         bits[longest] += 1
         n += 1
+    shift = np.empty(n_axes, np.int64)
     below = 0
     for j in range(n_axes):
+        shift[j] = below
         frame[0, j] = low[j]
         frame[1, j] = 1.0 / side[j] if bits[j] > 0 else 0.0
         frame[2, j] = (1 << bits[j]) - 1
-        shift[j] = below
+        frame[3, j] = 1 << below
         below += bits[j]
     size = 1
     codes[0] = 0
@@ -149,34 +153,87 @@ def join_slots(codes, n_bits, counts, slots, ends):
 
 
 @jit
-def code_rows(axes, values, start, stop, frame, shift, slot_of, counts):
-    """Write the slots of some points of the data, and count them."""
-    for i in range(start, stop):
-        slot = np.int32(0)
-        for j in range(len(axes)):
-            slot += place(values[i, j], frame[0, j], frame[1, j], frame[2, j]) << shift[j]
-        slot_of[i] = slot
-        counts[slot] += 1
+def code_rows(axes, flat, start, size, frame, out):
+    """Write the slots of `size` points of the data, given row after row."""
+    n_axes = len(axes)
+    d = np.uint64(n_axes)
+    low, factor, last, step = frame[0], frame[1], frame[2], frame[3]
+    a0, b0, e0 = low[0], factor[0], last[0]
+    a1, b1, e1, s1 = low[1 % n_axes], factor[1 % n_axes], last[1 % n_axes], step[1 % n_axes]
+    a2, b2, e2, s2 = low[2 % n_axes], factor[2 % n_axes], last[2 % n_axes], step[2 % n_axes]
+    a3, b3, e3, s3 = low[3 % n_axes], factor[3 % n_axes], last[3 % n_axes], step[3 % n_axes]
+    base = np.uint64(start) * d
+    for h in range(np.uint64(size)):
+        at = base + h * d
+        slot = place(flat[at], a0, b0, e0)
+        if n_axes > 1:
+            slot += place(flat[at + np.uint64(1)], a1, b1, e1) * s1
+        if n_axes > 2:
+            slot += place(flat[at + np.uint64(2)], a2, b2, e2) * s2
+        if n_axes > 3:
+            slot += place(flat[at + np.uint64(3)], a3, b3, e3) * s3
+        out[h] = np.int32(slot)
 
 
 @jit
-def copy_rows(axes, values, start, stop, slot_of, slots, places, points):
+def code_points(axes, points, start, size, frame, out):
+    """Do the same with points of the copy."""
+    n_axes = len(axes)
+    low, factor, last, step = frame[0], frame[1], frame[2], frame[3]
+    a0, b0, e0 = low[0], factor[0], last[0]
+    a1, b1, e1, s1 = low[1 % n_axes], factor[1 % n_axes], last[1 % n_axes], step[1 % n_axes]
+    a2, b2, e2, s2 = low[2 % n_axes], factor[2 % n_axes], last[2 % n_axes], step[2 % n_axes]
+    a3, b3, e3, s3 = low[3 % n_axes], factor[3 % n_axes], last[3 % n_axes], step[3 % n_axes]
+    base = np.uint64(start)
+    for h in range(np.uint64(size)):
+        slot = place(points[0, base + h], a0, b0, e0)
+        if n_axes > 1:
+            slot += place(points[1 % n_axes, base + h], a1, b1, e1) * s1
+        if n_axes > 2:
+            slot += place(points[2 % n_axes, base + h], a2, b2, e2) * s2
+        if n_axes > 3:
+            slot += place(points[3 % n_axes, base + h], a3, b3, e3) * s3
+        out[h] = np.int32(slot)
+
+
+@jit
+def count_rows(axes, flat, start, stop, frame, slot_of, counts):
+    """Write the slots of some points of the data, and count them."""
+    block = np.empty(BLOCK, np.int32)
+    for base in range(start, stop, BLOCK):
+        n = min(BLOCK, stop - base)
+        code_rows(axes, flat, base, n, frame, block)
+        for h in range(np.uint64(n)):
+            slot_of[np.uint64(base) + h] = block[h]
+            counts[np.uint64(block[h])] += 1
+
+
+@jit
+def share_out(counts, slots, ends, places):
+    """Write where the points of each chunk go, from their counts by slots: (chunks, children)."""
+    places[:] = 0
+    for chunk in range(counts.shape[0]):
+        for slot in range(counts.shape[1]):
+            if counts[chunk, slot] > 0:
+                places[chunk, slots[slot]] += counts[chunk, slot]
+    for child in range(ends.size):
+        at = ends[child - 1] if child > 0 else 0
+        for chunk in range(counts.shape[0]):
+            here = places[chunk, child]
+            places[chunk, child] = at
+            at += here
+
+
+@jit
+def copy_rows(axes, flat, start, stop, slot_of, slots, places, points):
     """Copy some points of the data to where their children begin, and move these on."""
-    for i in range(start, stop):
-        child = slots[slot_of[i]]
-        to = places[child]
-        places[child] = to + 1
-        for j in range(len(axes)):
-            points[j, to] = values[i, j]
-
-
-@jit_inline
-def slot_at(axes, points, i, frame, shift):
-    """Return the slot of a point of the copy."""
-    slot = np.int32(0)
-    for j in range(len(axes)):
-        slot += place(points[j, i], frame[0, j], frame[1, j], frame[2, j]) << shift[j]
-    return slot
+    n_axes = len(axes)
+    for i in range(np.uint64(start), np.uint64(stop)):
+        child = np.uint64(slots[np.uint64(slot_of[i])])
+        to = np.uint64(places[child])
+        places[child] += 1
+        for j in range(n_axes):
+            points[j, to] = flat[i * np.uint64(n_axes) + np.uint64(j)]
 
 
 def _find_ends(points, j, start, stop):
@@ -193,27 +250,29 @@ find_ends = jit(_find_ends, fastmath={"nnan", "nsz"})
 
 
 @jit
-def sort_points(axes, points, start, stop, frame, shift, slots, ends, places, to, spare):
+def sort_points(axes, points, start, stop, frame, slots, ends, places, to, spare):
     """Sort the points of a cell by their children; `to` holds their slots if it has the room."""
     n_axes = len(axes)
     size = np.uint64(stop - start)
     base = np.uint64(start)
     if stop - start <= to.size:
         for i in range(size):
-            child = slots[to[i]]
+            child = np.uint64(slots[np.uint64(to[i])])
             to[i] = places[child]
             places[child] += 1
         for j in range(n_axes):
             for i in range(size):
-                spare[to[i]] = points[j, base + i]
+                spare[np.uint64(to[i])] = points[j, base + i]
             for i in range(size):
                 points[j, base + i] = spare[i]
         return
+    one = np.empty(1, np.int32)
     # In place, each point swapped to where it belongs: three times slower, but no memory.
     for child in range(ends.size):
         while places[child] < ends[child]:
             at = start + places[child]
-            other = slots[slot_at(axes, points, at, frame, shift)]
+            code_points(axes, points, at, 1, frame, one)
+            other = slots[one[0]]
             if other != child:
                 there = start + places[other]
                 for j in range(n_axes):
@@ -235,6 +294,7 @@ def grow_cells(axes, points, cells, grids, n, to, spare, steps):
     places = np.empty(1 << MOST_BITS, np.int64)
     low = np.empty(n_axes)
     high = np.empty(n_axes)
+    block = np.empty(BLOCK, np.int32)
     n_grids = 0
     n_slots = 0
     level = 0
@@ -257,8 +317,8 @@ def grow_cells(axes, points, cells, grids, n, to, spare, steps):
                 n_bits += 1
             if n_grids == grids.cell.size or n_slots + (1 << n_bits) > grids.slots.size:
                 return -1, n_grids, n_slots
-            frame, shift = grids.frame[n_grids], grids.shift[n_grids]
-            n_bits = choose_grid(axes, n_bits, low, high, frame, shift, codes)
+            frame = grids.frame[n_grids]
+            n_bits = choose_grid(axes, n_bits, low, high, frame, codes)
         if n_bits == 0:
             add_cell(axes, points, a, b, steps, cells.sums, cell)
             cell += 1
@@ -267,19 +327,15 @@ def grow_cells(axes, points, cells, grids, n, to, spare, steps):
         slots = grids.slots[n_slots : n_slots + n_all]
         counts[:n_all] = 0
         size = np.uint64(b - a)
-        base = np.uint64(a)
         if b - a <= to.size:
-            to[:size] = 0
-            for j in range(n_axes):
-                origin, factor, last, by = frame[0, j], frame[1, j], frame[2, j], shift[j]
-                if last > 0.0:
-                    for i in range(size):
-                        to[i] += place(points[j, base + i], origin, factor, last) << by
+            code_points(axes, points, a, b - a, frame, to)
             for i in range(size):
-                counts[to[i]] += 1
+                counts[np.uint64(to[i])] += 1
         else:
-            for i in range(a, b):
-                counts[slot_at(axes, points, i, frame, shift)] += 1
+            for i in range(a, b, BLOCK):
+                code_points(axes, points, i, min(BLOCK, b - i), frame, block)
+                for h in range(min(BLOCK, b - i)):
+                    counts[block[h]] += 1
         n_children = join_slots(codes, n_bits, counts, slots, ends)
         if n + n_children > start.size:
             return -1, n_grids, n_slots
@@ -290,7 +346,7 @@ def grow_cells(axes, points, cells, grids, n, to, spare, steps):
             at = ends[child]
             stop[n + child] = a + at
         sort_points(
-            axes, points, a, b, frame, shift, slots, ends[:n_children], places, to, spare
+            axes, points, a, b, frame, slots, ends[:n_children], places, to, spare
         )  # fmt: skip
         for i in range(n_all):
             slots[i] += n
@@ -298,7 +354,7 @@ def grow_cells(axes, points, cells, grids, n, to, spare, steps):
         grids.cell[n_grids] = cell
         grids.child[n_grids] = n
         grids.n_children[n_grids] = n_children
-        shift[n_axes] = n_slots
+        grids.first[n_grids] = n_slots
         n_grids += 1
         n_slots += n_all
         n += n_children
@@ -631,7 +687,7 @@ def list_labels(cells, labels, first, last, seen, ends, out):
 
 
 @jit
-def label_rows(axes, values, start, stop, grids, state, ends, lists, centroids, out):
+def label_rows(axes, flat, start, stop, grids, state, ends, lists, centroids, out):
     """Write the labels of some points of the data, whose leaves have the labels listed.
 
     `state` is the label of a cell of one cluster, -1 of another leaf, and -2 less its grid of
@@ -640,66 +696,66 @@ def label_rows(axes, values, start, stop, grids, state, ends, lists, centroids, 
     Block by block, in rounds: each goes one level down, or one candidate on, with the points
     that have not arrived. Point by point the wrong guesses of branches made it three times slower.
     """
-    frames, shifts, slots = grids.frame, grids.shift, grids.slots
+    frames, slots, firsts = grids.frame, grids.slots, grids.first
     n_axes = len(axes)
-    frame, shift = frames[0], shifts[0]
+    block = np.empty((n_axes, BLOCK), flat.dtype)
+    zero = frames[0, 0, 0] - frames[0, 0, 0]
     cell_of = np.empty(BLOCK, np.int32)
-    at_of = np.empty(BLOCK, np.int64)
+    at_of = np.empty(BLOCK, np.int32)
     label_of = np.empty(BLOCK, np.int32)
-    open_ = np.empty(BLOCK + 1, np.int64)
+    open_ = np.empty(BLOCK + 1, np.int32)
     best = np.empty(BLOCK, np.float64)
     for base in range(start, stop, BLOCK):
         n = min(BLOCK, stop - base)
-        n_open = np.int64(0)
-        for h in range(n):
-            slot = np.int32(0)
+        code_rows(axes, flat, base, n, frames[0], cell_of)
+        for h in range(np.uint64(n)):
             for j in range(n_axes):
-                slot += place(values[base + h, j], frame[0, j], frame[1, j], frame[2, j]) << shift[j]
-            cell = slots[slot]
+                block[j, h] = flat[(np.uint64(base) + h) * np.uint64(n_axes) + np.uint64(j)]
+        n_open = np.uint64(0)
+        for h in range(np.uint64(n)):
+            cell = slots[np.uint64(cell_of[h])]
             cell_of[h] = cell
             open_[n_open] = h
-            n_open += state[cell] < -1
+            n_open += np.uint64(state[np.uint64(cell)] < -1)
         while n_open > 0:
-            n_before, n_open = n_open, np.int64(0)
+            n_before, n_open = n_open, np.uint64(0)
             for p in range(n_before):
-                h = open_[p]
-                g = -2 - state[cell_of[h]]
-                slot = shifts[g, n_axes]
+                h = np.uint64(open_[p])
+                g = np.uint64(-2 - state[np.uint64(cell_of[h])])
+                slot = zero
                 for j in range(n_axes):
                     slot += (
-                        place(
-                            values[base + h, j], frames[g, 0, j], frames[g, 1, j], frames[g, 2, j]
-                        )
-                        << shifts[g, j]
+                        place(block[j, h], frames[g, 0, j], frames[g, 1, j], frames[g, 2, j])
+                        * frames[g, 3, j]
                     )
-                cell = slots[slot]
+                cell = slots[np.uint64(firsts[g] + np.int32(slot))]
                 cell_of[h] = cell
                 open_[n_open] = h
-                n_open += state[cell] < -1
-        for h in range(n):
-            cell = cell_of[h]
+                n_open += np.uint64(state[np.uint64(cell)] < -1)
+        for h in range(np.uint64(n)):
+            cell = np.uint64(cell_of[h])
             label_of[h] = state[cell]
             best[h] = np.inf
             at_of[h] = ends[cell]
             open_[n_open] = h
-            n_open += state[cell] < 0
+            n_open += np.uint64(state[cell] < 0)
         while n_open > 0:
-            n_before, n_open = n_open, np.int64(0)
+            n_before, n_open = n_open, np.uint64(0)
             for p in range(n_before):
-                h = open_[p]
+                h = np.uint64(open_[p])
                 at = at_of[h]
                 at_of[h] = at + GROUP
                 least, label = best[h], label_of[h]
                 for e in GROUPED:
-                    q = np.int32(lists[at + e])
+                    q = np.int32(lists[np.uint64(at + e)])
                     d = 0.0
                     for j in range(n_axes):
-                        d += (np.float64(values[base + h, j]) - centroids[q, j]) ** 2
+                        d += (np.float64(block[j, h]) - centroids[np.uint64(q), j]) ** 2
                     label = q if d < least else label
                     least = d if d < least else least
                 best[h] = least
                 label_of[h] = label
                 open_[n_open] = h
-                n_open += at + GROUP < ends[cell_of[h] + 1]
-        for h in range(n):
-            out[base + h] = label_of[h]
+                n_open += np.uint64(at + GROUP < ends[np.uint64(cell_of[h]) + np.uint64(1)])
+        for h in range(np.uint64(n)):
+            out[np.uint64(base) + h] = label_of[h]

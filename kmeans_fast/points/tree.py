@@ -41,6 +41,7 @@ class Tree:
     def __init__(self, values: Array, threads: Threads, quanta: tuple[float, ...]) -> None:
         self.values = values
         self.n, self.d = values.shape
+        self.flat = values.reshape(-1)
         self.axes = tuple(range(self.d))
         self.steps = as_steps(quanta)
         self._threads = threads
@@ -55,10 +56,10 @@ class Tree:
         self.most_waiting = (kernels.MOST_LEVELS + 1) * int(n_children.max())
         self.tasks = self._cut_tasks()
 
-    def _cut_root(self) -> tuple[Integers, tuple[Array, Array, Array]]:
+    def _cut_root(self) -> tuple[Integers, tuple[Array, Array]]:
         """Copy the points in the order of the root's children.
 
-        Returns where the children end, and the frame, shifts and slots of the root's grid. It is
+        Returns where the children end, and the frame and the slots of the root's grid. It is
         laid over the middle of a sample, so that no outliers leave the rest in one slot.
         """
         sample = self.values[:: -(-self.n // SAMPLE)].astype(np.float64)
@@ -67,36 +68,33 @@ class Tree:
         low, high = sample[edge], sample[-1 - edge]
         most = max(self.n // (kernels.LEAF // 2), 1).bit_length() - 1
         codes = np.empty(1 << ROOT_BITS, np.int32)
-        frame = np.empty((3, self.d), self.points.dtype)
-        shift = np.zeros(self.d + 1, np.int32)
+        frame = np.empty((4, self.d), self.points.dtype)
         n_bits = kernels.choose_grid(
-            self.axes, min(ROOT_BITS, most), low, high, frame, shift, codes
+            self.axes, min(ROOT_BITS, most), low, high, frame, codes
         )
         n_slots = 1 << n_bits
         slot_of = np.empty(self.n, np.uint16)
 
         def count(chunk: tuple[int, int]) -> Array:
             counts = np.zeros(n_slots, np.int64)
-            kernels.code_rows(self.axes, self.values, *chunk, frame, shift, slot_of, counts)
+            kernels.count_rows(self.axes, self.flat, *chunk, frame, slot_of, counts)
             return counts
 
         counts = np.array(self._threads.map(count, self.chunks))
         slots, ends = np.empty(n_slots, np.int32), np.empty(n_slots, np.int64)
         n = kernels.join_slots(codes, n_bits, counts.sum(axis=0), slots, ends)
-        shares = np.zeros((len(self.chunks), n), np.int64)
-        np.add.at(shares, (slice(None), slots), counts)
-        starts = np.concatenate([[0], ends[: n - 1]])
-        places = starts + np.cumsum(shares, axis=0) - shares
+        places = np.empty((len(self.chunks), n), np.int64)
+        kernels.share_out(counts, slots, ends[:n], places)
         self._threads.map(
             lambda i: kernels.copy_rows(
-                self.axes, self.values, *self.chunks[i], slot_of, slots, places[i], self.points
+                self.axes, self.flat, *self.chunks[i], slot_of, slots, places[i], self.points
             ),
             range(len(self.chunks)),
         )
-        return ends[:n], (frame, shift, slots)
+        return ends[:n], (frame, slots)
 
     def _grow(
-        self, ends: Integers, root: tuple[Array, Array, Array]
+        self, ends: Integers, root: tuple[Array, Array]
     ) -> tuple[kernels.Cells, kernels.Grids]:
         """Cut the root's children; return all cells."""
         cuts = np.searchsorted(ends, np.arange(1, 2 * TASKS * self._threads.n + 1) * (
@@ -150,8 +148,8 @@ class Tree:
             cell=np.empty(n_grids, np.int32),
             child=np.empty(n_grids, np.int32),
             n_children=np.empty(n_grids, np.int32),
-            frame=np.empty((n_grids, 3, d), dtype),
-            shift=np.empty((n_grids, d + 1), np.int32),
+            first=np.empty(n_grids, np.int32),
+            frame=np.empty((n_grids, 4, d), dtype),
             slots=np.empty(4 * n + (1 << kernels.MOST_BITS), np.int32),
         )
 
@@ -159,10 +157,10 @@ class Tree:
         self,
         branches: list[tuple[kernels.Cells, kernels.Grids]],
         tops: Integers,
-        root: tuple[Array, Array, Array],
+        root: tuple[Array, Array],
     ) -> tuple[kernels.Cells, kernels.Grids]:
         """Put the root, its children, and what comes of them into one tree."""
-        frame, shift, slots = root
+        frame, slots = root
         n_tops = int(tops.sum())
         heads: list[kernels.Cells] = []
         tails: list[kernels.Cells] = []
@@ -173,8 +171,8 @@ class Tree:
                 cell=np.zeros(1, np.int32),
                 child=np.ones(1, np.int32),
                 n_children=np.full(1, n_tops, np.int32),
+                first=np.zeros(1, np.int32),
                 frame=frame[None],
-                shift=shift[None],
                 slots=slots + np.int32(1),
             )
         ]
@@ -185,7 +183,7 @@ class Tree:
             tails.append(_pick(cells, slice(n, None)))
             grids.cell[:] += np.where(grids.cell < n, first_top, below).astype(np.int32)
             grids.child[:] += below
-            grids.shift[:, -1] += n_slots
+            grids.first[:] += n_slots
             grids.slots[:] += below
             all_grids.append(grids)
             first_top += n
@@ -311,7 +309,7 @@ class TreeAssignment:
         out = np.empty(tree.n, self._sorted.dtype)
         self._threads.map(
             lambda chunk: kernels.label_rows(
-                tree.axes, tree.values, *chunk, tree.grids, state, ends, lists,
+                tree.axes, tree.flat, *chunk, tree.grids, state, ends, lists,
                 self._centroids, out,
             ),
             tree.chunks,
