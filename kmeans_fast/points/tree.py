@@ -22,6 +22,8 @@ ROOT_BITS, SAMPLE = 9, 4096
 # Points in a unit of work on the data, of which there are no more than so many: each counts
 # its points by slots.
 CHUNK, MOST_CHUNKS = 8192, 64
+# Scratch to sort a cell in, 8 bytes a point: for so many, and for a share of all.
+LEAST_ROOM, ROOM = 2**14, 4
 # Units of work for each thread, of unequal cost.
 TASKS = 4
 
@@ -103,7 +105,7 @@ class Tree:
         edges = np.unique(np.concatenate([[0], cuts, [ends.size]]))
         starts = np.concatenate([[0], ends[:-1]])
         spare: list[tuple[Array, Array]] = []
-        room = max(2**14, self.n // (4 * self._threads.n))
+        room = max(LEAST_ROOM, self.n // (ROOM * self._threads.n))
 
         def grow(i: int) -> tuple[kernels.Cells, kernels.Grids]:
             children = slice(edges[i], edges[i + 1])
