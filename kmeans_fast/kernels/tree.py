@@ -734,9 +734,10 @@ def label_rows(axes, flat, start, stop, grids, state, ends, lists, centroids, ou
                 n_open += np.uint64(state[np.uint64(cell)] < -1)
         for h in range(np.uint64(n)):
             cell = np.uint64(cell_of[h])
-            label_of[h] = state[cell]
-            best[h] = np.inf
-            at_of[h] = ends[cell]
+            at = np.uint64(ends[cell])
+            at_of[h] = at
+            label_of[h] = state[cell] if state[cell] >= 0 else np.int32(lists[at])
+            best[h] = np.inf  # which no squared distance may be less than, if all overflow
             open_[n_open] = h
             n_open += np.uint64(state[cell] < 0)
         while n_open > 0:

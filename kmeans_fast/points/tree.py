@@ -304,7 +304,7 @@ class TreeAssignment:
 
         collect(None)
         np.cumsum(ends, out=ends)
-        lists = np.empty(ends[-1], self._sorted.dtype)
+        lists = np.zeros(ends[-1] + 1, self._sorted.dtype)
         collect(lists)
         mixed = np.where(tree.cells.inner >= 0, -2 - tree.cells.inner, -1)
         state = np.where(self._owner >= 0, self._owner, mixed).astype(np.int32)
