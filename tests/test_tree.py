@@ -8,6 +8,8 @@ from kmeans_fast.points import tree as trees
 from kmeans_fast.points.dense import DensePoints
 from kmeans_fast.threads import Threads
 
+# Each of these compiles the kernels: some 10 s.
+KINDS = [(1, np.float32), (2, np.float64), (3, np.float32), (3, np.float64), (4, np.float32)]
 DTYPES = [np.float32, np.float64]
 LEAF = kernels.LEAF
 
@@ -43,8 +45,8 @@ def assert_tree_holds_all(tree):
     inside = tree.points[:, :n]
     for cell in range(1, cells.start.size):
         some = inside[:, cells.start[cell] : cells.stop[cell]]
-        np.testing.assert_array_equal(cells.low[:, cell], some.min(axis=1))
-        np.testing.assert_array_equal(cells.high[:, cell], some.max(axis=1))
+        np.testing.assert_array_equal(cells.low[cell], some.min(axis=1))
+        np.testing.assert_array_equal(cells.high[cell], some.max(axis=1))
     for g, cell in enumerate(grids.cell):
         children = np.arange(grids.n_children[g]) + grids.child[g]
         assert cells.inner[cell] == g
@@ -108,8 +110,7 @@ def start_of(points, k, seed=0):
     return points[rows].astype(np.float64)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("d", [1, 2, 3, 4])
+@pytest.mark.parametrize("d, dtype", KINDS)
 @pytest.mark.parametrize("k", [1, 2, 9, 40, 300])
 def test_every_iteration_is_brute_force(dtype, d, k):
     points = clusters(5000, d, max(2, k // 2), dtype, seed=d)
@@ -123,7 +124,7 @@ def test_sizes_around_a_leaf(n, k):
     walk(points, start_of(points, k), iterations=2)
 
 
-@pytest.mark.parametrize("d", [1, 2, 3, 4])
+@pytest.mark.parametrize("d", [1, 3, 4])
 @pytest.mark.parametrize("shift", [0.0, 0.5])
 def test_ties_and_equal_centroids(d, shift):
     points = np.random.default_rng(d).integers(0, 12, (4000, d)).astype(np.float32)
@@ -147,13 +148,15 @@ def test_ties_of_whole_cells_go_to_the_first(k):
 @pytest.mark.parametrize("k", [1, 4, 70])
 def test_duplicates_only(distinct, k):
     rng = np.random.default_rng(1)
-    points = rng.standard_normal((distinct, 3)).astype(np.float32)[rng.integers(distinct, size=3000)]
+    points = rng.standard_normal((distinct, 3)).astype(np.float32)[
+        rng.integers(distinct, size=3000)
+    ]
     walk(points, start_of(points, k))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_constant_features_and_negative_zeros(dtype):
-    points = clusters(3000, 4, 9, dtype)
+    points = clusters(3000, 3, 9, dtype)
     points[:, 1] = 7.5
     points[:, 2] = np.where(points[:, 2] > 0, 0.0, -0.0)
     walk(points, start_of(points, 20))
@@ -175,9 +178,8 @@ def test_outliers(dtype, n_far):
 @pytest.mark.parametrize(
     "dtype, offset", [(np.float32, 1e4), (np.float32, 1e6), (np.float64, 1e8), (np.float64, -1e13)]
 )
-@pytest.mark.parametrize("d", [2, 3])
-def test_far_from_the_origin(dtype, offset, d):
-    points = (clusters(4000, d, 5, np.float64) + offset).astype(dtype)
+def test_far_from_the_origin(dtype, offset):
+    points = (clusters(4000, 3, 5, np.float64) + offset).astype(dtype)
     walk(points, start_of(points, 30))
 
 
@@ -227,7 +229,7 @@ def test_hardly_any_difference_is_left_to_rounding():
     walk(points, there, iterations=1)
 
 
-@pytest.mark.parametrize("d, k", [(2, 300), (3, 9)])
+@pytest.mark.parametrize("d, k", [(1, 300), (3, 9)])
 def test_the_same_bits_however_the_work_is_cut(d, k, monkeypatch):
     points = clusters(20_000, d, k, np.float32, spread=2.0)
     results = []
@@ -248,7 +250,7 @@ def test_the_same_bits_however_the_work_is_cut(d, k, monkeypatch):
 
 @pytest.mark.parametrize("k, dtype", [(256, np.uint8), (257, np.uint16)])
 def test_the_type_of_the_labels(k, dtype):
-    points = clusters(3000, 2, 30, np.float32)
+    points = clusters(3000, 3, 30, np.float32)
     it = walk(points, start_of(points, k), iterations=1)
     assert it.now.labels.dtype == dtype
     assert it.now.labels is it.now.labels

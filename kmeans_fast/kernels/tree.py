@@ -28,7 +28,7 @@ MOST_LEVELS = 12  # then a cell is a leaf whatever it holds: values from 1e-300 
 # No grid is finer: its factors stay finite, in float32 and in float64.
 SMALLEST_STEPS = 1e-37, 1e-300
 CELLS = 32  # sibling cells filtered at once
-LANES = 32  # points compared at once
+LANES = 16  # points compared at once
 BLOCK = 512  # points of the data labelled at once
 GROUP = 4  # candidates that they are compared with at once
 GROUPED = (0, 1, 2, 3)
@@ -42,8 +42,8 @@ class Cells(NamedTuple):
     start: Any  # (cells,) int64: its points are start : stop of the copy
     stop: Any  # (cells,) int64
     inner: Any  # (cells,) int32: its place among the cells with children, or -1
-    low: Any  # (d, cells) in the points' type: its box
-    high: Any  # (d, cells)
+    low: Any  # (cells, d) in the points' type: its box
+    high: Any  # (cells, d)
     sums: Any  # (cells, limbs, d) int64
 
 
@@ -306,9 +306,9 @@ def grow_cells(axes, points, cells, grids, n, to, spare, steps):
             next_level = n
         a, b = start[cell], stop[cell]
         for j in range(n_axes):
-            lows[j, cell], highs[j, cell] = find_ends(points, j, a, b)
-            low[j] = lows[j, cell]
-            high[j] = highs[j, cell]
+            lows[cell, j], highs[cell, j] = find_ends(points, j, a, b)
+            low[j] = lows[cell, j]
+            high[j] = highs[cell, j]
         inner[cell] = -1
         n_bits = 0
         if b - a > LEAF and level < MOST_LEVELS:
@@ -503,7 +503,7 @@ def assign_cells(
             n_todo += 1
         for j in range(n_axes):
             for i in range(n_cells):
-                lo, hi = np.float64(low[j, first + i]), np.float64(high[j, first + i])
+                lo, hi = np.float64(low[first + i, j]), np.float64(high[first + i, j])
                 middle = 0.5 * lo + 0.5 * hi
                 lanes[mid + j * CELLS + i] = middle
                 lanes[ext + j * CELLS + i] = max(hi - middle, middle - lo) * (2.0 + 1e-15)

@@ -24,6 +24,8 @@ ROOT_BITS, SAMPLE = 9, 4096
 CHUNK, MOST_CHUNKS = 8192, 64
 # Scratch to sort a cell in, 8 bytes a point: for so many, and for a share of all.
 LEAST_ROOM, ROOM = 2**14, 4
+# Cells that the points of a leaf come to at most; where they do not, the build starts again.
+CELLS_PER_LEAF = 4
 # Units of work for each thread, of unequal cost.
 TASKS = 4
 
@@ -71,9 +73,7 @@ class Tree:
         most = max(self.n // (kernels.LEAF // 2), 1).bit_length() - 1
         codes = np.empty(1 << ROOT_BITS, np.int32)
         frame = np.empty((4, self.d), self.points.dtype)
-        n_bits = kernels.choose_grid(
-            self.axes, min(ROOT_BITS, most), low, high, frame, codes
-        )
+        n_bits = kernels.choose_grid(self.axes, min(ROOT_BITS, most), low, high, frame, codes)
         n_slots = 1 << n_bits
         slot_of = np.empty(self.n, np.uint16)
 
@@ -99,52 +99,86 @@ class Tree:
         self, ends: Integers, root: tuple[Array, Array]
     ) -> tuple[kernels.Cells, kernels.Grids]:
         """Cut the root's children; return all cells."""
-        cuts = np.searchsorted(ends, np.arange(1, 2 * TASKS * self._threads.n + 1) * (
-            self.n / (2 * TASKS * self._threads.n)
-        ))  # fmt: skip
+        pieces = 2 * TASKS * self._threads.n
+        cuts = np.searchsorted(ends, np.arange(1, pieces + 1) * (self.n / pieces))
         edges = np.unique(np.concatenate([[0], cuts, [ends.size]]))
         starts = np.concatenate([[0], ends[:-1]])
         spare: list[tuple[Array, Array]] = []
-        room = max(LEAST_ROOM, self.n // (ROOM * self._threads.n))
+        most = max(LEAST_ROOM, self.n // (ROOM * self._threads.n))
+        branches = [slice(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+        n_tops = np.diff(edges)
+        n_points = np.array([ends[one.stop - 1] - starts[one.start] for one in branches])
 
-        def grow(i: int) -> tuple[kernels.Cells, kernels.Grids]:
-            children = slice(edges[i], edges[i + 1])
-            first, last = starts[children.start], ends[children.stop - 1]
-            largest = int((ends[children] - starts[children]).max())
+        def grow(i: int) -> tuple[int, int, int]:
+            children, n = branches[i], int(n_tops[i])
+            size = min(int((ends[children] - starts[children]).max()), most)
             try:
                 to, other = spare.pop()
             except IndexError:
                 to, other = np.empty(0, np.int32), self.points[0, :0]
-            if to.size < min(largest, room):
-                to = np.empty(min(largest, room), np.int32)
-                other = np.empty(to.size, self.points.dtype)
-            n_cells = 4 * int(last - first) // kernels.LEAF + 2 * (children.stop - children.start)
-            while True:
-                cells, grids = self._make(n_cells + 64)
-                n = children.stop - children.start
-                cells.start[:n] = starts[children]
-                cells.stop[:n] = ends[children]
-                n, n_grids, n_slots = kernels.grow_cells(
-                    self.axes, self.points, cells, grids, n, to, other, self.steps
-                )
-                if n >= 0:
-                    break
-                n_cells *= 2
+            if to.size < size:
+                to, other = np.empty(size, np.int32), np.empty(size, self.points.dtype)
+            some = _some_cells(cells, slice(at_cell[i], at_cell[i + 1]))
+            some.start[:n], some.stop[:n] = starts[children], ends[children]
+            grown: tuple[int, int, int] = kernels.grow_cells(
+                self.axes, self.points, some,
+                _some_grids(grids, slice(at_grid[i], at_grid[i + 1]),
+                            slice(at_slot[i], at_slot[i + 1])),
+                n, to, other, self.steps,
+            )  # fmt: skip
             spare.append((to, other))
-            return _cut(cells, grids, n, n_grids, n_slots)
+            return grown
 
-        branches = self._threads.map(grow, range(len(edges) - 1))
-        return self._join(branches, np.diff(edges), root)
+        share = CELLS_PER_LEAF
+        while True:  # what is never written to is no memory: there may be plenty of room
+            room = n_tops + share * n_points // kernels.LEAF + 64
+            at_cell = np.cumsum([1 + ends.size, *room])
+            at_grid = np.cumsum([1, *(room // 2)])
+            at_slot = np.cumsum([root[1].size, *(4 * room + (1 << kernels.MOST_BITS))])
+            cells, grids = self._make(at_cell[-1], at_grid[-1], at_slot[-1])
+            grown = self._threads.map(grow, range(len(branches)))
+            if min(n for n, _, _ in grown) >= 0:
+                break
+            share *= 4
+        grids.cell[0], grids.child[0], grids.n_children[0] = 0, 1, ends.size
+        grids.first[0], grids.frame[0] = 0, root[0]
+        grids.slots[: root[1].size] = root[1] + 1
+        cells.start[0], cells.stop[0], cells.inner[0] = 0, self.n, 0
+        cells.low[0] = cells.high[0] = 0  # never looked at
+        # Move the branches together, and number their cells, grids and slots anew.
+        top, n_cells, n_grids, n_slots = 1, 1 + ends.size, 1, root[1].size
+        for i, (n, m, o) in enumerate(grown):
+            k = int(n_tops[i])
+            some = _some_cells(cells, slice(at_cell[i], at_cell[i] + n))
+            few = _some_grids(
+                grids, slice(at_grid[i], at_grid[i] + m), slice(at_slot[i], at_slot[i] + o)
+            )
+            below = n_cells - k
+            some.inner[some.inner >= 0] += n_grids
+            few.cell[:] += np.where(few.cell < k, top, below).astype(np.int32)
+            few.child[:] += below
+            few.first[:] += n_slots
+            few.slots[:] += below
+            for whole, part in zip(cells, some, strict=True):
+                whole[top : top + k] = part[:k]
+                whole[n_cells : n_cells + n - k] = part[k:]
+            for whole, part in zip(grids[:-1], few[:-1], strict=True):
+                whole[n_grids : n_grids + m] = part
+            grids.slots[n_slots : n_slots + o] = few.slots
+            top, n_cells, n_grids, n_slots = top + k, n_cells + n - k, n_grids + m, n_slots + o
+        return _some_cells(cells, slice(n_cells)), _some_grids(
+            grids, slice(n_grids), slice(n_slots)
+        )
 
-    def _make(self, n: int) -> tuple[kernels.Cells, kernels.Grids]:
+    def _make(self, n: int, n_grids: int, n_slots: int) -> tuple[kernels.Cells, kernels.Grids]:
         """Return room for cells."""
-        n_grids, d, dtype = n // 2 + 1, self.d, self.points.dtype
+        d, dtype = self.d, self.points.dtype
         return kernels.Cells(
             start=np.empty(n, np.int64),
             stop=np.empty(n, np.int64),
             inner=np.empty(n, np.int32),
-            low=np.empty((d, n), dtype),
-            high=np.empty((d, n), dtype),
+            low=np.empty((n, d), dtype),
+            high=np.empty((n, d), dtype),
             sums=np.empty((n, len(self.steps), d), np.int64),
         ), kernels.Grids(
             cell=np.empty(n_grids, np.int32),
@@ -152,63 +186,7 @@ class Tree:
             n_children=np.empty(n_grids, np.int32),
             first=np.empty(n_grids, np.int32),
             frame=np.empty((n_grids, 4, d), dtype),
-            slots=np.empty(4 * n + (1 << kernels.MOST_BITS), np.int32),
-        )
-
-    def _join(
-        self,
-        branches: list[tuple[kernels.Cells, kernels.Grids]],
-        tops: Integers,
-        root: tuple[Array, Array],
-    ) -> tuple[kernels.Cells, kernels.Grids]:
-        """Put the root, its children, and what comes of them into one tree."""
-        frame, slots = root
-        n_tops = int(tops.sum())
-        heads: list[kernels.Cells] = []
-        tails: list[kernels.Cells] = []
-        n_cells, n_grids, n_slots = 1 + n_tops, 1, slots.size
-        first_top = 1
-        all_grids = [
-            kernels.Grids(
-                cell=np.zeros(1, np.int32),
-                child=np.ones(1, np.int32),
-                n_children=np.full(1, n_tops, np.int32),
-                first=np.zeros(1, np.int32),
-                frame=frame[None],
-                slots=slots + np.int32(1),
-            )
-        ]
-        for (cells, grids), n in zip(branches, tops.tolist(), strict=True):
-            below = n_cells - n
-            cells.inner[cells.inner >= 0] += n_grids
-            heads.append(_pick(cells, slice(0, n)))
-            tails.append(_pick(cells, slice(n, None)))
-            grids.cell[:] += np.where(grids.cell < n, first_top, below).astype(np.int32)
-            grids.child[:] += below
-            grids.first[:] += n_slots
-            grids.slots[:] += below
-            all_grids.append(grids)
-            first_top += n
-            n_cells += cells.start.size - n
-            n_grids += grids.cell.size
-            n_slots += grids.slots.size
-        top = kernels.Cells(
-            start=np.zeros(1, np.int64),
-            stop=np.full(1, self.n),
-            inner=np.zeros(1, np.int32),
-            low=np.zeros((self.d, 1), self.points.dtype),  # never looked at
-            high=np.zeros((self.d, 1), self.points.dtype),
-            sums=np.zeros((1, len(self.steps), self.d), np.int64),
-        )
-        parts = [top, *heads, *tails]
-        return (
-            kernels.Cells(
-                *(
-                    np.concatenate(each, axis=1 if each[0].shape[0] == self.d and at in (3, 4) else 0)
-                    for at, each in enumerate(zip(*parts, strict=True))
-                )
-            ),
-            kernels.Grids(*(np.concatenate(each) for each in zip(*all_grids, strict=True))),
+            slots=np.empty(n_slots, np.int32),
         )
 
     def _cut_tasks(self) -> list[Array]:
@@ -319,18 +297,11 @@ class TreeAssignment:
         return out
 
 
-def _pick(cells: kernels.Cells, some: slice) -> kernels.Cells:
-    """Return some of the cells."""
-    return kernels.Cells(
-        cells.start[some], cells.stop[some], cells.inner[some], cells.low[:, some],
-        cells.high[:, some], cells.sums[some],
-    )  # fmt: skip
+def _some_cells(cells: kernels.Cells, some: slice) -> kernels.Cells:
+    return kernels.Cells(*(each[some] for each in cells))
 
 
-def _cut(
-    cells: kernels.Cells, grids: kernels.Grids, n: int, n_grids: int, n_slots: int
-) -> tuple[kernels.Cells, kernels.Grids]:
-    """Return copies without the room that is left."""
-    few = kernels.Cells(*(np.ascontiguousarray(each) for each in _pick(cells, slice(0, n))))
-    *rest, slots = grids
-    return few, kernels.Grids(*(each[:n_grids].copy() for each in rest), slots[:n_slots].copy())
+def _some_grids(grids: kernels.Grids, some: slice, slots: slice) -> kernels.Grids:
+    *rest, all_slots = grids
+    cell, child, n_children, first, frame = (each[some] for each in rest)
+    return kernels.Grids(cell, child, n_children, first, frame, all_slots[slots])
