@@ -23,7 +23,7 @@ ROOT_BITS, SAMPLE = 9, 4096
 # its points by slots.
 CHUNK, MOST_CHUNKS = 8192, 64
 # Scratch to sort a cell in, 8 bytes a point: for so many, and for a share of all.
-LEAST_ROOM, ROOM = 2**14, 4
+LEAST_ROOM, ROOM = 2**14, 32
 # Cells that the points of a leaf come to at most; where they do not, the build starts again.
 CELLS_PER_LEAF = 4
 # Units of work for each thread, of unequal cost.
@@ -166,8 +166,10 @@ class Tree:
                 whole[n_grids : n_grids + m] = part
             grids.slots[n_slots : n_slots + o] = few.slots
             top, n_cells, n_grids, n_slots = top + k, n_cells + n - k, n_grids + m, n_slots + o
-        return _some_cells(cells, slice(n_cells)), _some_grids(
-            grids, slice(n_grids), slice(n_slots)
+        spare.clear()
+        # Copies, for what a branch wrote to beyond these is memory.
+        return kernels.Cells(*(each[:n_cells].copy() for each in cells)), kernels.Grids(
+            *(each[:n_grids].copy() for each in grids[:-1]), grids.slots[:n_slots].copy()
         )
 
     def _make(self, n: int, n_grids: int, n_slots: int) -> tuple[kernels.Cells, kernels.Grids]:
