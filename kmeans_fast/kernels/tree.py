@@ -27,7 +27,7 @@ MOST_BITS = 8  # slots of a grid: 2**8 write positions stay in the cache
 MOST_LEVELS = 12  # then a cell is a leaf whatever it holds: values from 1e-300 to 1e150, say
 # No grid is finer: its factors stay finite, in float32 and in float64.
 SMALLEST_STEPS = 1e-37, 1e-300
-CELLS = 32  # sibling cells filtered at once
+CELLS = 16  # sibling cells filtered at once
 LANES = 16  # points compared at once
 BLOCK = 512  # points of the data labelled at once
 GROUP = 4  # candidates that they are compared with at once
@@ -621,25 +621,36 @@ def assign_cells(
                 for h in range(np.uint64(LANES)):
                     point[p_best + h] = np.inf
                     point[p_near + h] = who[top]
-                for p in range(top, top + n):
-                    q = np.float64(who[p])
-                    c0 = centroids[who[p], 0]
-                    c1 = centroids[who[p], 1] if n_axes > 1 else 0.0
-                    c2 = centroids[who[p], 2] if n_axes > 2 else 0.0
-                    c3 = centroids[who[p], 3] if n_axes > 3 else 0.0
+                # Two at a time, the last twice if need be: half the loads and stores.
+                for p in range(top, top + n, 2):
+                    first_c, second_c = who[p], who[min(p + 1, top + n - 1)]
+                    q, r = np.float64(first_c), np.float64(second_c)
+                    c0, b0 = centroids[first_c, 0], centroids[second_c, 0]
+                    c1, b1 = centroids[first_c, 1 % n_axes], centroids[second_c, 1 % n_axes]
+                    c2, b2 = centroids[first_c, 2 % n_axes], centroids[second_c, 2 % n_axes]
+                    c3, b3 = centroids[first_c, 3 % n_axes], centroids[second_c, 3 % n_axes]
                     for h in range(np.uint64(LANES)):
-                        d = (point[h] - c0) ** 2
+                        x = point[h]
+                        d = (x - c0) ** 2
+                        e = (x - b0) ** 2
                         if n_axes > 1:
-                            d += (point[np.uint64(LANES) + h] - c1) ** 2
+                            x = point[np.uint64(LANES) + h]
+                            d += (x - c1) ** 2
+                            e += (x - b1) ** 2
                         if n_axes > 2:
-                            d += (point[np.uint64(2 * LANES) + h] - c2) ** 2
+                            x = point[np.uint64(2 * LANES) + h]
+                            d += (x - c2) ** 2
+                            e += (x - b2) ** 2
                         if n_axes > 3:
-                            d += (point[np.uint64(3 * LANES) + h] - c3) ** 2
+                            x = point[np.uint64(3 * LANES) + h]
+                            d += (x - c3) ** 2
+                            e += (x - b3) ** 2
                         best = point[p_best + h]
                         nearest = point[p_near + h]
-                        nearer = d < best
-                        point[p_best + h] = d if nearer else best
-                        point[p_near + h] = q if nearer else nearest
+                        nearest = q if d < best else nearest
+                        best = d if d < best else best
+                        point[p_near + h] = r if e < best else nearest
+                        point[p_best + h] = e if e < best else best
                 n_moved = 0
                 for h in range(np.uint64(LANES)):
                     n_moved += np.int32(point[p_near + h]) != np.int32(labels[g + h])
