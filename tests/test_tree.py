@@ -144,6 +144,23 @@ def test_ties_of_whole_cells_go_to_the_first(k):
     walk(points, np.concatenate([other, half]), iterations=1)
 
 
+@pytest.mark.parametrize("k", [2, 9])
+def test_cells_of_one_cluster_are_divided_and_joined_again(k):
+    points = clusters(20_000, 3, 9, np.float32)
+    near, far = start_of(points, k), start_of(points, k)
+    far[1:] += 1000.0
+    it = Walk(points, k)
+    for there in (far, near, far[::-1].copy(), near, near[::-1].copy(), far):
+        it.step(there)
+    it.close()
+
+
+def test_where_a_tree_pays():
+    assert trees.pays(400_000, 3, 64) and trees.pays(20_000, 3, 512)
+    assert not trees.pays(400_000, 3, 8) and not trees.pays(2000, 3, 512)
+    assert not trees.pays(400_000, 5, 512)
+
+
 @pytest.mark.parametrize("distinct", [1, 3, 50])
 @pytest.mark.parametrize("k", [1, 4, 70])
 def test_duplicates_only(distinct, k):
