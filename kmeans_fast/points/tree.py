@@ -194,8 +194,10 @@ class Tree:
             top, n_cells, n_grids, n_slots = top + k, n_cells + n - k, n_grids + m, n_slots + o
         spare.clear()
         # Copies, for what a branch wrote to beyond these is memory.
-        return kernels.Cells(*(each[:n_cells].copy() for each in cells)), kernels.Grids(
-            *(each[:n_grids].copy() for each in grids[:-1]), grids.slots[:n_slots].copy()
+        some = _some_cells(cells, slice(n_cells))
+        few = _some_grids(grids, slice(n_grids), slice(n_slots))
+        return kernels.Cells(*(each.copy() for each in some)), kernels.Grids(
+            *(each.copy() for each in few)
         )
 
     def _make(self, n: int, n_grids: int, n_slots: int) -> tuple[kernels.Cells, kernels.Grids]:
