@@ -235,11 +235,12 @@ def test_centroids_far_outside_the_data():
     it.close()
 
 
-def test_hardly_any_difference_is_left_to_rounding():
+@pytest.mark.parametrize("ulp", [0.0, 2.0**-56])
+def test_hardly_any_difference_is_left_to_rounding(ulp):
     # Points within a few ulp of the plane between two centroids.
     rng = np.random.default_rng(3)
     points = rng.random((4000, 3))
-    points[:, 0] = 0.1 + np.arange(-2000, 2000) * 2.0**-56
+    points[:, 0] = 0.1 + np.arange(-2000, 2000) * ulp
     there = rng.random((30, 3))
     there[15:, 1:] = there[:15, 1:]
     there[15:, 0] = 0.2 - there[:15, 0]
