@@ -353,11 +353,11 @@ def try_centers(
             any_lower = np.int32(0)
             for i in range(m):
                 dist, old = sq_dists[t, i], now[i]
-                is_lower = bit if dist < old else np.int32(0)
-                any_lower |= is_lower
-                mask[i] |= is_lower
+                any_lower |= bit if dist < old else np.int32(0)
                 low[i] = dist if dist < old else old
             if any_lower:
+                for i in range(m):
+                    mask[i] |= bit if low[i] < now[i] else np.int32(0)
                 gains[t] += total - add_quanta(low, m, rows, data.repeats, data.weights, magic)
         for i in range(np.uint64(size)):
             masks[np.uint64(rows[i])] = mask[i]
@@ -386,7 +386,7 @@ def lower_to_center(
     first = start
     while first < stop or n_rows > 0:
         while first < stop and n_rows < SIZE:
-            last = min(first + SIZE, stop)
+            last = min(first + STEP, stop)  # most have none: few are looked at one by one
             some = np.uint8(0)
             for p in range(np.uint64(first), np.uint64(last)):
                 some |= masks[p] & bit
