@@ -8,7 +8,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from kmeans_fast.points import dense, dense_search, quanta
+from kmeans_fast.kernels import _rows, dense_seeds
+from kmeans_fast.points import dense, dense_search
 from kmeans_fast.points.dense import DensePoints
 from kmeans_fast.threads import Threads
 
@@ -21,58 +22,57 @@ def sorted_from_the_start(monkeypatch):
 
 
 class SlowSearch:
-    """Every distance, feature by feature, and sums in Python's integers."""
+    """Every distance, in the order that is written down, and sums in Python's integers."""
 
-    def __init__(self, point_set, weights=None):
-        self.point_set = point_set
-        points = self.points = point_set._points.astype(np.float64)
-        whole = weights is None or weights.dtype.kind == "i"
-        self.factors = np.ones(len(points)) if whole else weights
-        times = np.ones(len(points), int) if weights is None or not whole else weights
-        self.times = times.astype(object)
-        self.held = (self.factors > 0) & (times > 0)
-        self.n = int(self.times.sum())
-        self.closest = np.full(len(points), np.inf)
+    def __init__(self, search):
+        data, self.exponent = search._scaled()
+        self.point_set, self.values, self.scale = search._of, data.values, data.scale
+        n = len(self.values)
+        self.weights = np.ones(n) if data.weights is None else data.weights
+        self.repeats = (np.ones(n, int) if data.repeats is None else data.repeats).astype(object)
+        self.held = (self.weights > 0) & (self.repeats > 0)
+        self.closest = np.where(self.held, np.float32(np.inf), np.float32(0))
+        self.top = dense_search.TOP
 
     def sq_dists(self, center):
-        total = np.zeros(len(self.points))
-        for j in range(self.points.shape[1]):
-            difference = self.points[:, j] - center[j]
-            total += difference * difference
+        center = center.astype(self.values.dtype)
+        if self.values.shape[1] >= dense_seeds.WIDE:
+            return _rows.sq_dists_plainly(self.values, center, self.scale)
+        total = np.zeros(len(self.values), np.float32)
+        for x, c in zip(self.values.T, center, strict=True):
+            gap = x - c if self.scale is None else (x - c) * self.scale
+            total = _rows.add_square_plainly(total, gap.astype(np.float32))
         return total
 
     def add(self, center):
         self.closest = np.minimum(self.closest, self.sq_dists(center))
+        while self.total(self.closest) == 0 and self.top > dense_search.BOTTOM:
+            self.top = max(self.top - 48, dense_search.BOTTOM)
+        while True:
+            bits = self.total(self.closest).bit_length()
+            top = 4 * math.ceil((bits + self.top - 51) / 4)
+            if bits == 0 or top >= self.top:
+                break
+            self.top = top
 
-    def whole_numbers(self, sq_dists, units):
-        """Values by weight, in whole numbers of the last unit, rounded level by level."""
-        left = np.where(self.held, self.factors * sq_dists, 0.0)
-        total = np.zeros(len(left), object)
-        for unit in units:
-            whole = np.rint(left / unit)
-            left = left - whole * unit
-            total += np.array([int(w) for w in whole], object) * int(unit / units[-1])
-        return total * self.times
+    def whole_numbers(self, sq_dists):
+        """Values by weight, in whole numbers of the quantum."""
+        whole = np.rint(np.ldexp(self.weights * sq_dists.astype(np.float64), 51 - self.top))
+        return whole.astype(np.int64).astype(object) * self.repeats
 
-    def units(self, below):
-        largest = float((self.factors * self.closest)[self.held].max())
-        return quanta.choose_quanta(largest, self.n, below)
+    def total(self, sq_dists):
+        return int(self.whole_numbers(sq_dists).sum())
 
     def draw(self, n, rng):
-        units = self.units(62 - quanta.log2(self.n))
-        ends = np.cumsum(self.whole_numbers(self.closest, units)).astype(np.int64)
+        ends = np.cumsum(self.whole_numbers(self.closest)).astype(np.int64)
         if ends[-1] == 0:  # what is left is under the least quantum
             return np.stack([self.point_set.draw(rng) for _ in range(n)])
         tickets = rng.integers(ends[-1], size=n)
-        return self.points[np.searchsorted(ends, tickets, side="right")]
+        return self.point_set.take(np.searchsorted(ends, tickets, side="right"))
 
     def potentials(self, candidates):
-        units = self.units(quanta.bits_below(self.n))
-        sums = [
-            self.whole_numbers(np.minimum(self.closest, self.sq_dists(c)), units).sum()
-            for c in candidates
-        ]
-        return np.array([float(s * Fraction(units[-1])) for s in sums])
+        sums = [self.total(np.minimum(self.closest, self.sq_dists(c))) for c in candidates]
+        return np.ldexp(np.array(sums, float), self.top - 51 + self.exponent)
 
 
 def blobs(n, d, n_blobs=20, seed=0, spread=0.1):
@@ -86,7 +86,8 @@ def assert_seeds_are_brute_force(points, weights=None, n_centers=24, n_trials=6,
     rng, slow_rng = np.random.default_rng(3), np.random.default_rng(3)
     with Threads(threads) as pool:
         point_set = DensePoints(points, weights, pool)
-        search, slow = point_set.nearest_search(), SlowSearch(point_set, weights)
+        search = point_set.nearest_search()
+        slow = SlowSearch(search)
         center = point_set.draw(np.random.default_rng(0))
         for _ in range(n_centers):
             search.add(center)
@@ -96,17 +97,13 @@ def assert_seeds_are_brute_force(points, weights=None, n_centers=24, n_trials=6,
             potentials = search.potentials(drawn)
             assert np.array_equal(potentials, slow.potentials(drawn))
             center = drawn[potentials.argmin()]
-        closest = search._closest[search._inverse]
-        assert np.array_equal(closest[slow.held], slow.closest[slow.held])
+        assert np.array_equal(search._closest, slow.closest)
     return search.n_tried / (len(points) * n_trials * n_centers)
 
 
-@pytest.mark.parametrize("copied", [True, False])
-@pytest.mark.parametrize("d", [1, 2, 3, 7, 16, 33, 100])
+@pytest.mark.parametrize("d", [1, 2, 3, 7, 8, 16, 33, 100])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_draws_and_potentials_are_those_of_brute_force(dtype, d, copied, monkeypatch):
-    if not copied:
-        monkeypatch.setattr(dense_search, "MOST_COPIED", 0)
+def test_draws_and_potentials_are_those_of_brute_force(dtype, d):
     assert assert_seeds_are_brute_force(blobs(1500, d).astype(dtype)) < 0.5
 
 
@@ -161,7 +158,6 @@ def test_sizes_about_a_cell_sorted_or_not(n, n_trials):
 @pytest.mark.parametrize("d", [3, 33])
 def test_threads_and_chunks_change_no_bit(d, monkeypatch):
     points = blobs(3000, d).astype(np.float32)
-    monkeypatch.setattr(dense_search, "WORTH_THREADS", 0)
     for threads, chunk in [(1, 500), (2, 500), (3, 77), (2, 8192)]:
         monkeypatch.setattr(dense, "CHUNK", chunk)
         assert_seeds_are_brute_force(points, threads=threads, n_centers=6)
@@ -174,7 +170,8 @@ def test_centers_that_are_no_points_and_more_candidates_than_bits(dtype, d):
     rng = np.random.default_rng(5)
     with Threads(1) as pool:
         point_set = DensePoints(points, None, pool)
-        search, slow = point_set.nearest_search(), SlowSearch(point_set)
+        search = point_set.nearest_search()
+        slow = SlowSearch(search)
         for _ in range(4):
             for center in rng.uniform(-10, 10, (2, d)):
                 search.add(center)
@@ -182,14 +179,15 @@ def test_centers_that_are_no_points_and_more_candidates_than_bits(dtype, d):
             candidates = np.concatenate([rng.uniform(-10, 10, (50, d)), point_set.take(range(90))])
             potentials = search.potentials(candidates)
             assert np.array_equal(potentials, slow.potentials(candidates))
-        assert np.array_equal(search._closest[search._inverse], slow.closest)
+        assert np.array_equal(search._closest, slow.closest)
 
 
 def test_a_center_need_not_be_the_best_candidate():
     points = blobs(2000, 3)
     with Threads(1) as pool:
         point_set = DensePoints(points, None, pool)
-        search, slow = point_set.nearest_search(), SlowSearch(point_set)
+        search = point_set.nearest_search()
+        slow = SlowSearch(search)
         for at in (5, 70, 300, 1200):
             search.add(points[at])
             slow.add(points[at])
@@ -197,25 +195,50 @@ def test_a_center_need_not_be_the_best_candidate():
         search.add(points[1201])
         slow.add(points[1201])
         assert search.potentials(points[:1]) == slow.potentials(points[:1])
-        assert np.array_equal(search._closest[search._inverse], slow.closest)
+        assert np.array_equal(search._closest, slow.closest)
 
 
-def test_infinite_estimates_decide_nothing():
+def test_squared_differences_that_overflow_in_float32():
     points = np.concatenate([blobs(500, 40) * 1e18, blobs(500, 40) * 1e30]).astype(np.float32)
     assert_seeds_are_brute_force(points, n_centers=10)
+    points = np.array([[3e38], [-3e38], [2e38], [0.0]], np.float32).repeat(300, axis=0)
+    assert_seeds_are_brute_force(points, n_centers=6)
 
 
-def test_every_cell_is_within_its_radius_and_every_point_in_one_cell():
-    points = blobs(3000, 5).astype(np.float32)
-    with Threads(2) as pool:
-        search = DensePoints(points, None, pool).nearest_search()
-        search.add(points[0])
-        search.draw(7, np.random.default_rng(0))
-    assert np.array_equal(search._order[search._inverse], np.arange(3000))
-    for cell, (start, stop) in enumerate(zip(search._starts, search._starts[1:], strict=False)):
-        gaps = points[search._order[start:stop]].astype(float) - search._middles[:, cell]
-        farthest = math.sqrt((gaps**2).sum(axis=1).max())
-        assert search._radii[cell] == pytest.approx(farthest, rel=1e-12)
+@pytest.mark.parametrize("scale", [None, 0.5])
+@pytest.mark.parametrize("d", [1, 7, 8, 9, 31, 64])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_squared_distances_are_added_as_written_down(dtype, d, scale):
+    scale = dtype(1.0 if scale is None else scale) if dtype == np.float64 or scale else None
+    points = np.random.default_rng(0).normal(size=(80, d)).astype(dtype)
+    points[:4] *= dtype(1e-20)
+    table = dense_seeds.make_table(5, points)
+    table[:5, :d] = points[[0, 3, 5, 77, 78]]
+    rows = np.arange(80)
+    out = np.zeros((8, dense_seeds.SIZE), np.float32)
+    columns = np.zeros((d + d % 2, dense_seeds.SIZE), dtype)
+    dense_seeds.fill_sq_dists(points, scale, rows, 80, table, 5, columns, out)
+    for t, center in enumerate(table[:5, :d]):
+        if d >= dense_seeds.WIDE:
+            expected = _rows.sq_dists_plainly(points, center, scale)
+        else:
+            expected = np.zeros(80, np.float32)
+            for j in range(d):
+                gap = (points[:, j] - center[j]) * (1 if scale is None else scale)
+                expected = _rows.add_square_plainly(expected, gap.astype(np.float32))
+        assert np.array_equal(out[t, :80], expected)
+        assert out[t, [0, 3, 5, 77, 78][t]] == 0
+
+
+def test_a_square_is_added_with_one_rounding():
+    rng = np.random.default_rng(0)
+    for _ in range(3000):
+        total, gap = (rng.random(2) * 2.0 ** rng.integers(-30, 30, 2)).astype(np.float32)
+        exact = Fraction(float(total)) + Fraction(float(gap)) ** 2
+        found = _rows.add_square_plainly(total, gap)
+        others = np.nextafter(found, np.float32([0, np.inf]))
+        error = abs(Fraction(float(found)) - exact)
+        assert all(error <= abs(Fraction(float(other)) - exact) for other in others)
 
 
 @pytest.mark.parametrize("d", [1, 2, 33, 100])
@@ -233,7 +256,8 @@ def test_a_center_nearer_by_a_rounding_is_seen(dtype, d):
                 for _ in range(row):
                     candidates[row, 0] = np.nextafter(candidates[row, 0], dtype(0))
             candidates = rng.permuted(candidates, axis=1).astype(np.float64)
-            search, slow = point_set.nearest_search(), SlowSearch(point_set)
+            search = point_set.nearest_search()
+            slow = SlowSearch(search)
             search.add(center)
             slow.add(center)
             assert np.array_equal(search.potentials(candidates), slow.potentials(candidates))
@@ -241,4 +265,4 @@ def test_a_center_nearer_by_a_rounding_is_seen(dtype, d):
             slow.add(candidates[-1])
             assert np.array_equal(search.potentials(candidates), slow.potentials(candidates))
             search.potentials(candidates[:1])
-            assert np.array_equal(search._closest[search._inverse], slow.closest)
+            assert np.array_equal(search._closest, slow.closest)

@@ -1,660 +1,413 @@
 """Greedy k-means++ over points of any numbers, which skips what a new center cannot change.
 
-The points are seen in an `order` that keeps near ones together, cut into *cells*: points
-``order[starts[c]:starts[c + 1]]`` lie within a radius of the middle of cell `c`. `closest` holds,
-in that order, the squared distance of each point to the nearest center so far: the reference's
-float64 arithmetic, feature by feature. A center that is farther from the middle than the radius
-plus the largest distance in the cell lowers nothing there. That is the triangle inequality, and
-`far` has it loosened for rounding, so that it decides nothing but how much work is done.
+The squared distance that seeds are drawn by is float32, scaled by a power of two: the difference
+in the data's own type first, then rounded, squared and added up in an order that is written down,
+so that every machine and every pruning finds the same bits (`fill_sq_dists`). Where points have
+fewer than `WIDE` features they are turned into rows of one feature, and LLVM vectorises across the
+points; else the features of a point lie side by side already (`_rows`).
 
-Where points have few features, a cell is worked on a row a feature, so that LLVM vectorises
-across the points. Where they have `WIDE` or more, distances are first estimated point by point,
-in the data's own type and in any order of addition, within a known relative error; those which
-may be lower are then worked out as the reference does.
+The points stay where they are and as they are: sorted, without a copy, they took four times as
+long to read at d = 16. Each is labelled with a *cell* instead, the nearest of some points, and has
+its `radius`, the distance to the middle of its cell. A center that is farther from the middle than
+the radius and the distance to the nearest center so far does not lower the latter. That is the
+triangle inequality, loosened for rounding, so that it decides nothing but how much work is done.
 
-Weights come as `repeats` (int64) or `weights` (float64), `None` where all are one. Points without
-weight are kept at distance zero: they add nothing, and are never drawn. `quanta` and limbs are
-those of `kernels.dense`.
+Sums are of whole numbers of a quantum, a power of two. Adding a `magic` number, 1.5 * 2**52
+quanta, rounds a float64 to that, and the bits of what comes out are the whole number plus a
+constant: vectors, where a conversion to int64 is one value at a time on most machines.
+
+Points without weight are kept at distance zero: they add nothing, and are never drawn.
 """
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numpy as np
 
-from ._jit import jit, jit_inline
+from ._jit import jit, jit_contracted, jit_inline
+from ._rows import LANES, add_square, bits_of, fill_row, prefetch
 
-# Most points in a cell: 128 doubles are 1 KB, so that a cell and its scratch stay in the
-# first-level cache.
+# Points that are worked on at a time: what is kept of them stays in the first-level cache.
 SIZE = 128
-WIDE = 32
-# From here on, points much farther than most of a cell are kept apart.
-WORTH_PARTING = 8
-# Where there are fewer features, cells are filled up to so many points: whole vectors.
-LANES = 32
-# Points drawn at a time to sort others by.
-PIVOTS = 8
-# Cells whose distances to the candidates are worked out together.
-BATCH = 64
+WIDE = 8
+# Loops over scratch take so many points at a time: no fewer than LLVM unrolls to.
+STEP = 32
+# How many bytes ahead the rows of points are asked for.
+AHEAD = 4096
+# What underflows in a distance.
+SMALLEST = np.float32(2.0**-65)
+# Centers that the distances of one point are worked out to at a time.
+ROWS = 8
 
 
-def estimate(function):
-    """Compile with sums in any order: for estimates only."""
-    return jit(function, fastmath={"reassoc", "contract", "nsz"})
+class Data(NamedTuple):
+    """The points."""
+
+    values: Any  # (n, d) float32 or float64
+    scale: Any  # a power of two, in the points' type, or None
+    repeats: Any  # (n,) int64 or None: the point counts so many times
+    weights: Any  # (n,) float64 or None: the squared distance is multiplied
+
+
+class Cells(NamedTuple):
+    """Where the points lie. Without any cells, nothing is skipped."""
+
+    labels: Any  # (n,) uint16
+    radii: Any  # (n,) float32
+    middles: Any  # (d, cells) in the points' type
+
+
+# ------------------------------------------------------------------------------- distances
 
 
 @jit_inline
-def gather_columns(points, order, start, stop, out, at):
-    """Write points into ``out[at:]``, a row a feature."""
-    size = np.uint64(stop - start)
+def make_table(n, values):
+    """Return zeros for `n` centers, filled up to whole vectors."""
+    n_rows = (n + ROWS - 1) // ROWS * ROWS
+    return np.zeros((n_rows, (values.shape[1] + LANES - 1) // LANES * LANES), values.dtype)
+
+
+@jit_inline
+def make_columns(values):
+    """Return room for the points of a cell, a row a feature, filled up to an even number."""
+    d = values.shape[1]
+    return np.zeros((0 if d >= WIDE else (d + 1) // 2 * 2, SIZE), values.dtype)
+
+
+@jit_inline
+def fill_up(size):
+    """Return the size of a cell, filled up: no loop over scratch ends in single steps."""
+    return np.uint64((size + STEP - 1) // STEP * STEP)
+
+
+@jit_inline
+def scaled(gap, scale):
+    """Return a difference as it is squared. Only of arguments does Numba see that one is None."""
+    if scale is not None:
+        gap = gap * scale
+    return np.float32(gap)
+
+
+@jit
+def fill_sq_dists(values, scale, rows, size, table, n, columns, out):
+    """Write the squared distances of some points to the first `n` rows of a table, a row each.
+
+    Rows that are not next to each other are waited for one at a time, unless asked for ahead.
+    """
+    d = np.uint64(values.shape[1])
+    if d >= np.uint64(WIDE):
+        line = np.intp(64 // values.itemsize)
+        ahead = np.intp(1 + AHEAD // (values.itemsize * values.shape[1]))
+        n_eights = (n + 3) // 8
+        a_four_left = n > 8 * n_eights
+        for i in range(size):
+            if i + ahead < size:
+                p = np.intp(rows[i + ahead])
+                j = np.intp(0)
+                while j < values.shape[1]:  # a range of any step divides
+                    prefetch(values, p, j)
+                    j += line
+            p = np.intp(rows[i])
+            for eight in range(n_eights):
+                fill_row(values, p, table, 8 * eight, 8, scale, out, i)
+            if a_four_left:
+                fill_row(values, p, table, 8 * n_eights, 4, scale, out, i)
+        return
+    for i in range(np.uint64(size)):
+        p = np.uint64(rows[i])
+        for j in range(d):
+            columns[j, i] = values[p, j]
+    # Two features a pass save half of the loads and stores between passes.
+    m = fill_up(size)
+    for u in range(np.uint64(n)):
+        for j in range(np.uint64(0), d, np.uint64(2)):
+            j1 = j + np.uint64(1)
+            c0, c1 = table[u, j], table[u, j1]
+            if j == np.uint64(0):
+                for i in range(m):
+                    t0 = scaled(columns[j, i] - c0, scale)
+                    t1 = scaled(columns[j1, i] - c1, scale)
+                    out[u, i] = add_square(t0 * t0, t1)
+            else:
+                for i in range(m):
+                    t0 = scaled(columns[j, i] - c0, scale)
+                    t1 = scaled(columns[j1, i] - c1, scale)
+                    out[u, i] = add_square(add_square(out[u, i], t0), t1)
+
+
+# ------------------------------------------------------------------------------------- sums
+
+
+@jit_inline
+def weigh(sq_dist, p, weights):
+    """Return a squared distance times the weight, if it is no count. Only arguments may be None."""
+    value = np.float64(sq_dist)
+    if weights is not None:
+        value *= weights[p]
+    return value
+
+
+@jit_inline
+def in_quanta(sq_dist, p, repeats, weights, magic):
+    """Return a squared distance by weight, in whole numbers of the quantum."""
+    whole = bits_of(weigh(sq_dist, p, weights) + magic) - bits_of(magic)
+    if repeats is not None:
+        whole *= repeats[p]
+    return whole
+
+
+@jit_inline
+def add_quanta(sq_dists, size, rows, repeats, weights, magic):
+    """Return the sum of the first values in whole numbers of the quantum."""
+    total = np.int64(0)
     for i in range(size):
-        p = order[np.uint64(start) + i]
-        for j in range(np.uint64(points.shape[1])):
-            out[np.uint64(at) + j * size + i] = points[p, j]
-
-
-@jit_inline
-def fill_sq_dists(columns, at, size, centers, t, out):
-    """Write the squared distances to a center of the points in ``columns[at:]``, a row a feature.
-
-    Four features a pass over `out` save three of four loads and stores. Indices, not slices: at
-    128 points an array made in the loop costs Numba as much as the loop.
-    """
-    d = centers.shape[1]
-    n = np.uint64(size)
-    zero = np.uint64(0)
-    x0 = np.uint64(at)
-    for i in range(n):
-        out[i] = 0.0
-    for j in range(zero, np.uint64(d // 4 * 4), np.uint64(4)):
-        c0, c1 = centers[t, j], centers[t, j + np.uint64(1)]
-        c2, c3 = centers[t, j + np.uint64(2)], centers[t, j + np.uint64(3)]
-        x1 = x0 + n
-        x2 = x1 + n
-        x3 = x2 + n
-        for i in range(n):
-            t0 = columns[x0 + i] - c0
-            t1 = columns[x1 + i] - c1
-            t2 = columns[x2 + i] - c2
-            t3 = columns[x3 + i] - c3
-            out[i] = (((out[i] + t0 * t0) + t1 * t1) + t2 * t2) + t3 * t3
-        x0 = x3 + n
-    left = d % 4
-    if left == 3:
-        c0, c1, c2 = centers[t, d - 3], centers[t, d - 2], centers[t, d - 1]
-        x1 = x0 + n
-        x2 = x1 + n
-        for i in range(n):
-            t0 = columns[x0 + i] - c0
-            t1 = columns[x1 + i] - c1
-            t2 = columns[x2 + i] - c2
-            out[i] = ((out[i] + t0 * t0) + t1 * t1) + t2 * t2
-    elif left == 2:
-        c0, c1 = centers[t, d - 2], centers[t, d - 1]
-        x1 = x0 + n
-        for i in range(n):
-            t0 = columns[x0 + i] - c0
-            t1 = columns[x1 + i] - c1
-            out[i] = (out[i] + t0 * t0) + t1 * t1
-    elif left == 1:
-        c0 = centers[t, d - 1]
-        for i in range(n):
-            t0 = columns[x0 + i] - c0
-            out[i] = out[i] + t0 * t0
-
-
-@jit_inline
-def fill_exact_sq_dists(points, rows, n, centers, t, out):
-    """Write the squared distance of each of `n` points: eight sums side by side.
-
-    `rows` has room for seven more, and `out` as well.
-    """
-    for i in range(n, (n + 7) // 8 * 8):
-        rows[i] = rows[n - 1]
-    for i in range(0, n, 8):
-        i0, i1, i2, i3 = rows[i], rows[i + 1], rows[i + 2], rows[i + 3]
-        i4, i5, i6, i7 = rows[i + 4], rows[i + 5], rows[i + 6], rows[i + 7]
-        s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = 0.0
-        for j in range(np.uint64(points.shape[1])):
-            c = centers[t, j]
-            t0, t1, t2, t3 = (
-                points[i0, j] - c,
-                points[i1, j] - c,
-                points[i2, j] - c,
-                points[i3, j] - c,
-            )
-            t4, t5, t6, t7 = (
-                points[i4, j] - c,
-                points[i5, j] - c,
-                points[i6, j] - c,
-                points[i7, j] - c,
-            )
-            s0 += t0 * t0
-            s1 += t1 * t1
-            s2 += t2 * t2
-            s3 += t3 * t3
-            s4 += t4 * t4
-            s5 += t5 * t5
-            s6 += t6 * t6
-            s7 += t7 * t7
-        out[i], out[i + 1], out[i + 2], out[i + 3] = s0, s1, s2, s3
-        out[i + 4], out[i + 5], out[i + 6], out[i + 7] = s4, s5, s6, s7
-
-
-@jit_inline
-def fetch(points, order, start, stop):
-    """Bring points into the cache: return a sum of one number from each 64 bytes.
-
-    Rows in no order of memory are waited for one at a time while they are worked with; loads
-    with nothing in between overlap: d = 128 and eight candidates went from 28 to 14 ns each.
-    """
-    step = np.uint64(64 // points.itemsize)
-    total = np.float64(0)
-    for i in range(start, stop):
-        p = np.uint64(order[i])
-        for j in range(np.uint64(0), np.uint64(points.shape[1]), step):
-            total += points[p, j]
+        total += in_quanta(sq_dists[i], rows[i], repeats, weights, magic)
     return total
 
 
-@estimate
-def estimate_sq_dists(points, order, start, stop, table, n, out):
-    """Write about the squared distances of points to the first `n` rows of a table, a row each.
+@jit
+def add_chunks(data, closest, shift, first, last, magic, out):
+    """Add up chunks of ``2**shift`` points."""
+    for chunk in range(first, last):
+        total = np.int64(0)
+        for p in range(chunk << shift, min((chunk + 1) << shift, closest.size)):
+            total += in_quanta(closest[p], p, data.repeats, data.weights, magic)
+        out[chunk] = total
 
-    Indices, not slices: an array made in a loop costs Numba more than the 64 features in it.
-    """
-    zero = points.dtype.type(0)
-    d = np.uint64(points.shape[1])
-    for i in range(start, stop):
-        p = np.uint64(order[i])
-        at = np.uint64(i - start)
-        for u in range(0, n - 3, 4):
-            t = np.uint64(u)
-            s0 = s1 = s2 = s3 = zero
-            for j in range(d):
-                x = points[p, j]
-                t0 = x - table[t, j]
-                t1 = x - table[t + np.uint64(1), j]
-                t2 = x - table[t + np.uint64(2), j]
-                t3 = x - table[t + np.uint64(3), j]
-                s0 += t0 * t0
-                s1 += t1 * t1
-                s2 += t2 * t2
-                s3 += t3 * t3
-            out[t, at] = s0
-            out[t + np.uint64(1), at] = s1
-            out[t + np.uint64(2), at] = s2
-            out[t + np.uint64(3), at] = s3
-        for u in range(n // 4 * 4, n):
-            t = np.uint64(u)
-            s0 = zero
-            for j in range(d):
-                t0 = points[p, j] - table[t, j]
-                s0 += t0 * t0
-            out[t, at] = s0
+
+@jit
+def find_points(data, closest, shift, tickets, ends, magic, out):
+    """Write, for each ticket, the point at which the running sum passes it."""
+    for t in range(tickets.size):
+        chunk = np.searchsorted(ends, tickets[t], side="right")
+        left = tickets[t] - (ends[chunk - 1] if chunk > 0 else 0)
+        p = np.int64(chunk) << shift
+        while True:
+            left -= in_quanta(closest[p], p, data.repeats, data.weights, magic)
+            if left < 0:
+                break
+            p += 1
+        out[t] = p
 
 
 # ----------------------------------------------------------------------------------- cells
 
 
-@jit
-def lower_estimates(points, order, start, stop, columns, pivots, first_pivot, labels, least):
-    """Lower `least` to about the distances to more pivots, and label what they lower.
+@jit_contracted
+def find_nearest(values, p, columns, first, last, sq_dists):
+    """Return which of the columns is nearest to a point, or nearly so."""
+    n = np.uint64(last - first)
+    for t in range(n):
+        sq_dists[t] = 0
+    for j in range(np.uint64(values.shape[1])):
+        x = values[p, j]
+        for t in range(n):
+            gap = x - columns[j, np.uint64(first) + t]
+            sq_dists[t] += gap * gap
+    least = sq_dists[0]
+    for t in range(n):
+        least = min(least, sq_dists[t])
+    for t in range(n):
+        if sq_dists[t] == least:
+            return first + np.int64(t)
+    return first
 
-    `columns`, if not empty, are the points in blocks of `SIZE`, a row a feature.
+
+@jit
+def label_points(values, start, stop, heads, pivots, firsts, labels):
+    """Label points with the nearest of the pivots that have the same nearest head.
+
+    Heads and pivots are columns, and the pivots of a head lie side by side.
     """
-    n_pivots, d = pivots.shape
-    wide = d >= WIDE
-    gathered = np.empty(0 if wide or columns.size > 0 else d * SIZE, points.dtype)
-    estimates = np.empty((n_pivots if wide else 0, SIZE), points.dtype)
-    sq_dists = np.empty(SIZE, points.dtype)
-    for first in range(start, stop, SIZE):
-        last = min(first + SIZE, stop)
-        n = np.uint64(last - first)
-        begin = np.uint64(first)
-        if wide:
-            estimate_sq_dists(points, order, first, last, pivots, n_pivots, estimates)
-        elif columns.size == 0:
-            gather_columns(points, order, first, last, gathered, 0)
-        for p in range(np.uint64(n_pivots)):
-            if wide:
-                for i in range(n):
-                    sq_dists[i] = estimates[p, i]
-            elif columns.size == 0:
-                fill_sq_dists(gathered, 0, last - first, pivots, p, sq_dists)
-            else:
-                fill_sq_dists(columns, d * (first - start), last - first, pivots, p, sq_dists)
-            label = np.int32(first_pivot + p)
-            for i in range(n):
-                about, now, old = sq_dists[i], least[begin + i], labels[begin + i]
-                labels[begin + i] = label if about < now else old
-                least[begin + i] = about if about < now else now
+    scratch = np.empty(max(heads.shape[1], pivots.shape[1]), values.dtype)
+    for p in range(start, stop):
+        head = find_nearest(values, p, heads, 0, heads.shape[1], scratch)
+        labels[p] = find_nearest(values, p, pivots, firsts[head], firsts[head + 1], scratch)
 
 
 @jit
-def sort_by_label(labels, order, start, stop, counts, scratch):
-    """Sort part of the order by its labels; write how often each label is there."""
-    counts[:] = 0
-    for i in range(start, stop):
-        counts[labels[i]] += 1
-        scratch[i] = order[i]
-    places = np.empty(counts.size, np.int64)
-    place = start
-    for label in range(counts.size):
-        places[label] = place
-        place += counts[label]
-    for i in range(start, stop):
-        label = labels[i]
-        order[places[label]] = scratch[i]
-        places[label] += 1
-
-
-@jit
-def split_group(points, order, start, stop, labels, least, scratch, counts):
-    """Sort part of the order by the nearest of some of its points.
-
-    Those are drawn by squared distance to the nearest so far, a few at a time: small knots of
-    points far from the rest find one of their own. Of each, points much farther than most are
-    kept apart, as the farthest in a cell decides what can be skipped. `counts` has two entries
-    for each of them.
-    """
-    n_pivots = counts.size // 2
-    d = points.shape[1]
-    columns = np.empty(0 if d >= WIDE else (stop - start) * d, points.dtype)
-    if columns.size > 0:
-        for i in range(start, stop, SIZE):
-            gather_columns(points, order, i, min(i + SIZE, stop), columns, d * (i - start))
-    for i in range(start, stop):
-        labels[i] = 0
-        least[i] = np.inf
-    for first in range(0, n_pivots, PIVOTS):
-        n = min(PIVOTS, n_pivots - first)
-        pivots = np.empty((n, d), points.dtype)
-        total = 0.0
-        if first > 0:
-            for i in range(start, stop):
-                total += least[i]
-        if 0.0 < total < np.inf:
-            ticket = total / n * 0.5
-            running = 0.0
-            p = 0
-            for i in range(start, stop):
-                running += least[i]
-                while p < n and running > ticket:
-                    pivots[p] = points[order[i]]
-                    p += 1
-                    ticket += total / n
-            n = p
-        else:
-            for p in range(n):
-                pivots[p] = points[order[start + p * (stop - start) // n]]
-        lower_estimates(points, order, start, stop, columns, pivots[:n], first, labels, least)
-    far_off = d >= WORTH_PARTING
-    sums = np.zeros(n_pivots)
-    sizes = np.zeros(n_pivots, np.int64)
-    for i in range(start, stop):
-        sums[labels[i]] += least[i]
-        sizes[labels[i]] += 1
-    for i in range(start, stop):
-        label = labels[i]
-        labels[i] = 2 * label + (far_off and least[i] * sizes[label] > 2.25 * sums[label])
-    sort_by_label(labels, order, start, stop, counts, scratch)
-
-
-@jit
-def measure_cells(points, order, starts, first, last, middles, radii):
-    """Write the cells' middles, as columns, and the largest distance of a point to each."""
-    d = points.shape[1]
-    middle = np.empty(d)
-    for cell in range(first, last):
-        start, stop = starts[cell], starts[cell + 1]
-        middle[:] = 0.0
-        for i in range(start, stop):
-            x = points[order[i]]
-            for j in range(d):
-                middle[j] += x[j]
+def find_middles(values, labels, middles):
+    """Write the means of the cells, or nearly so; those of no points are left alone."""
+    d, n_cells = middles.shape
+    sums, counts = np.zeros((n_cells, d)), np.zeros(n_cells)
+    for p in range(labels.size):
+        counts[labels[p]] += 1.0
         for j in range(d):
-            middles[j, cell] = middle[j] / (stop - start)
-            middle[j] = middles[j, cell]
-        largest = 0.0
-        for i in range(start, stop):
-            largest = max(largest, estimate_exactly(points[order[i]], middle))
-        radii[cell] = np.sqrt(largest)
-
-
-@estimate
-def estimate_exactly(x, center):
-    """Return the squared distance in float64, in any order of addition."""
-    s = 0.0
-    for j in range(x.size):
-        t = x[j] - center[j]
-        s += t * t
-    return s
+            sums[labels[p], j] += values[p, j]
+    for cell in range(n_cells):
+        if counts[cell] > 0:
+            for j in range(d):
+                middles[j, cell] = sums[cell, j] / counts[cell]
 
 
 @jit
-def lay_out(
-    points, in_order, firsts, starts, first, last, repeats, weights, order, inverse, columns,
-    closest,
-):  # fmt: skip
-    """Move the points ``in_order[firsts[c]:firsts[c + 1]]`` of each cell where it starts.
+def measure_radii(values, scale, start, stop, middles, labels, radii):
+    """Write the distance of each point to the middle of its cell."""
+    rows = np.ascontiguousarray(middles.T)
+    for p in range(start, stop):
+        total = np.float32(0)
+        for j in range(values.shape[1]):
+            total = add_square(total, scaled(values[p, j] - rows[labels[p], j], scale))
+        radii[p] = np.sqrt(total)
 
-    What is left of the cell is filled with its first point, at distance zero.
+
+@jit
+def measure_reach(middles, scale, centers, tight, distances):
+    """Write how far each of the centers (n, d) is from the middles at the least: (n, cells).
+
+    In the last row of `distances`, the least of all.
     """
-    for cell in range(first, last):
-        begin, size = firsts[cell], firsts[cell + 1] - firsts[cell]
-        start, stop = starts[cell], starts[cell + 1]
-        for i in range(start, stop):
-            p = in_order[begin + i - start] if i - start < size else in_order[begin]
-            order[i] = p
-            closest[i] = 0.0
-            if i - start < size:
-                inverse[p] = i
-                if has_weight(p, repeats, weights):
-                    closest[i] = np.inf
-        if columns.size > 0:
-            gather_columns(points, order, start, stop, columns, points.shape[1] * start)
-
-
-@jit_inline
-def has_weight(p, repeats, weights):
-    """Say whether a point counts at all."""
-    if repeats is not None:
-        return repeats[p] > 0
-    if weights is not None:
-        return weights[p] > 0.0
-    return True
+    n, d = centers.shape
+    for t in range(np.uint64(n)):
+        distances[t] = np.float32(0)
+    for j in range(np.uint64(d)):
+        for t in range(np.uint64(n)):
+            c = centers[t, j]
+            for i in range(np.uint64(middles.shape[1])):
+                distances[t, i] = add_square(distances[t, i], scaled(middles[j, i] - c, scale))
+    distances[n] = np.float32(np.inf)
+    for t in range(np.uint64(n)):
+        for i in range(np.uint64(middles.shape[1])):
+            distances[t, i] = np.sqrt(distances[t, i]) * tight
+            distances[n, i] = min(distances[n, i], distances[t, i])
 
 
 # ----------------------------------------------------------------------------------- search
 
 
 @jit_inline
-def reach_cells(middles, far, first, last, centers, touched):
-    """Set a bit of `touched` for each center that may lower something in a cell.
+def list_points(values, cells, distances, loose, closest, start, size, gaps, rows, n_rows):
+    """List which points of a block a center may be nearer to, and ask for the first of them.
 
-    Without middles, all bits.
-    """
-    n, d = centers.shape
-    if middles.shape[1] == 0:
-        touched[first:last] = (np.int64(1) << n) - 1
-        return
-    sq_dists = np.empty((n, BATCH))
-    for begin in range(first, last, BATCH):
-        end = min(begin + BATCH, last)
-        sq_dists[:] = 0.0
-        for j in range(d):
-            x = middles[j, begin:end]
-            for t in range(n):
-                c, out = centers[t, j], sq_dists[t]
-                for i in range(x.size):
-                    gap = x[i] - c
-                    out[i] += gap * gap
-        bits, limits = touched[begin:end], far[begin:end]
-        bits[:] = 0
-        for t in range(n):
-            bit, out = np.int64(1) << t, sq_dists[t]
-            for i in range(bits.size):
-                bits[i] |= bit if out[i] < limits[i] else 0
-
-
-@jit_inline
-def weigh(values, size, start, order, repeats, weights, quanta, limbs):
-    """Write the sum of the first values, by weight, in limbs; the values are used up."""
-    n = np.uint64(size)
-    first = np.uint64(start)
-    if weights is not None:
-        for i in range(n):
-            values[i] *= weights[order[first + i]]
-    for level in range(len(quanta)):
-        quantum = quanta[level]
-        inverse = 1.0 / quantum
-        total = np.int64(0)
-        for i in range(n):
-            value = values[i]
-            whole = np.rint(value * inverse)
-            values[i] = value - whole * quantum
-            if repeats is not None:
-                total += repeats[order[first + i]] * np.int64(whole)
-            else:
-                total += np.int64(whole)
-        limbs[level] = total
-
-
-@jit_inline
-def in_quanta(value, point, repeats, weights, quantum):
-    """Return the first limb of a value."""
-    if weights is not None:
-        value *= weights[point]
-    whole = np.int64(np.rint(value * (1.0 / quantum)))
-    return whole * repeats[point] if repeats is not None else whole
-
-
-@jit
-def try_cells(
-    points, places, order, starts, columns, first, last, middles, far, centers, natives, slack,
-    touched, closest, repeats, weights, quanta, totals, out,
-):  # fmt: skip
-    """Add up how each of the centers, alone, would change the sum of `closest`, in limbs.
-
-    ``points[places[i]]`` is the point ``order[i]``: where the points are copied, `places` differ.
-
-    `natives` are the centers in the type of the points, and `slack` is the relative error of an
-    estimate (infinite: estimates are not to be trusted). Leaves in `touched` the centers that do
-    change a cell. Returns how many distances were worked out.
-    """
-    d = points.shape[1]
-    n = centers.shape[0]
-    reach_cells(middles, far, first, last, centers, touched)
-    wide = d >= WIDE
-    scratch = np.empty(0 if wide else d * SIZE, points.dtype)
-    estimates = np.empty((n if wide else 0, SIZE), points.dtype)
-    table = np.empty((n if wide else 0, d), points.dtype)
-    which = np.empty(n, np.int64)
-    rows = np.empty(SIZE + 8, np.int64)
-    lowered = np.empty(SIZE + 8, np.int64)
-    sq_dists = np.empty(SIZE + 8)
-    values = np.empty(SIZE)
-    limbs = np.empty(len(quanta), np.int64)
-    in_table = np.int64(0)
-    n_table = 0
-    n_tried = 0
-    fetched = 0.0
-    for cell in range(first, last):
-        bits = touched[cell]
-        if bits == 0:
-            continue
-        start, stop = starts[cell], starts[cell + 1]
-        size = stop - start
-        if wide:
-            if bits != in_table:
-                in_table, n_table = bits, 0
-                for t in range(n):
-                    if bits >> t & 1:
-                        which[n_table] = t
-                        table[n_table] = natives[t]
-                        n_table += 1
-            fetched += fetch(points, places, start, stop)
-            estimate_sq_dists(points, places, start, stop, table, n_table, estimates)
-            n_tried += n_table * size
-            for u in range(n_table):
-                t = which[u]
-                n_rows = find_lower(
-                    estimates, u, closest, slack, places, start, size, values, lowered, rows
-                )
-                if n_rows == 0:
-                    touched[cell] &= ~(np.int64(1) << t)
-                    continue
-                fill_exact_sq_dists(points, rows, n_rows, centers, t, sq_dists)
-                for r in range(n_rows):
-                    at = lowered[r]
-                    values[at] = min(values[at], sq_dists[r])
-                weigh(values, size, start, order, repeats, weights, quanta, limbs)
-                for level in range(len(quanta)):
-                    out[t, level] += limbs[level] - totals[cell, level]
-            continue
-        if columns.size == 0:
-            gather_columns(points, places, start, stop, scratch, 0)
-        for t in range(n):
-            if not bits >> t & 1:
-                continue
-            n_tried += size
-            if columns.size == 0:
-                fill_sq_dists(scratch, 0, size, centers, t, sq_dists)
-            else:
-                fill_sq_dists(columns, d * start, size, centers, t, sq_dists)
-            if not take_lower(sq_dists, closest, start, size, values):
-                touched[cell] &= ~(np.int64(1) << t)
-                continue
-            weigh(values, size, start, order, repeats, weights, quanta, limbs)
-            for level in range(len(quanta)):
-                out[t, level] += limbs[level] - totals[cell, level]
-    return n_tried if fetched == fetched else 0
-
-
-@jit_inline
-def take_lower(sq_dists, closest, start, size, out):
-    """Write the lower of both distances; return how many are lowered."""
-    n_lower = np.int64(0)
-    first = np.uint64(start)
-    for i in range(np.uint64(size)):
-        dist, now = sq_dists[i], closest[first + i]
-        n_lower += np.int64(1) if dist < now else np.int64(0)
-        out[i] = dist if dist < now else now
-    return n_lower
-
-
-@jit_inline
-def find_lower(estimates, u, closest, slack, places, start, size, values, lowered, rows):
-    """Write where a center may be nearer than `closest`, and the points there; return how many.
-
-    An estimate that overflowed says nothing; the smallest number is for those that underflowed.
-    `values` becomes `closest`.
+    `distances` are those of the nearest of the centers to the middles; of no length, all points
+    are listed. They follow the `n_rows` that are; returns how many there are then.
     """
     first = np.uint64(start)
-    row = np.uint64(u)
-    n_lower = np.int64(0)
-    for i in range(np.uint64(size)):
-        about, now = np.float64(estimates[row, i]), closest[first + i]
-        values[i] = now
-        n_lower += decide(about, now, slack)
-    if n_lower == 0:
-        return n_lower
-    n_lower = np.int64(0)
-    for i in range(np.uint64(size)):
-        lowered[n_lower] = i
-        rows[n_lower] = places[first + i]
-        n_lower += decide(np.float64(estimates[row, i]), values[i], slack)
-    return n_lower
-
-
-@jit_inline
-def decide(about, now, slack):
-    """Return 1 where the squared distance may be lower, 0 where it cannot be."""
-    low = (about < now * (1.0 + slack) + 1e-37) | (about == np.inf)
-    return np.int64(1) if low else np.int64(0)
-
-
-@jit
-def lower_cells(
-    points, places, order, starts, columns, first, last, centers, touched, bit, radii, margin,
-    shift, scattered, fresh, closest, repeats, weights, quanta, far, heaviest, totals, change,
-    chunk_change,
-):  # fmt: skip
-    """Lower `closest` to the one center in the cells that have its bit, and what is kept of them.
-
-    `far`, `heaviest` (the largest distance by weight) and `totals` are the cells'; `change` is
-    added to in limbs, and `chunk_change` in first limbs, by chunks of ``2**shift`` points in
-    their own order; unless `scattered`, a cell lies in one of them. `fresh`: there was no center
-    before, and the sums are left alone.
-    """
-    d = points.shape[1]
-    wide = d >= WIDE
-    scratch = np.empty(0 if wide else d * SIZE, points.dtype)
-    rows = np.empty(SIZE + 8, np.int64)
-    sq_dists = np.empty(SIZE + 8)
-    values = np.empty(SIZE)
-    bits = values.view(np.int64)
-    largest_bits = np.empty(1, np.int64)
-    largest_value = largest_bits.view(np.float64)
-    limbs = np.empty(len(quanta), np.int64)
-    for cell in range(first, last):
-        if not touched[cell] & bit:
-            continue
-        start, stop = starts[cell], starts[cell + 1]
-        size = stop - start
-        if wide:
-            for i in range(size):
-                rows[i] = places[start + i]
-            fill_exact_sq_dists(points, rows, size, centers, 0, sq_dists)
-        elif columns.size == 0:
-            gather_columns(points, places, start, stop, scratch, 0)
-            fill_sq_dists(scratch, 0, size, centers, 0, sq_dists)
-        else:
-            fill_sq_dists(columns, d * start, size, centers, 0, sq_dists)
-        n_lower = take_lower(sq_dists, closest, start, size, values)
-        if scattered and not fresh and n_lower > 0:
-            for i in range(start, stop):
-                if values[i - start] < closest[i]:
-                    p = order[i]
-                    chunk_change[p >> shift] += in_quanta(
-                        values[i - start], p, repeats, weights, quanta[0]
-                    ) - in_quanta(closest[i], p, repeats, weights, quanta[0])
-        most = np.int64(0)  # of the bits: numbers that are not negative compare as integers do
+    n = np.uint64(n_rows)
+    if distances.size == 0:
         for i in range(np.uint64(size)):
-            most = max(most, bits[i])
-            closest[np.uint64(start) + i] = values[i]
-        largest_bits[0] = most
-        largest = largest_value[0]
-        heaviest[cell] = largest
-        if weights is not None:
-            heaviest[cell] = 0.0
-            for i in range(size):
-                heaviest[cell] = max(heaviest[cell], weights[order[start + i]] * values[i])
-        reach = (radii[cell] + np.sqrt(largest)) * margin + 1e-150
-        far[cell] = reach * reach
-        if not fresh:
-            weigh(values, size, start, order, repeats, weights, quanta, limbs)
-            for level in range(len(quanta)):
-                gain = limbs[level] - totals[cell, level]
-                totals[cell, level] = limbs[level]
-                change[level] += gain
-                if level == 0 and not scattered:
-                    chunk_change[order[start] >> shift] += gain
+            rows[n + i] = np.int64(first + i)
+        return n_rows + size
+    for i in range(np.uint64(size)):
+        gaps[i] = (cells.radii[first + i] + np.sqrt(closest[first + i])) * loose + SMALLEST
+    for i in range(np.uint64(size)):
+        gaps[i] -= distances[np.uint64(cells.labels[first + i])]
+    for i in range(np.uint64(size)):
+        rows[n] = np.int64(first + i)
+        n += np.uint64(1) if gaps[i] > np.float32(0) else np.uint64(0)
+    line = np.intp(64 // values.itemsize)
+    ahead = np.int64(1 + AHEAD // (values.itemsize * values.shape[1]))
+    for i in range(n_rows, min(np.int64(n), n_rows + ahead)):
+        j = np.intp(0)
+        while j < values.shape[1]:
+            prefetch(values, rows[i], j)
+            j += line
+    return np.int64(n)
 
 
 @jit
-def total_cells(
-    order, starts, first, last, shift, scattered, closest, repeats, weights, quanta, totals, change,
-    chunk_change,
+def try_centers(
+    data, cells, distances, loose, start, stop, centers, closest, magic, masks, gains
 ):  # fmt: skip
-    """Add up the cells and the chunks anew, for other quanta."""
-    values = np.empty(SIZE)
-    limbs = np.empty(len(quanta), np.int64)
-    for cell in range(first, last):
-        start, stop = starts[cell], starts[cell + 1]
-        for i in range(start, stop):
-            values[i - start] = closest[i]
-            if scattered:
-                p = order[i]
-                chunk_change[p >> shift] += in_quanta(closest[i], p, repeats, weights, quanta[0])
-        weigh(values, stop - start, start, order, repeats, weights, quanta, limbs)
-        for level in range(len(quanta)):
-            totals[cell, level] = limbs[level]
-            change[level] += limbs[level]
-        if not scattered:
-            chunk_change[order[start] >> shift] += limbs[0]
+    """Add up how each of the centers, alone, would lower the sum of `closest`.
+
+    `masks` has a bit for each center that lowers a point (the same for every eighth). Returns how
+    many points were looked at: those are collected from several blocks of `SIZE`, as what is done
+    with them at a time costs a third of a microsecond at the least.
+    """
+    values = data.values
+    n = len(centers)
+    table = make_table(n, values)
+    table[:n, : values.shape[1]] = centers
+    columns = make_columns(values)
+    sq_dists = np.zeros((len(table), SIZE), np.float32)
+    rows = np.zeros(2 * SIZE + 1, np.int64)
+    gaps = np.empty(SIZE, np.float32)
+    now = np.empty(SIZE, np.float32)
+    low = np.empty(SIZE, np.float32)
+    mask = np.empty(SIZE, np.int32)
+    n_seen = 0
+    n_rows = 0
+    first = start
+    masks[start:stop] = 0
+    while first < stop or n_rows > 0:
+        while first < stop and n_rows < SIZE:
+            size = min(first + SIZE, stop) - first
+            n_rows = list_points(
+                values, cells, distances, loose, closest, first, size, gaps, rows, n_rows
+            )
+            first += size
+        size = min(n_rows, SIZE)
+        n_seen += size
+        m = fill_up(size)
+        for i in range(np.uint64(size)):
+            now[i] = closest[np.uint64(rows[i])]
+        for i in range(np.uint64(size), m):  # whatever is worked out there, it adds nothing
+            now[i] = np.float32(0)
+        mask[:] = 0
+        fill_sq_dists(values, data.scale, rows, size, table, n, columns, sq_dists)
+        total = add_quanta(now, m, rows, data.repeats, data.weights, magic)
+        for t in range(np.uint64(n)):
+            bit = np.int32(1 << (np.int64(t) & 7))
+            any_lower = np.int32(0)
+            for i in range(m):
+                dist, old = sq_dists[t, i], now[i]
+                any_lower |= bit if dist < old else np.int32(0)
+                low[i] = dist if dist < old else old
+            if any_lower:
+                for i in range(m):
+                    mask[i] |= bit if low[i] < now[i] else np.int32(0)
+                gains[t] += total - add_quanta(low, m, rows, data.repeats, data.weights, magic)
+        for i in range(np.uint64(size)):
+            masks[np.uint64(rows[i])] = mask[i]
+        n_rows -= size
+        for i in range(n_rows):
+            rows[i] = rows[size + i]
+    return n_seen
 
 
 @jit
-def find_points(tickets, ends, shift, inverse, closest, repeats, weights, quantum, out):
-    """Write, for each ticket, the point at which the running sum of first limbs passes it."""
-    for t in range(tickets.size):
-        chunk = np.searchsorted(ends, tickets[t], side="right")
-        left = tickets[t] - (ends[chunk - 1] if chunk > 0 else 0)
-        p = np.int64(chunk) << shift
-        while True:
-            left -= in_quanta(closest[inverse[p]], p, repeats, weights, quantum)
-            if left < 0:
-                break
-            p += 1
-        out[t] = p
+def lower_to_center(
+    data, start, stop, center, bit, closest, magic, masks, shift, chunk_totals
+):  # fmt: skip
+    """Lower `closest` to a center at the points that have its bit.
+
+    `chunk_totals` are those of chunks of ``2**shift`` points; with a `magic` of zero there was no
+    center before, and they are left alone.
+    """
+    values = data.values
+    table = make_table(1, values)
+    table[:1, : values.shape[1]] = center
+    columns = make_columns(values)
+    sq_dists = np.zeros((len(table), SIZE), np.float32)
+    rows = np.zeros(2 * SIZE + 1, np.int64)
+    n_rows = 0
+    first = start
+    while first < stop or n_rows > 0:
+        while first < stop and n_rows < SIZE:
+            last = min(first + STEP, stop)  # most have none: few are looked at one by one
+            some = np.uint8(0)
+            for p in range(np.uint64(first), np.uint64(last)):
+                some |= masks[p] & bit
+            if some:
+                n = np.uint64(n_rows)
+                for p in range(np.uint64(first), np.uint64(last)):
+                    rows[n] = np.int64(p)
+                    n += np.uint64(1) if masks[p] & bit else np.uint64(0)
+                n_rows = np.int64(n)
+            first = last
+        size = min(n_rows, SIZE)
+        fill_sq_dists(values, data.scale, rows, size, table, 1, columns, sq_dists)
+        for i in range(size):
+            p = rows[i]
+            dist, old = sq_dists[0, i], closest[p]
+            if dist < old:
+                closest[p] = dist
+                if magic != 0.0:
+                    before = in_quanta(old, p, data.repeats, data.weights, magic)
+                    after = in_quanta(dist, p, data.repeats, data.weights, magic)
+                    chunk_totals[p >> shift] += after - before
+        n_rows -= size
+        for i in range(n_rows):
+            rows[i] = rows[size + i]

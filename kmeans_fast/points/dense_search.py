@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..kernels import dense_seeds as kernels
-from .quanta import Integers, bits_below, choose_quanta, join, log2
+from .quanta import Integers, log2
 
 if TYPE_CHECKING:
     from .dense import DensePoints
 
-# Up to here a draw keeps 30 bits below the largest value when points count as repeated.
-MAX_REPEATS = 2**32
+# Up to here a draw keeps 25 bits of the mean value when points count as repeated.
+MAX_REPEATS = 2**26
+# The sum of all squared distances is below 2**TOP; below 2**BOTTOM it counts as zero.
+TOP, BOTTOM = 192, -960
 
-# The points are sorted into cells where so many candidates a draw promise many draws (20
+# The points are labelled with cells where so many candidates a draw promise many draws (20
 # clusters or more, see `seeding`), and there are points enough.
-WORTH_SORTING = 5
+WORTH_CELLS = 5
 FEW_POINTS = 4096
-
-# Sorted points are copied in their new order (where features are few, a row a feature) while the
-# copy has so many bytes at most. Larger data are gathered cell by cell: 2.7x slower at d = 128.
-MOST_COPIED = 2**26
-
-# Less work than this, in distances times features, is done before a second thread has started.
-WORTH_THREADS = 1_000_000
+# Then 64 labels are compared with to find one, and distances to the middles stay in the cache.
+MOST_CELLS = 4096
 
 Floats = NDArray[np.float64]
 
@@ -38,31 +35,27 @@ class NearestSearch:
     Add a center before the first draw. A center is held back until the sums are asked for: how
     many candidates are drawn says whether it pays to sort the points first. Nothing that is
     returned depends on the cells, on threads or on chunks.
+
+    Of memory it takes 11 bytes a point: the distance, the cell and the distance to its middle, and
+    which candidates would lower the distance.
     """
 
     def __init__(self, points: DensePoints) -> None:
         self._of = points
-        self._repeats, self._weights = points._repeats, points._weights
-        if self._weights is None and self._repeats is not None and points._n_copies > MAX_REPEATS:
-            self._weights, self._repeats = self._repeats.astype(np.float64), None
-        self._n_values = points._n_copies if self._weights is None else points._n
+        self._data, self._exponent = self._scaled()
         n, d = points._n, points.n_features
+        self._top = TOP
         # Chunks of the points, in their own order, whose sums a draw goes by.
         self._shift = max(8, log2(n) - 12)
         self._n_chunks = ((n - 1) >> self._shift) + 1
-        # Estimates err by a part in 2**24 or 2**53 a step, twice that is allowed.
-        epsilon = float(np.finfo(points._points.dtype).eps)
-        self._slack = (d + 8) * epsilon
-        self._margin = 1.0 + (d + 16) * 2.0**-49
+        # A squared distance errs by a part in 2**24 a step, and so does one to a middle.
+        self._loose = np.float32(1.0 + (d + 16) * 2.0**-22)
+        self._tight = np.float32(1.0 - (d + 16) * 2.0**-22)
         self._waiting: list[Floats] = []
         self._tried = np.empty((0, d))
-        self._quanta: tuple[float, ...] = ()
-        self._sorted: bool | None = None
-        self._light = False
+        self._magic = 0.0
+        self._is_ready = False
         self.n_tried = 0  # distances worked out for candidates
-
-    _touched: Integers
-    _totals: Integers
 
     def add(self, center: Floats) -> None:
         """Take one more center into account."""
@@ -74,211 +67,186 @@ class NearestSearch:
         Where all lie on centers, by weight alone.
         """
         self._catch_up(n)
-        ends = np.cumsum(self._chunk_totals)
-        if ends[-1] == 0:
+        if self._total == 0:
             return np.stack([self._of.draw(rng) for _ in range(n)])
-        tickets = rng.integers(ends[-1], size=n)
+        tickets = rng.integers(self._total, size=n)
         drawn = np.empty(n, np.int64)
         kernels.find_points(
-            tickets, ends, self._shift, self._inverse, self._closest,
-            self._repeats, self._weights, self._quanta[0], drawn,
-        )  # fmt: skip
+            self._data, self._closest, self._shift, tickets, self._ends, self._magic, drawn
+        )
         return self._of.take(drawn)
 
     def potentials(self, candidates: Floats) -> Floats:
         """Return, for each candidate, the sum of weight times squared distance with it added."""
         self._catch_up(len(candidates))
         candidates = np.ascontiguousarray(candidates, dtype=np.float64)
-        sums = np.concatenate(
+        gains = np.concatenate(
             [self._try(candidates[i : i + 60]) for i in range(0, len(candidates), 60)]
         )
-        unit = self._quanta[-1]  # a power of two, of which the sums are whole numbers
-        return np.array([float(n) * unit for n in join(sums + self._total, self._quanta)])
+        exponent = self._top - 51 + self._exponent
+        return np.array([math.ldexp(float(left), exponent) for left in self._total - gains])
 
     # ------------------------------------------------------------------------------ within
 
+    def _scaled(self) -> tuple[kernels.Data, int]:
+        """Return the points, scales and weights, and the exponent that takes the scales back.
+
+        Scaled distances are up to 2**62, so that squares do not overflow, and differences of a
+        part in 2**125 of the largest do not underflow.
+        """
+        of, values = self._of, self._of._points
+        if values.dtype == np.float32 and max(-of._low.min(), of._high.max()) > 2.0**120:
+            values = values.astype(np.float64)  # differences may overflow
+        most = 1000 if values.dtype == np.float64 else 120
+        span = float((of._high - of._low).max())
+        room = 62 - (log2(of.n_features) + 1) // 2
+        exponent = max(-most, min(most, room - math.frexp(span)[1])) if span > 0.0 else 0
+        if values.dtype == np.float32 and 0 <= exponent < 80:
+            exponent = 0  # no need, and a tenth faster
+        repeats, weights, down = of._repeats, of._weights, 0
+        if weights is None and repeats is not None and of._n_copies > MAX_REPEATS:
+            weights = repeats.astype(np.float64)
+        if weights is not None:
+            repeats, down = None, math.frexp(float(weights.max()))[1]
+            weights = np.ldexp(weights, -down)
+        scale = values.dtype.type(math.ldexp(1.0, exponent)) if exponent or most > 120 else None
+        return kernels.Data(values, scale, repeats, weights), down - 2 * exponent
+
+    def _in_type(self, centers: Floats) -> NDArray[Any]:
+        with np.errstate(over="ignore"):
+            return centers.astype(self._data.values.dtype)
+
     def _catch_up(self, n_candidates: int) -> None:
         """Add the centers that wait."""
-        if self._sorted is None:
-            self._make_cells(n_candidates)
-        for center in self._waiting:
-            self._lower(center)
-        self._waiting.clear()
+        if not self._is_ready:
+            self._is_ready, self._cells = True, self._make_cells(n_candidates)
+        if self._waiting:
+            for center in self._waiting:
+                self._lower(center)
+            self._waiting.clear()
+            self._ends = np.cumsum(self._chunk_totals)
 
     def _try(self, candidates: Floats) -> Integers:
-        """Return the changes of the sum that each candidate would make, in limbs."""
-        with np.errstate(over="ignore"):
-            natives = candidates.astype(self._of._points.dtype)
-        slack = self._slack if np.array_equal(natives, candidates) else math.inf
+        """Return by how much each candidate would lower the sum."""
+        centers = self._in_type(candidates)
+        n = len(centers)
+        distances = np.empty((n + 1, self._cells.middles.shape[1]), np.float32)
+        kernels.measure_reach(
+            self._cells.middles, self._data.scale, centers, self._tight, distances
+        )
 
         def work(part: tuple[int, int]) -> tuple[Integers, int]:
-            sums = np.zeros((len(candidates), len(self._quanta)), np.int64)
-            n_tried = kernels.try_cells(
-                self._seen, self._places, self._order, self._starts, self._columns, *part,
-                self._middles, self._far, candidates, natives, slack, self._touched, self._closest,
-                self._repeats, self._weights, self._quanta, self._totals, sums,
+            gains = np.zeros(n, np.int64)
+            n_seen = kernels.try_centers(
+                self._data, self._cells, distances[n], self._loose, *part, centers,
+                self._closest, self._magic, self._masks, gains,
             )  # fmt: skip
-            return sums, n_tried
+            return gains, n_seen
 
-        answers = [work(self._all)] if self._light else self._of._threads.map(work, self._parts)
+        gains, n_seen = zip(*self._of._threads.map(work, self._parts), strict=True)
         self._tried = candidates
-        n_tried = sum(n for _, n in answers)
-        self.n_tried += n_tried
-        self._light = self._is_light(n_tried, len(candidates))
-        total: Integers = np.sum([sums for sums, _ in answers], axis=0)
+        self.n_tried += n * sum(n_seen)
+        total: Integers = np.sum(gains, axis=0)
         return total
-
-    def _is_light(self, n_tried: int, n_candidates: int) -> bool:
-        """Say whether so much work is best done by one thread; the next draw's is much the same."""
-        d = self._of.n_features
-        n_tests = n_candidates * self._middles.shape[1]
-        return bool(n_tried * (d + 8) + n_tests * d / 4 < WORTH_THREADS)
 
     def _lower(self, center: Floats) -> None:
         """Lower the distances to a center, and bring the sums up to date."""
-        centers, fresh = center[None], not self._quanta
+        at = 0
         same = np.flatnonzero((self._tried == center).all(axis=1))
         if same.size:
-            bit = 1 << int(same[0])
-        else:
-            bit = 1
-            if fresh:
-                self._touched[:] = 1
-            else:
-                self._try(centers)
-
-        def work(part: tuple[int, int]) -> tuple[Integers, Integers]:
-            change = np.zeros(max(len(self._quanta), 1), np.int64)
-            chunk_change = np.zeros(self._n_chunks, np.int64)
-            kernels.lower_cells(
-                self._seen, self._places, self._order, self._starts, self._columns, *part,
-                centers, self._touched, bit, self._radii, self._margin, self._shift,
-                self._sorted, fresh, self._closest,
-                self._repeats, self._weights, self._quanta or (1.0, 1.0), self._far,
-                self._heaviest, self._totals, change, chunk_change,
-            )  # fmt: skip
-            return change, chunk_change
-
-        answers = [work(self._all)] if self._light else self._of._threads.map(work, self._parts)
+            at = int(same[0])
+        elif self._magic != 0.0:
+            self._try(center[None])
+        centers = self._in_type(center[None])
+        self._of._threads.map(
+            lambda part: kernels.lower_to_center(
+                self._data, *part, centers, np.uint8(1 << (at & 7)), self._closest, self._magic,
+                self._masks, self._shift, self._chunk_totals,
+            ),
+            self._parts,
+        )  # fmt: skip
         self._tried = self._tried[:0]
-        n = self._n_values
-        quanta = choose_quanta(float(self._heaviest.max()), n, bits_below(n))
-        if quanta != self._quanta:
-            self._quanta = quanta
-            self._add_up()
-        else:
-            for change, chunk_change in answers:
-                self._total += change
-                self._chunk_totals += chunk_change
+        if self._magic == 0.0:
+            self._add_up(TOP)
+        self._total = int(self._chunk_totals.sum())
+        while (top := self._choose_top()) < self._top:
+            self._add_up(top)
 
-    def _add_up(self) -> None:
-        """Add up everything, in other quanta."""
-        n_limbs = len(self._quanta)
-        self._totals = np.zeros((len(self._starts) - 1, n_limbs), np.int64)
+    def _choose_top(self) -> int:
+        """Return the power of two that the sum of all is below.
 
-        def work(part: tuple[int, int]) -> tuple[Integers, Integers]:
-            change = np.zeros(n_limbs, np.int64)
-            chunk_change = np.zeros(self._n_chunks, np.int64)
-            kernels.total_cells(
-                self._order, self._starts, *part, self._shift, self._sorted, self._closest,
-                self._repeats, self._weights, self._quanta, self._totals, change, chunk_change,
-            )  # fmt: skip
-            return change, chunk_change
+        The quantum is 51 bits under it. Only every fourth is taken: adding up anew costs about as
+        much as a draw. A sum of zero says that all is under the quantum.
+        """
+        if self._total == 0:
+            return max(self._top - 48, BOTTOM)
+        return -(-(self._total.bit_length() + self._top - 51) // 4) * 4
 
-        totals, chunk_totals = zip(*self._of._threads.map(work, self._parts), strict=True)
-        self._total = np.sum(totals, axis=0)
-        self._chunk_totals = np.sum(chunk_totals, axis=0)
+    def _add_up(self, top: int) -> None:
+        """Add up anew, in quanta of ``2**(top - 51)``."""
+        self._top, self._magic = top, math.ldexp(1.5, 52 + top - 51)
+        self._of._threads.map(
+            lambda part: kernels.add_chunks(
+                self._data, self._closest, self._shift, part[0] >> self._shift,
+                ((part[1] - 1) >> self._shift) + 1, self._magic, self._chunk_totals,
+            ),
+            self._parts,
+        )  # fmt: skip
+        self._total = int(self._chunk_totals.sum())
 
     # ------------------------------------------------------------------------------- cells
 
-    def _make_cells(self, n_candidates: int) -> None:
-        """Cut the points into cells: sorted, or as they come."""
-        points, n, d = self._of._points, self._of._n, self._of.n_features
-        index_type = np.int32 if n < 2**31 else np.int64
-        by_threads = self._of._threads.map
-        in_order: Integers = np.arange(n, dtype=index_type)
-        self._sorted = sort = n_candidates >= WORTH_SORTING and n >= FEW_POINTS
-        if sort:
-            firsts = self._sort(in_order, n_candidates)
-        else:
-            firsts = np.append(np.arange(0, n, kernels.SIZE), n)
-        lanes = 1 if d >= kernels.WIDE else kernels.LANES
-        self._starts = np.append(0, np.cumsum(-(-np.diff(firsts) // lanes) * lanes))
-        n_cells, n_slots = len(firsts) - 1, int(self._starts[-1])
-        edges = np.linspace(0, n_cells, 1 + min(n_cells, self._n_parts())).astype(int).tolist()
-        self._parts = list(zip(edges[:-1], edges[1:], strict=True))
-        self._all = (0, n_cells)
-        copied, wide = points.nbytes <= MOST_COPIED, d >= kernels.WIDE
-        self._columns = np.empty(n_slots * d if copied and not wide else 0, points.dtype)
-        self._radii = np.full(n_cells, np.inf)
-        self._middles = np.empty((d, n_cells if sort else 0), points.dtype)
-        self._order = np.empty(n_slots, index_type)
-        self._inverse = np.empty(n, index_type)
-        self._closest = np.empty(n_slots)
+    def _make_cells(self, n_candidates: int) -> kernels.Cells:
+        """Make ready, and label the points with cells where that pays."""
+        values, n, d = self._data.values, self._of._n, self._of.n_features
+        n_parts = 4 * self._of._threads.n if self._of._threads.n > 1 else 1
+        edges = np.unique(np.linspace(0, self._n_chunks, 1 + n_parts).astype(int)) << self._shift
+        edges[-1] = n
+        self._parts = list(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))
+        self._chunk_totals = np.zeros(self._n_chunks, np.int64)
+        self._masks = np.full(n, 255, np.uint8)  # what candidates would lower: the first, all
+        n_cells = min(n // 64, int(16 * math.exp(n_candidates - 1.5)), MOST_CELLS)
+        if n_candidates < WORTH_CELLS or n < FEW_POINTS:
+            n_cells = 0
+        cells = kernels.Cells(
+            np.empty(n if n_cells else 0, np.uint16), np.empty(n if n_cells else 0, np.float32),
+            np.empty((d, n_cells), values.dtype),
+        )  # fmt: skip
+        if n_cells:
+            self._fill_cells(cells)
+        self._closest = np.full(n, np.float32(np.inf))
+        weights = self._data.repeats if self._data.weights is None else self._data.weights
+        if weights is not None:
+            self._closest[weights == 0] = 0.0
+        return cells
 
-        def lay_out(part: tuple[int, int]) -> None:
-            kernels.lay_out(
-                points, in_order, firsts, self._starts, *part, self._repeats, self._weights,
-                self._order, self._inverse, self._columns, self._closest,
-            )  # fmt: skip
-            if sort:
-                kernels.measure_cells(
-                    points, self._order, self._starts, *part, self._middles, self._radii
-                )
+    def _fill_cells(self, cells: kernels.Cells) -> None:
+        """Label the points with the nearest of some of them, or one that is nearly so.
 
-        by_threads(lay_out, self._parts)
-        self._seen, self._places = points, self._order
-        if sort and copied and wide:
-            self._seen, self._places = points[self._order], np.arange(n, dtype=index_type)
-        self._far = np.full(n_cells, np.inf)
-        self._heaviest = np.zeros(n_cells)
-        self._totals = np.zeros((n_cells, 2), np.int64)
-        self._touched = np.empty(n_cells, np.int64)
-        self._light = self._is_light(n * n_candidates, n_candidates)
-
-    def _n_parts(self) -> int:
-        """Return in how many parts to hand out the work."""
-        return 4 * self._of._threads.n if self._of._threads.n > 1 else 1
-
-    def _sort(self, order: Integers, n_candidates: int) -> Integers:
-        """Sort the order, so that near points come together; return where cells start.
-
-        In two rounds: by the nearest of some of all points, then each group by the nearest of
-        some of its own.
+        Each is compared with some of those, the heads, and then with those of the nearest head.
         """
-        points, n = self._of._points, self._of._n
+        values, n_cells = self._data.values, cells.middles.shape[1]
         by_threads = self._of._threads.map
-        most = n / (48 if points.shape[1] >= kernels.WIDE else 96)
-        n_cells = min(most, 16 * math.exp(n_candidates - 1.5))
-        n_pivots = math.ceil(math.sqrt(n_cells))
-        labels, least = np.zeros(n, np.int32), np.full(n, np.inf, points.dtype)
-        pivots = points[np.arange(n_pivots) * n // n_pivots]
-        nothing = np.empty(0, points.dtype)
+        pivots = values[np.arange(n_cells) * self._of._n // n_cells]
+        heads = np.ascontiguousarray(pivots[:: math.isqrt(n_cells)].T)
+        n_heads = heads.shape[1]
+        owners = np.empty(n_cells, np.uint16)
+        kernels.label_points(
+            pivots, 0, n_cells, np.ascontiguousarray(heads[:, :1]), heads, np.array([0, n_heads]),
+            owners,
+        )  # fmt: skip
+        cells.middles[:] = pivots[np.argsort(owners, kind="stable")].T
+        firsts = np.append(0, np.cumsum(np.bincount(owners, minlength=n_heads)))
         by_threads(
-            lambda chunk: kernels.lower_estimates(
-                points, order, *chunk, nothing, pivots, 0, labels, least
+            lambda chunk: kernels.label_points(
+                values, *chunk, heads, cells.middles, firsts, cells.labels
             ),
             self._of._chunks,
         )
-        scratch = np.empty_like(order)
-        sizes = np.empty(n_pivots, np.int64)
-        kernels.sort_by_label(labels, order, 0, n, sizes, scratch)
-        ends = np.cumsum(sizes)
-
-        def split(group: int) -> Integers:
-            counts = np.zeros(2 * math.ceil(sizes[group] / (n / n_cells)), np.int64)
-            stop = int(ends[group])
-            kernels.split_group(
-                points, order, stop - int(sizes[group]), stop, labels, least, scratch, counts
-            )
-            return counts
-
-        counts = np.concatenate(by_threads(split, np.flatnonzero(sizes).tolist()))
-        counts = counts[counts > 0]
-        # What is too large for a cell becomes several, about as large.
-        pieces = -(-counts // kernels.SIZE)
-        cell_sizes = np.repeat(counts // pieces, pieces)
-        nth = np.arange(cell_sizes.size) - np.repeat(np.cumsum(pieces) - pieces, pieces)
-        cell_sizes += nth < np.repeat(counts % pieces, pieces)
-        firsts: Integers = np.append(0, np.cumsum(cell_sizes))
-        return firsts
+        kernels.find_middles(values, cells.labels, cells.middles)
+        by_threads(
+            lambda chunk: kernels.measure_radii(
+                values, self._data.scale, *chunk, cells.middles, cells.labels, cells.radii
+            ),
+            self._parts,
+        )
