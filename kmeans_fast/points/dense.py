@@ -25,6 +25,8 @@ from .assignment import Assignment
 from .dense_search import NearestSearch
 from .quanta import NARROW, Integers, as_steps, bits_below, choose_quanta, join, log2
 from .quotients import divide_limbs
+from .tree import Tree, TreeAssignment
+from .tree import pays as tree_pays
 
 # Points in a unit of work: some 50 us at the least, ten times what it costs to hand it out.
 CHUNK = 8192
@@ -111,7 +113,7 @@ class DensePoints:
         self._low, self._high, largest_product = self._measure()
         self._quanta = self._value_quanta(points.dtype, largest_product)
         self._data = kernels.Points(self._points, self._repeats, self._weights, *self._frame())
-        self._assignment: Assignment | None = None
+        self._assignment: Assignment | TreeAssignment | None = None
 
     @cached_property
     def total_weight(self) -> float | int:
@@ -130,7 +132,7 @@ class DensePoints:
             all_of_them = self.add_up(np.zeros(self._n, np.uint8), 1)
         mean = self.means(all_of_them, nowhere)
         inertia_of_all = self._inertia(mean, all_of_them.sums)
-        return inertia_of_all / float(self.total_weight) / self.n_features
+        return float(inertia_of_all / float(self.total_weight) / self.n_features)
 
     # ------------------------------------------------------------------- Lloyd's iteration
 
@@ -145,9 +147,7 @@ class DensePoints:
         self._check_reach(centroids)
         k = len(centroids)
         if self._assignment is None or self._assignment.k != k:
-            self._assignment = Assignment(
-                self._data, k, (self._quanta, self._weight_quanta), self._threads
-            )
+            self._assignment = self._assign_to(k)
         self._last, now = None, self._assignment
         now.update(centroids)
         if CHECK:
@@ -156,6 +156,18 @@ class DensePoints:
         step = Step(self._counts(now.weights), sums, self._inertia(centroids, sums))
         self._last = (centroids.copy(), step)
         return step
+
+    def _assign_to(self, n_clusters: int) -> Assignment | TreeAssignment:
+        """Return what will assign the points to so many clusters."""
+        quanta = self._quanta, self._weight_quanta
+        unweighted = self._repeats is None and self._weights is None
+        if unweighted and tree_pays(self._n, self.n_features, n_clusters):
+            return TreeAssignment(self._data, n_clusters, quanta, self._threads, self._tree)
+        return Assignment(self._data, n_clusters, quanta, self._threads)
+
+    @cached_property
+    def _tree(self) -> Tree:
+        return Tree(self._points, self._threads, self._quanta)
 
     def add_up(self, labels: NDArray[Any], n_clusters: int) -> Step:
         """Add up clusters that are given by labels; the inertia is not known (NaN)."""
