@@ -9,6 +9,17 @@ from ._jit import jit
 FLAT = 512  # values looked at together, so that vectors are made for few features as well
 
 
+def _widen(flat, at, n, least, most):
+    for f in range(n):
+        x = flat[at + f]
+        least[f] = x if x < least[f] else least[f]
+        most[f] = x if x > most[f] else most[f]
+
+
+# Nothing is rounded here; without leave to take -0.0 for 0.0, LLVM makes no vectors.
+widen = jit(_widen, fastmath={"nnan", "nsz"})
+
+
 @jit
 def find_box(values, start, stop, low, high):
     """Write the least and the greatest value of each feature; say whether all are finite."""
@@ -24,11 +35,10 @@ def find_box(values, start, stop, low, high):
         most[f] = least[f]
     for first in range(start, stop, n_block):
         at = np.uint64(first * d)
-        for f in range(np.uint64((min(first + n_block, stop) - first) * d)):
-            x = flat[at + f]
-            least[f] = x if x < least[f] else least[f]
-            most[f] = x if x > most[f] else most[f]
-            wrong[f] += x * np.float32(0.0)
+        n = np.uint64((min(first + n_block, stop) - first) * d)
+        for f in range(n):
+            wrong[f] += flat[at + f] * np.float32(0.0)
+        widen(flat, at, n, least, most)
     total = 0.0
     low[:] = np.inf
     high[:] = -np.inf

@@ -42,7 +42,7 @@ TASKS = 4
 # An assignment by itself, after the first, takes a fifth to a half of brute force at K = 8 and
 # 64, and a sixth at K = 512; the build and the labels take what eight assignments do at K = 8.
 # 20,000 points break even at K = 128 or so: 4.0 against 1.9 ms at K = 64, 10 against 15 at 512.
-LEAST_CLUSTERS = (24, 40, 64, 160)  # by d
+LEAST_CLUSTERS = (4, 4, 6, 24)  # by d
 LEAST_POINTS, LEAST_DISTANCES = 20_000, 2_500_000
 
 
