@@ -244,8 +244,10 @@ def find_nearest(n, centroids, candidates, scratch):
     block, rows = scratch.block, scratch.rows
     centers, half_norms = centroids.shifted, centroids.half_norms
     d = centers.shape[1]
-    rows[LEAST:NEAREST] = np.inf
-    rows[NEAREST:SQ_NORM] = 0.0  # a centroid even where all scores are NaN
+    size = np.uint64((n + WIDTH - 1) // WIDTH * WIDTH)
+    rows[LEAST : LEAST + size] = np.inf
+    rows[OTHERS : OTHERS + size] = np.inf
+    rows[NEAREST : NEAREST + size] = 0.0  # a centroid even where all scores are NaN
     panel = max(ROWS, PANEL // d // ROWS * ROWS)
     for first in range(0, candidates.size, panel):
         last = min(first + panel, candidates.size)
@@ -463,9 +465,8 @@ def list_points(start, stop, motion, bounds, indices):
         lower[i] = below
         enough = apart[label]
         enough = below if below > enough else enough
-        if above >= enough:  # one test that is seldom true: two took three times as long
-            indices[n] = i
-            n += 1
+        indices[n] = i  # without a branch: where many stay, half the time
+        n += above >= enough
     return n
 
 
@@ -543,27 +544,35 @@ def reassign_points(points, start, stop, centroids, motion, bounds, steps, sums,
         order[ends[keys[at]]] = indices[at]
         ends[keys[at]] += 1
     n_compared = 0
-    begin = 0
     known = -1  # the tile of labels that `between` is about
-    for key in range(N_RINGS * k):
-        end = ends[key]
-        if end == begin:
-            continue
-        label = key // N_RINGS
-        if label // WIDTH != known:
-            known = label // WIDTH
-            fill_between(centroids, WIDTH * known, scratch.block, between)
-        row = label % WIDTH
-        between[label, row] = 0.0
-        limit = WIDER * farthest[key]
+    for label in range(k):
         m = 0
-        for other in range(k):
-            candidates[m] = other
-            m += between[other, row] <= limit
-        beyond = np.float32(np.inf)
-        if m < k:  # the distance to any that is no candidate
-            beyond = (np.sqrt(limit) - np.float32(0.5) * np.sqrt(farthest[key])) * TIGHT
-        settle_points(points, order[begin:end], m, beyond, centroids, bounds, steps, sums, scratch)
-        n_compared += (end - begin) * m
-        begin = end
+        for ring in range(N_RINGS - 1, -1, -1):  # from the widest, whose candidates hold the rest
+            key = N_RINGS * label + ring
+            begin, end = ends[key - 1] if key > 0 else 0, ends[key]
+            if end == begin:
+                continue
+            row = label % WIDTH
+            limit = WIDER * farthest[key]
+            if m == 0:
+                if label // WIDTH != known:
+                    known = label // WIDTH
+                    fill_between(centroids, WIDTH * known, scratch.block, between)
+                between[label, row] = 0.0
+                for other in range(k):
+                    candidates[m] = other
+                    m += between[other, row] <= limit
+            else:
+                n_before, m = m, 0
+                for at in range(n_before):
+                    other = candidates[at]
+                    candidates[m] = other
+                    m += between[other, row] <= limit
+            beyond = np.float32(np.inf)
+            if m < k:  # the distance to any that is no candidate
+                beyond = (np.sqrt(limit) - np.float32(0.5) * np.sqrt(farthest[key])) * TIGHT
+            settle_points(
+                points, order[begin:end], m, beyond, centroids, bounds, steps, sums, scratch
+            )
+            n_compared += (end - begin) * m
     return n_compared

@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 # Points in a unit of work that compares all centroids, and in one that compares few of them:
 # there the points of a cluster are looked at together, so a unit should hold many of each.
 CHUNK = 16384
-MEDIUM_CHUNK, LARGE_CHUNK, CHUNK_PER_CLUSTER = 2**16, 2**18, 512
+MEDIUM_CHUNK, LARGE_CHUNK, CHUNK_PER_CLUSTER = 2**15, 2**17, 256
 MIN_CLUSTERS = 2
 # float32 numbers in a block of points, at most: it stays in the second-level cache.
 BLOCK_SIZE = 2**16

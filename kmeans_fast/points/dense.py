@@ -27,6 +27,8 @@ from .quanta import NARROW, Integers, as_steps, bits_below, choose_quanta, join,
 from .quotients import divide_limbs
 from .tree import Tree, TreeAssignment
 from .tree import pays as tree_pays
+from .tree import seeds as tree_seeds
+from .tree_search import TreeSearch
 
 # Points in a unit of work: some 50 us at the least, ten times what it costs to hand it out.
 CHUNK = 16384
@@ -38,6 +40,8 @@ SURE = 42
 SQUARE_BITS = 100
 SQUARE_QUANTUM = 2.0 ** (1 - SQUARE_BITS)
 
+# Beyond this differences may overflow in float32.
+MOST_SEEDED = 2.0**120
 # A debug switch: check every label of every assignment by brute force.
 CHECK = os.environ.get("KMEANS_FAST_CHECK", "0") not in ("", "0")
 
@@ -263,8 +267,12 @@ class DensePoints:
         """Return how many distinct points have weight, or `limit` if that is less."""
         return len(self._distinct((np.arange(*chunk) for chunk in self._chunks), limit))
 
-    def nearest_search(self) -> NearestSearch:
+    def nearest_search(self) -> NearestSearch | TreeSearch:
         """Return a search for the points that lie far from the centers chosen so far."""
+        unweighted = self._repeats is None and self._weights is None
+        largest = max(-float(self._low.min()), float(self._high.max()))
+        if unweighted and tree_seeds(self._n, self.n_features) and largest < MOST_SEEDED:
+            return TreeSearch(self)
         return NearestSearch(self)
 
     def take(self, indices: Integers) -> Floats:

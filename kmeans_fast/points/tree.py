@@ -22,8 +22,9 @@ ROOT_BITS, SAMPLE = 9, 4096
 # Points in a unit of work on the data, of which there are no more than so many: each counts
 # its points by slots.
 CHUNK, MOST_CHUNKS = 8192, 64
-# Scratch to sort a cell in, 8 bytes a point: for so many, and for a share of all.
-LEAST_ROOM, ROOM = 2**14, 32
+# Scratch to sort a cell in, 8 bytes a point, is for so many. Larger cells are sorted in place,
+# which changes the order: so this must not go by the number of threads.
+ROOM = 2**16
 # Cells that the points of a leaf come to at most; where they do not, the build starts again.
 CELLS_PER_LEAF = 4
 # Units of work for each thread, of unequal cost.
@@ -54,6 +55,11 @@ def pays(n: int, d: int, k: int) -> bool:
         and n >= LEAST_POINTS
         and n * k >= LEAST_DISTANCES
     )
+
+
+def seeds(n: int, d: int) -> bool:
+    """Return whether k-means++ is faster with a tree, which its iterations can then use."""
+    return d <= MOST_FEATURES and n >= LEAST_POINTS
 
 
 class Tree:
@@ -130,14 +136,13 @@ class Tree:
         edges = np.unique(np.concatenate([[0], cuts, [ends.size]]))
         starts = np.concatenate([[0], ends[:-1]])
         spare: list[tuple[Array, Array]] = []
-        most = max(LEAST_ROOM, self.n // (ROOM * self._threads.n))
         branches = [slice(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]
         n_tops = np.diff(edges)
         n_points = np.array([ends[one.stop - 1] - starts[one.start] for one in branches])
 
         def grow(i: int) -> tuple[int, int, int]:
             children, n = branches[i], int(n_tops[i])
-            size = min(int((ends[children] - starts[children]).max()), most)
+            size = min(int((ends[children] - starts[children]).max()), ROOM)
             try:
                 to, other = spare.pop()
             except IndexError:

@@ -1,0 +1,207 @@
+"""Greedy k-means++ over a tree of cells (`tree`), which skips what a new center cannot change.
+
+``closest[i]`` is the squared distance of point `i` of the tree's copy to the nearest center so
+far, in float32, scaled, differences first, and rounded to 8 bits after the point: two bytes, so
+that a fit stays within its memory. Probabilities are a part in 500 off, and any order of work
+gives the same. For each cell, `far` is the largest of them and `potential` their sum in whole
+quanta. A center changes nothing in a cell whose box is at least `far` away from it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ._jit import jit, jit_inline
+from ._lanes import as_integer
+
+SIZE = 512  # points worked on at a time
+# A center is taken to be nearer to a box than it is by so much, for rounding.
+NEARER = 1.0 - 1e-5
+
+
+@jit_inline
+def expand(code):
+    """Return the number that a code stands for: the bits of a float32 but for the last."""
+    return np.uint32(np.uint32(code) << np.uint32(15)).view(np.float32)
+
+
+@jit
+def fill_codes(axes, points, start, n, center, scale, sq_dists, codes):
+    """Write the codes of the squared distances of `n` points to a center."""
+    n_axes = len(axes)
+    c0, c1 = center[0], center[1 % n_axes]
+    c2, c3 = center[2 % n_axes], center[3 % n_axes]
+    first = np.uint64(start)
+    for i in range(np.uint64(n)):
+        t = np.float32((points[0, first + i] - c0) * scale)
+        total = t * t
+        if n_axes > 1:
+            t = np.float32((points[1 % n_axes, first + i] - c1) * scale)
+            total += t * t
+        if n_axes > 2:
+            t = np.float32((points[2 % n_axes, first + i] - c2) * scale)
+            total += t * t
+        if n_axes > 3:
+            t = np.float32((points[3 % n_axes, first + i] - c3) * scale)
+            total += t * t
+        sq_dists[i] = total
+    bits = sq_dists.view(np.uint32)
+    for i in range(np.uint64(n)):
+        codes[i] = np.uint16((bits[i] + np.uint32(1 << 14)) >> np.uint32(15))
+
+
+@jit
+def add_codes(codes, start, n, per_quantum):
+    """Return the sum of what codes stand for, in quanta."""
+    total = np.int64(0)
+    first = np.uint64(start)
+    for i in range(np.uint64(n)):
+        total += as_integer(np.rint(np.float64(expand(codes[first + i])) * per_quantum))
+    return total
+
+
+@jit
+def reach_leaves(axes, cells, grids, center, scale, far, todo, leaves, parents):
+    """Write the leaves in which a center may be nearest to a point, and the grids above them.
+
+    Returns how many there are of both; `todo` is scratch.
+    """
+    low, high, inner = cells.low, cells.high, cells.inner
+    n_leaves = 0
+    n_parents = 1
+    parents[0] = 0
+    todo[0] = 0
+    n_todo = 1
+    while n_todo > 0:
+        n_todo -= 1
+        g = todo[n_todo]
+        for cell in range(grids.child[g], grids.child[g] + grids.n_children[g]):
+            total = 0.0
+            for j in range(len(axes)):
+                gap = max(
+                    np.float64(low[cell, j]) - np.float64(center[j]),
+                    np.float64(center[j]) - np.float64(high[cell, j]),
+                )
+                gap = max(gap, 0.0) * scale
+                total += gap * gap
+            if total * NEARER >= np.float64(expand(far[cell])):
+                continue
+            if inner[cell] >= 0:
+                parents[n_parents] = inner[cell]
+                n_parents += 1
+                todo[n_todo] = inner[cell]
+                n_todo += 1
+            else:
+                leaves[n_leaves] = cell
+                n_leaves += 1
+    return n_leaves, n_parents
+
+
+@jit
+def find_gains(
+    axes, points, cells, grids, centers, first, last, scale, closest, far, per_quantum, out
+):  # fmt: skip
+    """Write by how much each of some centers, alone, would lower the potential.
+
+    Returns how many distances were worked out.
+    """
+    start, stop = cells.start, cells.stop
+    leaves = np.empty(start.size, np.int32)
+    todo = np.empty(grids.cell.size, np.int32)
+    parents = np.empty(grids.cell.size, np.int32)
+    sq_dists = np.empty(SIZE, np.float32)
+    codes = np.empty(SIZE, np.uint16)
+    n_tried = 0
+    for c in range(first, last):
+        center = centers[c]
+        n_leaves, _ = reach_leaves(axes, cells, grids, center, scale, far, todo, leaves, parents)
+        gain = np.int64(0)
+        for at in range(n_leaves):
+            cell = leaves[at]
+            n_tried += stop[cell] - start[cell]
+            for begin in range(start[cell], stop[cell], SIZE):
+                n = min(SIZE, stop[cell] - begin)
+                fill_codes(axes, points, begin, n, center, scale, sq_dists, codes)
+                for i in range(np.uint64(n)):
+                    now = closest[np.uint64(begin) + i]
+                    lower = codes[i] if codes[i] < now else now
+                    before = np.rint(np.float64(expand(now)) * per_quantum)
+                    after = np.rint(np.float64(expand(lower)) * per_quantum)
+                    gain += as_integer(before - after)
+        out[c] = gain
+    return n_tried
+
+
+@jit
+def add_center(
+    axes, points, cells, grids, center, scale, closest, far, potential, per_quantum
+):  # fmt: skip
+    """Lower `closest` to a new center, and bring `far` and `potential` up to date."""
+    start, stop = cells.start, cells.stop
+    leaves = np.empty(start.size, np.int32)
+    todo = np.empty(grids.cell.size, np.int32)
+    parents = np.empty(grids.cell.size, np.int32)
+    sq_dists = np.empty(SIZE, np.float32)
+    codes = np.empty(SIZE, np.uint16)
+    n_leaves, n_parents = reach_leaves(
+        axes, cells, grids, center, scale, far, todo, leaves, parents
+    )
+    for at in range(n_leaves):
+        cell = leaves[at]
+        most = np.uint16(0)
+        total = np.int64(0)
+        for begin in range(start[cell], stop[cell], SIZE):
+            n = min(SIZE, stop[cell] - begin)
+            fill_codes(axes, points, begin, n, center, scale, sq_dists, codes)
+            for i in range(np.uint64(n)):
+                now = closest[np.uint64(begin) + i]
+                lower = codes[i] if codes[i] < now else now
+                closest[np.uint64(begin) + i] = lower
+                most = lower if lower > most else most
+            total += add_codes(closest, begin, n, per_quantum)
+        far[cell] = most
+        potential[cell] = total
+    add_grids(grids, parents[:n_parents], far, potential)
+
+
+@jit
+def add_grids(grids, parents, far, potential):
+    """Bring cells with children up to date; parents stand before their children."""
+    for p in range(parents.size - 1, -1, -1):
+        g = parents[p]
+        most = np.uint16(0)
+        total = np.int64(0)
+        for cell in range(grids.child[g], grids.child[g] + grids.n_children[g]):
+            most = far[cell] if far[cell] > most else most
+            total += potential[cell]
+        far[grids.cell[g]] = most
+        potential[grids.cell[g]] = total
+
+
+@jit
+def add_up_leaves(cells, closest, far, potential, per_quantum):
+    """Write `far` and `potential` of the leaves anew, for other quanta."""
+    for cell in range(cells.start.size):
+        if cells.inner[cell] < 0:
+            a, b = cells.start[cell], cells.stop[cell]
+            potential[cell] = add_codes(closest, a, b - a, per_quantum)
+
+
+@jit
+def find_points(tickets, cells, grids, closest, potential, per_quantum, out):
+    """Write, for each ticket, the point at which the running total of the potential passes it."""
+    for t in range(tickets.size):
+        left = tickets[t]
+        cell = 0
+        while cells.inner[cell] >= 0:
+            cell = grids.child[cells.inner[cell]]
+            while left >= potential[cell]:
+                left -= potential[cell]
+                cell += 1
+        i = cells.start[cell]
+        while True:
+            left -= as_integer(np.rint(np.float64(expand(closest[i])) * per_quantum))
+            if left < 0:
+                break
+            i += 1
+        out[t] = i
