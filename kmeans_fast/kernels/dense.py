@@ -52,8 +52,6 @@ class Points(NamedTuple):
     """The data."""
 
     values: Any  # (n, d) float32 or float64
-    repeats: Any  # (n,) int64 or None
-    weights: Any  # (n,) float64 or None
     middle: Any  # (d,) in the points' type: taken off for the float32 pass
     scale: Any  # a power of two, in the points' type: makes what is left at most 1
 
@@ -115,8 +113,8 @@ class Scratch(NamedTuple):
     candidates: Any  # (k filled up,) int32
     ends: Any  # (N_RINGS * k + 1,) int32
     farthest: Any  # (N_RINGS * k,) float32
-    open: Any  # (points of a chunk,) int32 or int64
-    keys: Any  # (points of a chunk,) int32
+    open: Any  # (points of a chunk,) int32 or int64: in the end those that changed their label
+    keys: Any  # (points of a chunk,) int32: in the end the labels that these had
     order: Any  # (points of a chunk,) int32 or int64
 
 
@@ -180,9 +178,8 @@ def add_point(i, label, sign, values, repeats, weights, steps, weight_steps, sum
 
 
 @jit
-def add_points(points, start, stop, labels, steps, sums):
+def add_points(values, repeats, weights, start, stop, labels, steps, sums):
     """Add points to the sums of the clusters that `labels` says."""
-    values, repeats, weights = points.values, points.repeats, points.weights
     cluster_sums, totals = sums.values, sums.weights
     value_steps, weight_steps = steps.values, steps.weights
     for i in range(start, stop):
@@ -191,6 +188,21 @@ def add_points(points, start, stop, labels, steps, sums):
                 i, labels[i], 1, values, repeats, weights, value_steps, weight_steps,
                 cluster_sums, totals,
             )  # fmt: skip
+
+
+@jit
+def move_points(values, repeats, weights, moved, before, labels, steps, sums):
+    """Bring the sums up to date with points that had other labels `before`."""
+    cluster_sums, totals = sums.values, sums.weights
+    value_steps, weight_steps = steps.values, steps.weights
+    for at in range(moved.size):
+        i = moved[at]
+        if has_weight(i, repeats, weights):
+            for label, sign in ((np.int32(labels[i]), 1), (before[at], -1)):
+                add_point(
+                    i, label, sign, values, repeats, weights, value_steps, weight_steps,
+                    cluster_sums, totals,
+                )  # fmt: skip
 
 
 # ------------------------------------------------------------------ the float32 pass
@@ -408,42 +420,38 @@ def label_exactly(values, start, stop, by_feature, labels):
 
 
 @jit
-def move_points(points, chosen, found, labels, fresh, steps, sums):
-    """Give the chosen points the labels found, and bring the sums up to date.
-
-    `fresh` says that they had no labels, so the sums hold none of them.
-    """
-    values, repeats, weights = points.values, points.repeats, points.weights
-    cluster_sums, totals = sums.values, sums.weights
-    value_steps, weight_steps = steps.values, steps.weights
+def relabel(chosen, found, labels, moved, before, n_moved):
+    """Give points the labels found; append to those that had others. Return how many these are."""
     for at in range(chosen.size):
         i, new = chosen[at], found[at]
-        old = labels[i]
-        if fresh or new != old:
-            labels[i] = new
-            if has_weight(i, repeats, weights):
-                add_point(
-                    i, new, 1, values, repeats, weights, value_steps, weight_steps,
-                    cluster_sums, totals,
-                )  # fmt: skip
-                if not fresh:
-                    add_point(
-                        i, old, -1, values, repeats, weights, value_steps, weight_steps,
-                        cluster_sums, totals,
-                    )  # fmt: skip
+        old = np.int32(labels[i])
+        labels[i] = new
+        moved[n_moved] = i
+        before[n_moved] = old
+        n_moved += new != old
+    return n_moved
 
 
 @jit
-def assign_points(points, start, stop, candidates, centroids, bounds, fresh, steps, sums, scratch):
-    """Label the points ``start:stop``, comparing each with all centroids, and add them up."""
-    size = scratch.chosen.size
+def assign_points(points, start, stop, candidates, centroids, bounds, scratch):
+    """Label the points ``start:stop``, comparing each with all centroids.
+
+    Returns how many have other labels than before: these are in `scratch`, if it has the room.
+    """
+    chosen, found, labels = scratch.chosen, scratch.found, bounds.labels
+    size = chosen.size
+    n_moved = 0
     for first in range(start, stop, size):  # while they are in the cache
         n = min(size, stop - first)
-        chosen = scratch.chosen[:n]
         for at in range(n):
             chosen[at] = first + at
-        label_points(points, chosen, candidates, centroids, bounds, scratch)
-        move_points(points, chosen, scratch.found[:n], bounds.labels, fresh, steps, sums)
+        label_points(points, chosen[:n], candidates, centroids, bounds, scratch)
+        if scratch.open.size > stop - start:
+            n_moved = relabel(chosen[:n], found, labels, scratch.open, scratch.keys, n_moved)
+        else:
+            for at in range(n):
+                labels[first + at] = found[at]
+    return n_moved
 
 
 @jit
@@ -489,7 +497,7 @@ def drop_points(points, n, centroids, motion, bounds, indices):
 
 
 @jit
-def settle_points(points, chosen, m, beyond, centroids, bounds, steps, sums, scratch):
+def settle_points(points, chosen, m, beyond, centroids, bounds, scratch, n_moved):
     """Label points with the nearest of the first `m` candidates; `beyond` are all the rest."""
     candidates, size = scratch.candidates, scratch.chosen.size
     lower = bounds.lower
@@ -501,16 +509,17 @@ def settle_points(points, chosen, m, beyond, centroids, bounds, steps, sums, scr
         label_points(points, some, candidates[:m], centroids, bounds, scratch)
         for at in range(some.size):
             lower[some[at]] = min(lower[some[at]], beyond)
-        move_points(points, some, scratch.found[: some.size], bounds.labels, False, steps, sums)
+        n_moved = relabel(some, scratch.found, bounds.labels, scratch.open, scratch.keys, n_moved)
+    return n_moved
 
 
 @jit
-def reassign_points(points, start, stop, centroids, motion, bounds, steps, sums, scratch):
+def reassign_points(points, start, stop, centroids, motion, bounds, scratch):
     """Do what `assign_points` does for points that have labels, comparing few centroids.
 
     A point at the distance u of its centroid a can only change to a centroid within 2 u of a:
     the ball of Newling and Fleuret's Exponion ("Fast k-means with accurate bounds", ICML 2016).
-    Returns how many pairs were compared.
+    Returns how many points have other labels than before, and how many pairs were compared.
     """
     indices, keys, ends, order = scratch.open, scratch.keys, scratch.ends, scratch.order
     between, candidates, farthest = scratch.between, scratch.candidates, scratch.farthest
@@ -520,11 +529,11 @@ def reassign_points(points, start, stop, centroids, motion, bounds, steps, sums,
     if k <= FEW:  # to compare all is about as fast as to find the distance to one
         for other in range(k):
             candidates[other] = other
-        settle_points(
-            points, indices[:n_open], k, np.float32(np.inf), centroids, bounds, steps, sums,
-            scratch,
-        )  # fmt: skip
-        return n_open * k
+        # What has moved goes where what was open stood before.
+        n_moved = settle_points(
+            points, indices[:n_open], k, np.float32(np.inf), centroids, bounds, scratch, 0
+        )
+        return n_moved, n_open * k
     n_open = drop_points(points, n_open, centroids, motion, bounds, indices)
     ends[:] = 0
     farthest[:] = 0.0
@@ -543,7 +552,7 @@ def reassign_points(points, start, stop, centroids, motion, bounds, steps, sums,
     for at in range(n_open):
         order[ends[keys[at]]] = indices[at]
         ends[keys[at]] += 1
-    n_compared = 0
+    n_moved = n_compared = 0
     known = -1  # the tile of labels that `between` is about
     for label in range(k):
         m = 0
@@ -571,8 +580,8 @@ def reassign_points(points, start, stop, centroids, motion, bounds, steps, sums,
             beyond = np.float32(np.inf)
             if m < k:  # the distance to any that is no candidate
                 beyond = (np.sqrt(limit) - np.float32(0.5) * np.sqrt(farthest[key])) * TIGHT
-            settle_points(
-                points, order[begin:end], m, beyond, centroids, bounds, steps, sums, scratch
+            n_moved = settle_points(
+                points, order[begin:end], m, beyond, centroids, bounds, scratch, n_moved
             )
             n_compared += (end - begin) * m
-    return n_compared
+    return n_moved, n_compared

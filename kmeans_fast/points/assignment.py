@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ..kernels import _tiles
 from ..kernels import dense as kernels
 from ..threads import Threads
-from .quanta import as_steps
+from .quanta import Integers, as_steps
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
@@ -19,6 +19,7 @@ Floats = NDArray[np.float64]
 # there the points of a cluster are looked at together, so a unit should hold many of each.
 CHUNK = 16384
 MEDIUM_CHUNK, LARGE_CHUNK, CHUNK_PER_CLUSTER = 2**15, 2**17, 256
+LEAST_CHUNK, CACHED = 512, 2**18
 MIN_CLUSTERS = 2
 # float32 numbers in a block of points, at most: it stays in the second-level cache.
 BLOCK_SIZE = 2**16
@@ -44,6 +45,8 @@ class Assignment:
     Parameters
     ----------
     points : kernels.Points
+    weights : tuple
+        The points' repeats and weights, either or both None.
     n_clusters : int
     quanta : tuple
         The quanta of the values and of the weights.
@@ -53,12 +56,14 @@ class Assignment:
     def __init__(
         self,
         points: kernels.Points,
+        weights: tuple[Integers | None, Floats | None],
         n_clusters: int,
         quanta: tuple[tuple[float, ...], tuple[float, ...]],
         threads: Threads,
     ) -> None:
         self.k = n_clusters
         self._points = points
+        self._values = (points.values, *weights)
         self._n: int = points.values.shape[0]
         self._d: int = points.values.shape[1]
         self._steps = kernels.Steps(as_steps(quanta[0]), as_steps(quanta[1]))
@@ -92,18 +97,21 @@ class Assignment:
         def work(part: tuple[int, int, bool]) -> int:
             start, stop, few = part
             sums = self._take_sums(done)
-            scratch = self._take_scratch(stop - start if few else 0)
+            scratch = self._take_scratch(0 if fresh else stop - start)
             if few:
-                n = kernels.reassign_points(
-                    self._points, start, stop, each, motion, self._bounds, self._steps, sums,
-                    scratch,
-                )  # fmt: skip
+                n_moved, n = kernels.reassign_points(
+                    self._points, start, stop, each, motion, self._bounds, scratch
+                )
             else:
-                kernels.assign_points(
-                    self._points, start, stop, self._everything, each, self._bounds, fresh,
-                    self._steps, sums, scratch,
-                )  # fmt: skip
+                n_moved = kernels.assign_points(
+                    self._points, start, stop, self._everything, each, self._bounds, scratch
+                )
                 n = (stop - start) * self.k
+            if fresh:
+                kernels.add_points(*self._values, start, stop, self.labels, self._steps, sums)
+            else:
+                moved, before = scratch.open[:n_moved], scratch.keys[:n_moved]
+                kernels.move_points(*self._values, moved, before, self.labels, self._steps, sums)
             self._scratch.append(scratch)
             done.append(sums)
             return int(n)
@@ -147,7 +155,8 @@ class Assignment:
 
     def _parts(self, first: int, few: bool) -> list[tuple[int, int, bool]]:
         """Return the units of work, from one point on to the end."""
-        size, n = CHUNK, self._n - first
+        # Points are added up while they are in the cache.
+        size, n = min(CHUNK, max(LEAST_CHUNK, CACHED // self._d)), self._n - first
         if few:
             size = max(MEDIUM_CHUNK, min(CHUNK_PER_CLUSTER * self.k, LARGE_CHUNK))
             n_parts = -(-n // size // self._threads.n) * self._threads.n  # none waits for the last

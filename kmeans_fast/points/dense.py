@@ -116,7 +116,7 @@ class DensePoints:
         self._heaviest = 1.0 if self._weights is None else float(self._weights.max())
         self._low, self._high, largest_product = self._measure()
         self._quanta = self._value_quanta(points.dtype, largest_product)
-        self._data = kernels.Points(self._points, self._repeats, self._weights, *self._frame())
+        self._data = kernels.Points(self._points, *self._frame())
         self._assignment: Assignment | TreeAssignment | None = None
 
     @cached_property
@@ -167,7 +167,8 @@ class DensePoints:
         unweighted = self._repeats is None and self._weights is None
         if unweighted and tree_pays(self._n, self.n_features, n_clusters):
             return TreeAssignment(self._data, n_clusters, quanta, self._threads, self._tree)
-        return Assignment(self._data, n_clusters, quanta, self._threads)
+        weights = self._repeats, self._weights
+        return Assignment(self._data, weights, n_clusters, quanta, self._threads)
 
     @cached_property
     def _tree(self) -> Tree:
@@ -179,7 +180,9 @@ class DensePoints:
 
         def add(start: int, stop: int, values: Integers, weights: Integers) -> None:
             sums = kernels.Sums(values, weights)
-            kernels.add_points(self._data, start, stop, labels, steps, sums)
+            kernels.add_points(
+                self._points, self._repeats, self._weights, start, stop, labels, steps, sums
+            )
 
         sums, totals = self._gather(
             add,

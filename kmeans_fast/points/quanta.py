@@ -29,7 +29,7 @@ def choose_quanta(largest: float, n: int, below: int, widest: int = WIDE) -> tup
 def bits_below(n: int, single: bool = False) -> int:
     """Return how finely `n` values are added: bits below the largest (`reference.sum_bits`)."""
     bits = 62 - log2(n)
-    return max(bits, 32) if single else max(2 * bits, 64)
+    return min(max(bits, 32), NARROW) if single else min(max(2 * bits, 64), 2 * NARROW)
 
 
 def log2(n: int) -> int:

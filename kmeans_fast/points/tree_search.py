@@ -85,8 +85,7 @@ class TreeSearch:
             parts = [(i, i + 1) for i in range(len(centers))]
         self._n_tried = sum(self._threads.map(work, parts))
         unit = math.ldexp(1.0, -self._exponent) / float(self._scale) / float(self._scale)
-        potentials: Floats = (self._total - gains) * unit
-        return potentials
+        return np.asarray((self._total - gains) * unit, np.float64)
 
     @property
     def _total(self) -> int:
