@@ -85,7 +85,7 @@ def test_a_value_that_is_half_a_quantum_goes_to_the_even_one():
     points = np.array([[1.0], [q / 2]], np.float32)
     assert q == 2.0**-50
     assert ref.in_quanta(points)[1] == [[2**50], [0]]
-    assert ref.in_quanta(points * np.float32([[1.0], [3.0]]))[1] == [[2**60], [2]]
+    assert ref.in_quanta(points * np.float32([[1.0], [3.0]]))[1] == [[2**50], [2]]
 
 
 def test_quantum_leaves_room_for_all_values():

@@ -157,7 +157,7 @@ def test_cells_of_one_cluster_are_divided_and_joined_again(k):
 
 def test_where_a_tree_pays():
     assert trees.pays(400_000, 3, 64) and trees.pays(20_000, 3, 512)
-    assert not trees.pays(400_000, 3, 8) and not trees.pays(2000, 3, 512)
+    assert not trees.pays(400_000, 3, 4) and not trees.pays(2000, 3, 512)
     assert not trees.pays(400_000, 5, 512)
 
 
@@ -291,8 +291,7 @@ def test_a_tree_serves_several_numbers_of_clusters():
 @pytest.mark.parametrize("room", [0, 1000])
 def test_cells_too_large_for_the_scratch_are_sorted_in_place(room, monkeypatch):
     monkeypatch.setattr(trees, "ROOT_BITS", 1)
-    monkeypatch.setattr(trees, "LEAST_ROOM", room)
-    monkeypatch.setattr(trees, "ROOM", 10**9)
+    monkeypatch.setattr(trees, "ROOM", room)
     for d in (1, 3):
         points = clusters(9000, d, 12, np.float32)
         walk(points, start_of(points, 20), iterations=2)
