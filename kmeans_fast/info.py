@@ -26,6 +26,8 @@ def warmup() -> None:
     fit(np.resize(small, (800, 800, 3)), 3)  # enough pixels for the table of colours
     for dtype in (np.float32, np.float64):
         fit(small.astype(dtype), 3)
+    # Enough points and clusters for a tree.
+    fit(np.random.default_rng(0).random((22_500, 3), np.float32), 120, max_iter=2)
 
 
 def show_info() -> None:

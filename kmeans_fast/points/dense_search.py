@@ -33,7 +33,7 @@ class NearestSearch:
     """The squared distance of each point to the nearest of the centers so far: for k-means++.
 
     Add a center before the first draw. A center is held back until the sums are asked for: how
-    many candidates are drawn says whether it pays to sort the points first. Nothing that is
+    many candidates are drawn says whether it pays to divide the points into cells. Nothing that is
     returned depends on the cells, on threads or on chunks.
 
     Of memory it takes 11 bytes a point: the distance, the cell and the distance to its middle, and

@@ -30,20 +30,18 @@ CELLS_PER_LEAF = 4
 # Units of work for each thread, of unequal cost.
 TASKS = 4
 
-# Where a tree pays. Eleven assignments of 400,000 float32 points on one core (3.2 GHz, AVX2; a
-# busy machine, the least of many), uniform and normal clusters: build + assignments + labels in
-# ms, and what brute force takes at 3 ns a point or 7.5e9 distances a second:
+# Where a tree pays. Ten iterations and labels of 400,000 float32 points in ms, two cores at 3.2
+# GHz (AVX2): with a tree and with `Assignment`.
 #
-#         K = 8               K = 64               K = 512                brute force
-#   d = 1                     6 + 2 + 4                                   13 / 37 / 300
-#   d = 2 7..9 + 2..4 + 3     8 + 10..15 + 7..10   8..10 + 36..45 + 10    13 / 37 / 300
-#   d = 3 10 + 3..9 + 4..6    10 + 17..22 + 10     10 + 45..49 + 12       13 / 37 / 300
-#   d = 4                     17 + 48 + 16         16 + 106 + 22          17 / 50 / 400
+#                        K = 8       K = 64      K = 512
+#   d = 2, clusters      28 / 46
+#   d = 3, clusters      30 / 44     46 / 103    69 / 173
+#   d = 3, uniform       34 / 53
+#   d = 3, photograph    37 / 48
 #
-# An assignment by itself, after the first, takes a fifth to a half of brute force at K = 8 and
-# 64, and a sixth at K = 512; the build and the labels take what eight assignments do at K = 8.
-# 20,000 points break even at K = 128 or so: 4.0 against 1.9 ms at K = 64, 10 against 15 at 512.
-LEAST_CLUSTERS = (4, 4, 6, 24)  # by d
+# The build and the labels take two thirds of it at K = 8. 20,000 points break even at K = 128 or
+# so: 4.0 against 1.9 ms at K = 64, 10 against 15 at 512.
+LEAST_CLUSTERS = (4, 4, 6, 32)  # by d
 LEAST_POINTS, LEAST_DISTANCES = 20_000, 2_500_000
 
 
