@@ -21,7 +21,16 @@ from numba.core import cgutils, config, types
 from numba.core.extending import intrinsic
 from numba.np.arrayobj import make_array
 
-WIDTH = 32 if llvm.get_host_cpu_features().get("avx512f") else 16
+
+def _has_wide_vectors() -> bool:
+    """Say whether 64 bytes fit in a register; some systems do not tell."""
+    try:
+        return bool(llvm.get_host_cpu_features().get("avx512f"))
+    except RuntimeError:
+        return False
+
+
+WIDTH = 32 if _has_wide_vectors() else 16
 ROWS = 4
 # Between what is kept of a block of points, a number each: 64 bytes aligned, but no multiple of
 # 4 kB, where loads wait for stores that they do not depend on.

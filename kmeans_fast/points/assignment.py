@@ -19,8 +19,10 @@ Floats = NDArray[np.float64]
 # there the points of a cluster are looked at together, so a unit should hold many of each.
 CHUNK = 16384
 MEDIUM_CHUNK, LARGE_CHUNK, CHUNK_PER_CLUSTER = 2**15, 2**17, 256
-LEAST_CHUNK, CACHED = 512, 2**18
 MIN_CLUSTERS = 2
+# The first assignment adds up the points of a unit after it has labelled them all. With many
+# features units are smaller: of so many numbers, which are then still in a cache.
+LEAST_CHUNK, CACHED = 512, 2**18
 # float32 numbers in a block of points, at most: it stays in the second-level cache.
 BLOCK_SIZE = 2**16
 # Where few distances can be left out, it is faster to leave out none. After an assignment that
@@ -28,8 +30,6 @@ BLOCK_SIZE = 2**16
 WORTHWHILE, DOUBTED, TRIAL = 0.55, 0.4, 8192
 # Beyond these the float32 pass tells nothing, and every point is decided in float64.
 MAX_FEATURES, MAX_CLUSTERS, MAX_REACH = 2**20, 2**24, 2.0**30
-
-
 # Positions of so many points fit in int32, which the kernels then use.
 MOST_INT32 = 2**31 - 1
 # Fewer products than this are worked out before a second thread has started.
@@ -155,7 +155,6 @@ class Assignment:
 
     def _parts(self, first: int, few: bool) -> list[tuple[int, int, bool]]:
         """Return the units of work, from one point on to the end."""
-        # Points are added up while they are in the cache.
         size, n = min(CHUNK, max(LEAST_CHUNK, CACHED // self._d)), self._n - first
         if few:
             size = max(MEDIUM_CHUNK, min(CHUNK_PER_CLUSTER * self.k, LARGE_CHUNK))
