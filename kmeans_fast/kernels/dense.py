@@ -41,8 +41,8 @@ N_ROWS = 8
 N_RINGS, RING, RING2 = 3, np.float32(4.0), np.float32(16.0)
 # Rounding, and what underflows in a distance.
 LOOSE, TIGHT, SMALLEST = np.float32(1.0 + 1e-6), np.float32(1.0 - 1e-6), 1e-144
-# With so few clusters, points that may change are compared with all.
-FEW = 16
+# With so few clusters, points that may change are compared with all; with fewer features, at once.
+FEW, WIDE = 16, 32
 # Candidates are taken from so much (squared) farther than need be: then the others are known to
 # be farther away than the nearest, and the point need not be looked at again so soon.
 WIDER = np.float32(1.21)
@@ -526,7 +526,10 @@ def reassign_points(points, start, stop, centroids, motion, bounds, scratch):
     labels, upper = bounds.labels, bounds.upper
     k = motion.spacing.size
     n_open = list_points(start, stop, motion, bounds, indices)
-    if k <= FEW:  # to compare all is about as fast as to find the distance to one
+    # With few features, to compare few clusters is about as fast as to find the distance to one.
+    if k > FEW or points.values.shape[1] >= WIDE:
+        n_open = drop_points(points, n_open, centroids, motion, bounds, indices)
+    if k <= FEW:
         for other in range(k):
             candidates[other] = other
         # What has moved goes where what was open stood before.
@@ -534,7 +537,6 @@ def reassign_points(points, start, stop, centroids, motion, bounds, scratch):
             points, indices[:n_open], k, np.float32(np.inf), centroids, bounds, scratch, 0
         )
         return n_moved, n_open * k
-    n_open = drop_points(points, n_open, centroids, motion, bounds, indices)
     ends[:] = 0
     farthest[:] = 0.0
     spacing = motion.spacing
