@@ -6,49 +6,6 @@ import numpy as np
 
 from ._jit import jit
 
-FLAT = 512  # values looked at together, so that vectors are made for few features as well
-
-
-def _widen(flat, at, n, least, most):
-    for f in range(n):
-        x = flat[at + f]
-        least[f] = x if x < least[f] else least[f]
-        most[f] = x if x > most[f] else most[f]
-
-
-# Nothing is rounded here; without leave to take -0.0 for 0.0, LLVM makes no vectors.
-widen = jit(_widen, fastmath={"nnan", "nsz"})
-
-
-@jit
-def find_box(values, start, stop, low, high):
-    """Write the least and the greatest value of each feature; say whether all are finite."""
-    d = values.shape[1]
-    n_block = max(FLAT // d, 1)
-    size = np.uint64(n_block * d)
-    flat = values.reshape(-1)
-    least = np.empty(size, values.dtype)
-    most = np.empty(size, values.dtype)
-    wrong = np.zeros(size, values.dtype)  # NaN where a value is not finite
-    for f in range(size):
-        least[f] = flat[np.uint64(start * d) + f % np.uint64(d)]
-        most[f] = least[f]
-    for first in range(start, stop, n_block):
-        at = np.uint64(first * d)
-        n = np.uint64((min(first + n_block, stop) - first) * d)
-        for f in range(n):
-            wrong[f] += flat[at + f] * np.float32(0.0)
-        widen(flat, at, n, least, most)
-    total = 0.0
-    low[:] = np.inf
-    high[:] = -np.inf
-    for f in range(size):
-        j = f % np.uint64(d)
-        low[j] = min(low[j], least[f])
-        high[j] = max(high[j], most[f])
-        total += wrong[f]
-    return total == 0.0
-
 
 @jit
 def measure_points(points, start, stop, repeats, weights, low, high):
