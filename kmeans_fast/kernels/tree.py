@@ -21,7 +21,7 @@ import numpy as np
 
 from ._jit import jit, jit_inline
 
-LEAF = 256  # a cell of at most so many points is not cut
+LEAF = 400  # a cell of at most so many points is not cut
 SPARE_BITS = 1  # a grid has so many more bits than make leaves of evenly spread points
 MOST_BITS = 8  # slots of a grid: 2**8 write positions stay in the cache
 MOST_LEVELS = 12  # then a cell is a leaf whatever it holds: values from 1e-300 to 1e150, say
