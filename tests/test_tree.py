@@ -72,8 +72,8 @@ class Walk:
         self.now = trees.TreeAssignment(self.dense._data, k, quanta, self._pool)
         assert_tree_holds_all(self.now.tree)
 
-    def step(self, centroids, labelled=True):
-        """Assign; return the means."""
+    def assert_step_is_brute_force(self, centroids, labelled=True):
+        """Assign and compare; return the means."""
         self.now.update(centroids)
         expected = nearest(self.points, centroids)
         sums = self.dense.add_up(expected, self.k).sums
@@ -83,23 +83,23 @@ class Walk:
             np.testing.assert_array_equal(self.now.labels, expected)
         return self.dense.means(self.dense.add_up(expected, self.k), centroids)
 
-    def walk(self, centroids, iterations=4):
+    def assert_all_are_brute_force(self, centroids, iterations=4):
         """Iterate, jump somewhere else and back, then move hardly at all."""
         for i in range(iterations):
-            centroids = self.step(centroids, labelled=i % 2 == 0)
+            centroids = self.assert_step_is_brute_force(centroids, labelled=i % 2 == 0)
         rng = np.random.default_rng(0)
         there = self.points[rng.choice(len(self.points), self.k)].astype(np.float64)
         for jump in (there, centroids, centroids * (1 + 1e-9) + 1e-7, centroids[::-1].copy()):
-            self.step(jump)
+            self.assert_step_is_brute_force(jump)
 
     def close(self):
         self._pool.__exit__(None, None, None)
 
 
-def walk(points, centroids, iterations=4, threads=2):
+def assert_walk_is_brute_force(points, centroids, iterations=4, threads=2):
     it = Walk(points, len(centroids), threads)
     try:
-        it.walk(centroids, iterations)
+        it.assert_all_are_brute_force(centroids, iterations)
     finally:
         it.close()
     return it
@@ -114,14 +114,14 @@ def start_of(points, k, seed=0):
 @pytest.mark.parametrize("k", [1, 2, 9, 40, 300])
 def test_every_iteration_is_brute_force(dtype, d, k):
     points = clusters(5000, d, max(2, k // 2), dtype, seed=d)
-    walk(points, start_of(points, k))
+    assert_walk_is_brute_force(points, start_of(points, k))
 
 
 @pytest.mark.parametrize("n", [1, 2, LEAF - 1, LEAF, LEAF + 1, 2 * LEAF + 1, 8191, 8193])
 @pytest.mark.parametrize("k", [1, 5, 40])
 def test_sizes_around_a_leaf(n, k):
     points = clusters(n, 3, 9, np.float32)
-    walk(points, start_of(points, k), iterations=2)
+    assert_walk_is_brute_force(points, start_of(points, k), iterations=2)
 
 
 @pytest.mark.parametrize("d", [1, 3, 4])
@@ -129,7 +129,7 @@ def test_sizes_around_a_leaf(n, k):
 def test_ties_and_equal_centroids(d, shift):
     points = np.random.default_rng(d).integers(0, 12, (4000, d)).astype(np.float32)
     some = start_of(points, 25) + shift
-    walk(points, np.concatenate([some, some[:10], some[5:] + 0.5]))
+    assert_walk_is_brute_force(points, np.concatenate([some, some[:10], some[5:] + 0.5]))
 
 
 @pytest.mark.parametrize("k", [3, 40])
@@ -140,8 +140,8 @@ def test_ties_of_whole_cells_go_to_the_first(k):
     points[:, 0] = 0.5
     half = rng.random((k, 3))
     other = half * [-1, 1, 1] + [1, 0, 0]
-    walk(points, np.concatenate([half, other]), iterations=1)
-    walk(points, np.concatenate([other, half]), iterations=1)
+    assert_walk_is_brute_force(points, np.concatenate([half, other]), iterations=1)
+    assert_walk_is_brute_force(points, np.concatenate([other, half]), iterations=1)
 
 
 @pytest.mark.parametrize("k", [2, 9])
@@ -151,7 +151,7 @@ def test_cells_of_one_cluster_are_divided_and_joined_again(k):
     far[1:] += 1000.0
     it = Walk(points, k)
     for there in (far, near, far[::-1].copy(), near, near[::-1].copy(), far):
-        it.step(there)
+        it.assert_step_is_brute_force(there)
     it.close()
 
 
@@ -168,7 +168,7 @@ def test_duplicates_only(distinct, k):
     points = rng.standard_normal((distinct, 3)).astype(np.float32)[
         rng.integers(distinct, size=3000)
     ]
-    walk(points, start_of(points, k))
+    assert_walk_is_brute_force(points, start_of(points, k))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -176,7 +176,7 @@ def test_constant_features_and_negative_zeros(dtype):
     points = clusters(3000, 3, 9, dtype)
     points[:, 1] = 7.5
     points[:, 2] = np.where(points[:, 2] > 0, 0.0, -0.0)
-    walk(points, start_of(points, 20))
+    assert_walk_is_brute_force(points, start_of(points, 20))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -185,9 +185,9 @@ def test_outliers(dtype, n_far):
     points = clusters(5000, 3, 9, dtype)
     points[:n_far] *= 1e12
     centroids = start_of(points[n_far:], 20)
-    walk(points, centroids)
+    assert_walk_is_brute_force(points, centroids)
     centroids[0] = points[0]
-    it = walk(points, centroids)
+    it = assert_walk_is_brute_force(points, centroids)
     leaves = it.now.tree.cells.inner < 0
     assert (it.now.tree.cells.stop - it.now.tree.cells.start)[leaves].max() <= LEAF
 
@@ -197,7 +197,7 @@ def test_outliers(dtype, n_far):
 )
 def test_far_from_the_origin(dtype, offset):
     points = (clusters(4000, 3, 5, np.float64) + offset).astype(dtype)
-    walk(points, start_of(points, 30))
+    assert_walk_is_brute_force(points, start_of(points, 30))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -205,7 +205,7 @@ def test_points_of_very_different_scales(dtype):
     rng = np.random.default_rng(1)
     scales = 10.0 ** rng.integers(-12, 13, size=4000)
     points = (scales[:, None] * (1 + 1e-3 * rng.standard_normal((4000, 3)))).astype(dtype)
-    walk(points, start_of(points, 40))
+    assert_walk_is_brute_force(points, start_of(points, 40))
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ def test_tiny_and_huge_values(size, dtype):
     centroids = start_of(points, 20)
     it = Walk(points, 20)
     for there in (centroids, centroids * 1.01, centroids * 1.02):
-        it.step(there)
+        it.assert_step_is_brute_force(there)
     it.close()
 
 
@@ -231,7 +231,7 @@ def test_centroids_far_outside_the_data():
     farther[7:] *= 1e200  # their squares overflow
     it = Walk(points, 20)
     for there in (near, far, near, far + 1.0, farther, near * 1e200, near):
-        it.step(there)
+        it.assert_step_is_brute_force(there)
     it.close()
 
 
@@ -244,7 +244,7 @@ def test_hardly_any_difference_is_left_to_rounding(ulp):
     there = rng.random((30, 3))
     there[15:, 1:] = there[:15, 1:]
     there[15:, 0] = 0.2 - there[:15, 0]
-    walk(points, there, iterations=1)
+    assert_walk_is_brute_force(points, there, iterations=1)
 
 
 @pytest.mark.parametrize("d, k", [(1, 300), (3, 9)])
@@ -269,7 +269,7 @@ def test_the_same_bits_however_the_work_is_cut(d, k, monkeypatch):
 @pytest.mark.parametrize("k, dtype", [(256, np.uint8), (257, np.uint16)])
 def test_the_type_of_the_labels(k, dtype):
     points = clusters(3000, 3, 30, np.float32)
-    it = walk(points, start_of(points, k), iterations=1)
+    it = assert_walk_is_brute_force(points, start_of(points, k), iterations=1)
     assert it.now.labels.dtype == dtype
     assert it.now.labels is it.now.labels
 
@@ -294,14 +294,14 @@ def test_cells_too_large_for_the_scratch_are_sorted_in_place(room, monkeypatch):
     monkeypatch.setattr(trees, "ROOM", room)
     for d in (1, 3):
         points = clusters(9000, d, 12, np.float32)
-        walk(points, start_of(points, 20), iterations=2)
+        assert_walk_is_brute_force(points, start_of(points, 20), iterations=2)
 
 
 def test_an_update_that_is_interrupted_leaves_no_trace(monkeypatch):
     points = clusters(20_000, 3, 9, np.float32)
     centroids = start_of(points, 9)
     it = Walk(points, 9, threads=2)
-    centroids = it.step(centroids)
+    centroids = it.assert_step_is_brute_force(centroids)
     calls = []
 
     def break_off(*arguments, true=kernels.assign_cells):
@@ -315,5 +315,5 @@ def test_an_update_that_is_interrupted_leaves_no_trace(monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             it.now.update(centroids)
     for _ in range(2):
-        centroids = it.step(centroids)
+        centroids = it.assert_step_is_brute_force(centroids)
     it.close()

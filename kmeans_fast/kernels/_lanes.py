@@ -116,3 +116,15 @@ if getattr(config, "DISABLE_JIT", False):
     # Intrinsics cannot be called from Python; to a type checker they are no functions either.
     add_squares = add_squares_plainly  # type: ignore[assignment]
     fused = fused_plainly  # type: ignore[assignment]
+
+
+@jit_inline
+def find_sq_dist(values, i, centroids, k):
+    """Return the squared distance of point `i` to centroid `k`, in float64."""
+    d = np.uint64(values.shape[1])
+    whole = d - d % np.uint64(LANES)
+    total = add_squares(values, i, centroids, k) if whole > 0 else 0.0
+    for j in range(whole, d):
+        t = np.float64(values[i, j]) - centroids[k, j]
+        total += t * t
+    return total

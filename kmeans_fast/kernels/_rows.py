@@ -196,7 +196,8 @@ def sq_dists_plainly(values, center, scale):
 
 
 if getattr(config, "DISABLE_JIT", False):
-    # An intrinsic cannot be called from Python; to a type checker it is no function either.
+    # Intrinsics cannot be called from Python, so the names are defined again, and to a type
+    # checker they are no functions: neither can be said to it in another way.
     add_square = add_square_plainly  # type: ignore[assignment]
 
     def bits_of(value):  # type: ignore[misc]

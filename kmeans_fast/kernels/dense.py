@@ -22,9 +22,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ._jit import jit, jit_inline
-from ._lanes import LANES as MANY_FEATURES
-from ._lanes import add_squares, as_integer
+from ._lanes import as_integer, find_sq_dist
 from ._tiles import ROW, ROWS, WIDTH, scan_tile, score_tile
+from ._weights import has_weight
 
 # Points are looked at in blocks: tiles that stay in the second-level cache. So many centroids at
 # a time are compared with all tiles of a block that their features stay in the first-level cache.
@@ -119,16 +119,6 @@ class Scratch(NamedTuple):
 
 
 # ---------------------------------------------------------------- sums that have no order
-
-
-@jit_inline
-def has_weight(i, repeats, weights):
-    """Say whether point `i` counts at all."""
-    if repeats is not None:
-        return repeats[i] > 0
-    if weights is not None:
-        return weights[i] > 0.0
-    return True
 
 
 @jit_inline
@@ -352,18 +342,6 @@ def find_first_least(sq_dists):
     return nearest
 
 
-@jit_inline
-def find_sq_dist(values, i, centroids, k):
-    """Return the squared distance of point `i` to centroid `k`, in float64."""
-    d = np.uint64(values.shape[1])
-    whole = d - d % np.uint64(MANY_FEATURES)
-    total = add_squares(values, i, centroids, k) if whole > 0 else 0.0
-    for j in range(whole, d):
-        t = np.float64(values[i, j]) - centroids[k, j]
-        total += t * t
-    return total
-
-
 # ------------------------------------------------------------------------- assignments
 
 
@@ -436,7 +414,7 @@ def relabel(chosen, found, labels, moved, before, n_moved):
 def assign_points(points, start, stop, candidates, centroids, bounds, scratch):
     """Label the points ``start:stop``, comparing each with all centroids.
 
-    Returns how many have other labels than before: these are in `scratch`, if it has the room.
+    Returns how many have other labels than before: these are in `scratch`.
     """
     chosen, found, labels = scratch.chosen, scratch.found, bounds.labels
     size = chosen.size
@@ -446,11 +424,7 @@ def assign_points(points, start, stop, candidates, centroids, bounds, scratch):
         for at in range(n):
             chosen[at] = first + at
         label_points(points, chosen[:n], candidates, centroids, bounds, scratch)
-        if scratch.open.size > stop - start:
-            n_moved = relabel(chosen[:n], found, labels, scratch.open, scratch.keys, n_moved)
-        else:
-            for at in range(n):
-                labels[first + at] = found[at]
+        n_moved = relabel(chosen[:n], found, labels, scratch.open, scratch.keys, n_moved)
     return n_moved
 
 

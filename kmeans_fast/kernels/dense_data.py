@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ._jit import jit
+from ._weights import has_weight
 
 
 @jit
@@ -17,11 +18,7 @@ def measure_points(points, start, stop, repeats, weights, low, high):
     largest = 0.0
     largest_product = 0.0
     for i in range(start, stop):
-        counts = True
-        if repeats is not None:
-            counts = repeats[i] > 0
-        elif weights is not None:
-            counts = weights[i] > 0.0
+        counts = has_weight(i, repeats, weights)
         for j in range(points.shape[1]):
             value = np.float64(points[i, j])
             if not np.isfinite(value):

@@ -14,18 +14,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from ._jit import jit, jit_inline
-from ._lanes import LANES, add_squares, as_integer, fused
+from ._jit import jit
+from ._lanes import as_integer, find_sq_dist, fused
+from ._weights import has_weight
+from .quotients import two_sum
 
 FLAT = 512  # values worked on at a time, so that vectors are made for few features as well
-
-
-@jit_inline
-def add_exactly(a, b):
-    """Return the sum and what rounding took from it."""
-    total = a + b
-    part = total - a
-    return total, (a - (total - part)) + (b - part)
 
 
 @jit
@@ -68,7 +62,7 @@ def add_moments(values, start, stop, repeats, middle, scale, steps, square_steps
         for f in range(n):
             lost[f] += abs(rest[f]) * times[f] if repeats is not None else abs(rest[f])
             x = np.float64(flat[at + f])
-            offset, missing = add_exactly(x, -middles[f])
+            offset, missing = two_sum(x, -middles[f])
             offset *= scale
             square = offset * offset
             rest[f] = square
@@ -111,22 +105,22 @@ def add_cross_terms(centroids, middle, scale, counts, sums, units, high, low):
             continue
         n = np.float64(counts[cluster])
         for j in range(np.uint64(d)):
-            gap, gap_low = add_exactly(centroids[cluster, j], -middle[j])
+            gap, gap_low = two_sum(centroids[cluster, j], -middle[j])
             taken = n * middle[j]
             total, total_low = -taken, -fused(n, middle[j], -taken)
             for level in range(len(units)):
                 whole = sums[cluster, level, j]
                 upper = (whole >> 32) << 32
                 part = np.float64(upper) * units[level]
-                total, lost = add_exactly(total, part)
+                total, lost = two_sum(total, part)
                 total_low += lost
                 part = np.float64(whole - upper) * units[level]
-                total, lost = add_exactly(total, part)
+                total, lost = two_sum(total, part)
                 total_low += lost
-            total, total_low = add_exactly(total, total_low)
+            total, total_low = two_sum(total, total_low)
             # n gap - 2 total, then times the gap
             twice = n * gap
-            value, value_low = add_exactly(twice, -2.0 * total)
+            value, value_low = two_sum(twice, -2.0 * total)
             value_low += fused(n, gap, -twice) + n * gap_low - 2.0 * total_low
             value *= scale
             value_low *= scale
@@ -134,28 +128,8 @@ def add_cross_terms(centroids, middle, scale, counts, sums, units, high, low):
             gap_low *= scale
             product = value * gap
             product_low = fused(value, gap, -product) + value * gap_low + value_low * gap
-            high[j], lost = add_exactly(high[j], product)
+            high[j], lost = two_sum(high[j], product)
             low[j] += lost + product_low
-
-
-@jit_inline
-def find_sq_dist(values, i, centroids, label):
-    """Return the squared distance of point `i` to the centroid of its label."""
-    d = np.uint64(values.shape[1])
-    whole_lanes = d - d % np.uint64(LANES)
-    total = add_squares(values, i, centroids, label) if whole_lanes > 0 else 0.0
-    for j in range(whole_lanes, d):
-        t = np.float64(values[i, j]) - centroids[label, j]
-        total += t * t
-    return total
-
-
-@jit_inline
-def has_weight(i, repeats, weights):
-    """Say whether point `i` counts: if not, it may lie so far out that no quanta hold it."""
-    if weights is not None:
-        return weights[i] > 0.0
-    return repeats is None or repeats[i] > 0
 
 
 @jit

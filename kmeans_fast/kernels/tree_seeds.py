@@ -60,6 +60,15 @@ def add_codes(codes, start, n, per_quantum):
     return total
 
 
+@jit_inline
+def make_scratch(cells, grids):
+    """Return room for cells to do, leaves and grids reached, and distances with their codes."""
+    todo = np.empty(grids.cell.size, np.int32)
+    leaves = np.empty(cells.start.size, np.int32)
+    parents = np.empty(grids.cell.size, np.int32)
+    return todo, leaves, parents, np.empty(SIZE, np.float32), np.empty(SIZE, np.uint16)
+
+
 @jit
 def reach_leaves(axes, cells, grids, center, scale, far, todo, leaves, parents):
     """Write the leaves in which a center may be nearest to a point, and the grids above them.
@@ -106,11 +115,7 @@ def find_gains(
     Returns how many distances were worked out.
     """
     start, stop = cells.start, cells.stop
-    leaves = np.empty(start.size, np.int32)
-    todo = np.empty(grids.cell.size, np.int32)
-    parents = np.empty(grids.cell.size, np.int32)
-    sq_dists = np.empty(SIZE, np.float32)
-    codes = np.empty(SIZE, np.uint16)
+    todo, leaves, parents, sq_dists, codes = make_scratch(cells, grids)
     n_tried = 0
     for c in range(first, last):
         center = centers[c]
@@ -138,11 +143,7 @@ def add_center(
 ):  # fmt: skip
     """Lower `closest` to a new center, and bring `far` and `potential` up to date."""
     start, stop = cells.start, cells.stop
-    leaves = np.empty(start.size, np.int32)
-    todo = np.empty(grids.cell.size, np.int32)
-    parents = np.empty(grids.cell.size, np.int32)
-    sq_dists = np.empty(SIZE, np.float32)
-    codes = np.empty(SIZE, np.uint16)
+    todo, leaves, parents, sq_dists, codes = make_scratch(cells, grids)
     n_leaves, n_parents = reach_leaves(
         axes, cells, grids, center, scale, far, todo, leaves, parents
     )
@@ -179,8 +180,8 @@ def add_grids(grids, parents, far, potential):
 
 
 @jit
-def add_up_leaves(cells, closest, far, potential, per_quantum):
-    """Write `far` and `potential` of the leaves anew, for other quanta."""
+def add_up_leaves(cells, closest, potential, per_quantum):
+    """Write the `potential` of the leaves anew, for other quanta."""
     for cell in range(cells.start.size):
         if cells.inner[cell] < 0:
             a, b = cells.start[cell], cells.stop[cell]

@@ -97,7 +97,7 @@ class Assignment:
         def work(part: tuple[int, int, bool]) -> int:
             start, stop, few = part
             sums = self._take_sums(done)
-            scratch = self._take_scratch(0 if fresh else stop - start)
+            scratch = self._take_scratch(stop - start)
             if few:
                 n_moved, n = kernels.reassign_points(
                     self._points, start, stop, each, motion, self._bounds, scratch

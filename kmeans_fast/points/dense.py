@@ -49,7 +49,7 @@ Floats = NDArray[np.float64]
 
 
 class Labels(Protocol):
-    """What has labels: an `Assignment`, or `GivenLabels`."""
+    """What has labels: an assignment (`Assignment`, `TreeAssignment`), or `GivenLabels`."""
 
     @property
     def labels(self) -> NDArray[Any]:

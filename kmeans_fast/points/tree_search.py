@@ -107,8 +107,6 @@ class TreeSearch:
     def _add_up(self) -> None:
         """Add everything up, in other quanta."""
         tree = self._tree
-        kernels.add_up_leaves(
-            tree.cells, self._closest, self._far, self._potential, self._per_quantum
-        )
+        kernels.add_up_leaves(tree.cells, self._closest, self._potential, self._per_quantum)
         n = tree.grids.cell.size
         kernels.add_grids(tree.grids, np.arange(n, dtype=np.int32), self._far, self._potential)
