@@ -508,8 +508,8 @@ def test_quanta_in_limbs_are_the_value_rounded_once():
         values = [*(largest * rng.uniform(-1, 1, 50)), largest, -largest, units[-1] / 2, 0.0]
         for value in values + [largest * 10.0**-e for e in range(30)]:
             sums = np.zeros((1, len(units), 1), np.int64)
-            steps = quanta.as_steps(units)
-            kernels.add_row(np.array([[value]]), 0, 1.0, 1, steps, sums, 0)
+            anchors = quanta.as_anchors(units)
+            kernels.add_row(np.array([[value]]), 0, 1.0, 1, anchors, sums, 0)
             limbs = sums[0, :, 0]
             assert np.abs(limbs).max() * n <= 2**62
             assert int(quanta.join(limbs, units)) == round(value / units[-1])

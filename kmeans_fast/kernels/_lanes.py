@@ -19,8 +19,6 @@ from ._jit import jit_inline
 
 WIDTH = 8
 LANES = 2 * WIDTH
-# A whole number added to this is its last bits.
-MAGIC = 1.5 * 2.0**52
 
 
 @intrinsic
@@ -80,12 +78,20 @@ def add_squares(typing_context, values, i, centroids, k):
 
 
 @jit_inline
-def as_integer(whole):
-    """Return a whole number of at most 2**51 as int64.
+def count_quanta(value, anchor):
+    """Return a value, rounded to quanta, as a whole number of them: at most 2**51.
 
-    In vectors: machines without AVX-512 convert float64 to int64 one by one, at half the speed.
+    The anchor is ``1.5 * 2**52`` quanta (`points.quanta.as_anchors`). What is added to it is
+    rounded to quanta, and the last bits of the sum are their number. In vectors: machines without
+    AVX-512 convert float64 to int64 one by one, at half the speed.
     """
-    return np.float64(whole + MAGIC).view(np.int64) - np.float64(MAGIC).view(np.int64)
+    return np.float64(value + anchor).view(np.int64) - np.float64(anchor).view(np.int64)
+
+
+@jit_inline
+def without_quanta(value, anchor):
+    """Return what rounding to quanta leaves of a value."""
+    return value - ((value + anchor) - anchor)
 
 
 @intrinsic

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ._jit import jit, jit_inline
-from ._lanes import as_integer, find_sq_dist
+from ._lanes import count_quanta, find_sq_dist, without_quanta
 from ._tiles import ROW, ROWS, WIDTH, scan_tile, score_tile
 from ._weights import has_weight
 
@@ -94,8 +94,8 @@ class Sums(NamedTuple):
     weights: Any  # (k, limbs) int64
 
 
-class Steps(NamedTuple):
-    """The steps (`add_quanta`) of each of the sums."""
+class Anchors(NamedTuple):
+    """The anchors (`_lanes.count_quanta`) of each of the sums: tuples, which unrolls the loops."""
 
     values: Any
     weights: Any
@@ -122,75 +122,67 @@ class Scratch(NamedTuple):
 
 
 @jit_inline
-def add_row(values, i, factor, times, steps, sums, label):
+def add_row(values, i, factor, times, anchors, sums, label):
     """Add ``times * (factor * values[i])`` to the sums (k, limbs, d) of a cluster.
-
-    `steps` lead from the value to whole numbers of the first quantum, from what is left to whole
-    numbers of the second, and so on (`points.quanta.as_steps`): a tuple, so that the loop over
-    it is unrolled, which makes five times the speed.
 
     Indices instead of rows: a view of an array counts references, and threads would wait for
     each other to count theirs.
     """
     for j in range(np.uint64(values.shape[1])):
         value = factor * np.float64(values[i, j])
-        for level in range(len(steps)):
-            value *= steps[level]
-            whole = np.rint(value)
-            value -= whole
-            sums[label, level, j] += times * as_integer(whole)
+        for level in range(len(anchors)):
+            sums[label, level, j] += times * count_quanta(value, anchors[level])
+            value = without_quanta(value, anchors[level])
 
 
 @jit_inline
-def add_weight(i, times, weights, steps, totals, label):
+def add_weight(i, times, weights, anchors, totals, label):
     """Add ``times`` the weight of point `i` to the totals (k, limbs) of a cluster."""
     if weights is None:
         totals[label, 0] += times
     else:
         value = weights[i]
-        for level in range(len(steps)):
-            value *= steps[level]
-            whole = np.rint(value)
-            value -= whole
-            totals[label, level] += times * as_integer(whole)
+        for level in range(len(anchors)):
+            totals[label, level] += times * count_quanta(value, anchors[level])
+            value = without_quanta(value, anchors[level])
 
 
 @jit_inline
-def add_point(i, label, sign, values, repeats, weights, steps, weight_steps, sums, totals):
+def add_point(i, label, sign, values, repeats, weights, anchors, weight_anchors, sums, totals):
     """Add point `i` to the sums of its cluster; with `sign` -1 take it away."""
     times = sign if repeats is None else sign * repeats[i]
     if repeats is None and weights is not None:
-        add_row(values, i, weights[i], times, steps, sums, label)
-        add_weight(i, times, weights, weight_steps, totals, label)
+        add_row(values, i, weights[i], times, anchors, sums, label)
+        add_weight(i, times, weights, weight_anchors, totals, label)
     else:
-        add_row(values, i, 1.0, times, steps, sums, label)
-        add_weight(i, times, None, weight_steps, totals, label)
+        add_row(values, i, 1.0, times, anchors, sums, label)
+        add_weight(i, times, None, weight_anchors, totals, label)
 
 
 @jit
-def add_points(values, repeats, weights, start, stop, labels, steps, sums):
+def add_points(values, repeats, weights, start, stop, labels, anchors, sums):
     """Add points to the sums of the clusters that `labels` says."""
     cluster_sums, totals = sums.values, sums.weights
-    value_steps, weight_steps = steps.values, steps.weights
+    value_anchors, weight_anchors = anchors.values, anchors.weights
     for i in range(start, stop):
         if has_weight(i, repeats, weights):
             add_point(
-                i, labels[i], 1, values, repeats, weights, value_steps, weight_steps,
+                i, labels[i], 1, values, repeats, weights, value_anchors, weight_anchors,
                 cluster_sums, totals,
             )  # fmt: skip
 
 
 @jit
-def move_points(values, repeats, weights, moved, before, labels, steps, sums):
+def move_points(values, repeats, weights, moved, before, labels, anchors, sums):
     """Bring the sums up to date with points that had other labels `before`."""
     cluster_sums, totals = sums.values, sums.weights
-    value_steps, weight_steps = steps.values, steps.weights
+    value_anchors, weight_anchors = anchors.values, anchors.weights
     for at in range(moved.size):
         i = moved[at]
         if has_weight(i, repeats, weights):
             for label, sign in ((np.int32(labels[i]), 1), (before[at], -1)):
                 add_point(
-                    i, label, sign, values, repeats, weights, value_steps, weight_steps,
+                    i, label, sign, values, repeats, weights, value_anchors, weight_anchors,
                     cluster_sums, totals,
                 )  # fmt: skip
 

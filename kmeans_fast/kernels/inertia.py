@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 
 from ._jit import jit
-from ._lanes import as_integer, find_sq_dist, fused
+from ._lanes import count_quanta, find_sq_dist, fused, without_quanta
 from ._weights import has_weight
 from .quotients import two_sum
 
@@ -23,73 +23,59 @@ FLAT = 512  # values worked on at a time, so that vectors are made for few featu
 
 
 @jit
-def add_moments(values, start, stop, repeats, middle, scale, steps, square_steps, sums, squares):
+def add_moments(values, start, stop, repeats, middle, scale, anchors, square_anchors, sums, squares):
     """Add up points, and the squares of their scaled distances to the middle, in limbs.
 
-    `sums` are (limbs, d) and `squares` (limbs,). Returns the sum of what the values lost as
-    whole numbers of the last quantum.
+    `sums` are (limbs, d) and `squares` (limbs,); each has as many limbs as anchors. Returns the
+    sum of what the values lost as whole numbers of the last quantum.
     """
-    d = values.shape[1]
-    n_block = max(FLAT // d, 1)
-    size = np.uint64(n_block * d)
+    d = np.uint64(values.shape[1])
+    n_block = max(FLAT // np.int64(d), 1)
+    size = np.uint64(n_block) * d
     middles = np.empty(size)
     times = np.ones(size, np.int64)
     rest = np.empty(size)
     error = np.empty(size)
     lost = np.zeros(size)
-    flat_sums = np.zeros((len(steps), size), np.int64)
+    flat_sums = np.zeros((len(anchors), size), np.int64)
     for f in range(size):
-        middles[f] = middle[f % np.uint64(d)]
+        middles[f] = middle[f % d] * scale
     flat = values.reshape(-1)
     for first in range(start, stop, n_block):
-        n = np.uint64((min(first + n_block, stop) - first) * d)
-        at = np.uint64(first * d)
+        n = np.uint64(min(first + n_block, stop) - first) * d
+        at = np.uint64(first) * d
         if repeats is not None:
             for f in range(n):
-                times[f] = repeats[np.uint64(first) + f // np.uint64(d)]
+                times[f] = repeats[np.uint64(first) + f // d]
         for f in range(n):
             rest[f] = flat[at + f]
-        for level in range(len(steps)):
-            step = steps[level]
+        for level in range(len(anchors)):
+            anchor = anchors[level]
             for f in range(n):
-                value = rest[f] * step
-                whole = np.rint(value)
-                rest[f] = value - whole
-                if repeats is None:
-                    flat_sums[level, f] += as_integer(whole)
-                else:
-                    flat_sums[level, f] += times[f] * as_integer(whole)
+                whole = count_quanta(rest[f], anchor)
+                flat_sums[level, f] += whole if repeats is None else times[f] * whole
+                rest[f] = without_quanta(rest[f], anchor)
         for f in range(n):
-            lost[f] += abs(rest[f]) * times[f] if repeats is not None else abs(rest[f])
-            x = np.float64(flat[at + f])
-            offset, missing = two_sum(x, -middles[f])
-            offset *= scale
+            lost[f] += abs(rest[f]) if repeats is None else abs(rest[f]) * times[f]
+            offset, missing = two_sum(flat[at + f] * scale, -middles[f])
             square = offset * offset
             rest[f] = square
-            error[f] = fused(offset, offset, -square) + 2.0 * offset * (missing * scale)
-        for level in range(len(square_steps)):
-            step = square_steps[level]
+            error[f] = fused(offset, offset, -square) + 2.0 * offset * missing
+        for level in range(len(square_anchors)):
+            anchor = square_anchors[level]
             total = np.int64(0)
             for f in range(n):
-                value = rest[f] * step
-                if level > 0:
-                    value += error[f]
-                    error[f] = 0.0
-                whole = np.rint(value)
-                rest[f] = value - whole
-                if level == 0:
-                    error[f] *= step * square_steps[1]
-                if repeats is None:
-                    total += as_integer(whole)
-                else:
-                    total += times[f] * as_integer(whole)
+                square = rest[f]
+                if level == 1:
+                    square += error[f]
+                whole = count_quanta(square, anchor)
+                total += whole if repeats is None else times[f] * whole
+                rest[f] = without_quanta(square, anchor)
             squares[level] += total
-    quantum = 1.0
-    for level in range(len(steps)):
-        quantum /= steps[level]
+    for level in range(len(anchors)):
         for f in range(size):
-            sums[level, f % np.uint64(d)] += flat_sums[level, f]
-    return lost.sum() * quantum
+            sums[level, f % d] += flat_sums[level, f]
+    return lost.sum()
 
 
 @jit
@@ -144,7 +130,7 @@ def find_largest(values, start, stop, centroids, labels, repeats, weights):
 
 
 @jit
-def add_sq_dists(values, start, stop, centroids, labels, repeats, weights, steps, limbs):
+def add_sq_dists(values, start, stop, centroids, labels, repeats, weights, anchors, limbs):
     """Add the squared distances of points to the centroids of their labels, in limbs."""
     for i in range(start, stop):
         if not has_weight(i, repeats, weights):
@@ -155,8 +141,6 @@ def add_sq_dists(values, start, stop, centroids, labels, repeats, weights, steps
             value *= weights[i]
         elif repeats is not None:
             times = repeats[i]
-        for level in range(len(steps)):
-            value *= steps[level]
-            whole = np.rint(value)
-            value -= whole
-            limbs[level] += times * as_integer(whole)
+        for level in range(len(anchors)):
+            limbs[level] += times * count_quanta(value, anchors[level])
+            value = without_quanta(value, anchors[level])

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ._jit import jit, jit_inline
+from ._lanes import count_quanta, without_quanta
 
 LEAF = 400  # a cell of at most so many points is not cut
 SPARE_BITS = 1  # a grid has so many more bits than make leaves of evenly spread points
@@ -281,7 +282,7 @@ def sort_points(axes, points, start, stop, frame, slots, ends, places, to, spare
 
 
 @jit
-def grow_cells(axes, points, cells, grids, n, to, spare, steps):
+def grow_cells(axes, points, cells, grids, n, to, spare, anchors):
     """Cut the first `n` cells, and what comes of them; measure them all.
 
     Returns how many cells, grids and slots there are, with -1 cells where they do not fit.
@@ -320,7 +321,7 @@ def grow_cells(axes, points, cells, grids, n, to, spare, steps):
             frame = grids.frame[n_grids]
             n_bits = choose_grid(axes, n_bits, low, high, frame, codes)
         if n_bits == 0:
-            add_cell(axes, points, a, b, steps, cells.sums, cell)
+            add_cell(axes, points, a, b, anchors, cells.sums, cell)
             cell += 1
             continue
         n_all = 1 << n_bits
@@ -363,18 +364,16 @@ def grow_cells(axes, points, cells, grids, n, to, spare, steps):
 
 
 @jit_inline
-def add_cell(axes, points, start, stop, steps, sums, cell):
+def add_cell(axes, points, start, stop, anchors, sums, cell):
     """Write the sums of the points of a leaf."""
     for j in range(len(axes)):
-        for level in range(len(steps)):
+        for level in range(len(anchors)):
             sums[cell, level, j] = 0
         for i in range(np.uint64(start), np.uint64(stop)):
             value = np.float64(points[j, i])
-            for level in range(len(steps)):
-                value *= steps[level]
-                whole = np.rint(value)
-                value -= whole
-                sums[cell, level, j] += np.int64(whole)
+            for level in range(len(anchors)):
+                sums[cell, level, j] += count_quanta(value, anchors[level])
+                value = without_quanta(value, anchors[level])
 
 
 @jit
@@ -421,24 +420,22 @@ def cut_cells(limit, cells, grids, runs):
 
 
 @jit_inline
-def move_point(axes, points, i, old, new, steps, sums, counts):
+def move_point(axes, points, i, old, new, anchors, sums, counts):
     """Take a point from the sums of one cluster to those of another."""
     counts[old] -= 1
     counts[new] += 1
     for j in range(len(axes)):
         value = np.float64(points[j, i])
-        for level in range(len(steps)):
-            value *= steps[level]
-            whole = np.rint(value)
-            value -= whole
-            share = np.int64(whole)
+        for level in range(len(anchors)):
+            share = count_quanta(value, anchors[level])
+            value = without_quanta(value, anchors[level])
             sums[old, level, j] -= share
             sums[new, level, j] += share
 
 
 @jit
 def assign_cells(
-    axes, runs, points, cells, grids, centroids, most_waiting, owner, labels, steps, sums, counts
+    axes, runs, points, cells, grids, centroids, most_waiting, owner, labels, anchors, sums, counts
 ):  # fmt: skip
     """Assign the points under `runs` of cells to their nearest centroids; keep the sums.
 
@@ -458,7 +455,7 @@ def assign_cells(
     are added to `sums` and `counts`. At most `most_waiting` cells wait in the tree at once.
     """
     n_axes = len(axes)
-    n_limbs = len(steps)
+    n_limbs = len(anchors)
     n_clusters = centroids.shape[0]
     start, stop, inner, low, high = cells.start, cells.stop, cells.inner, cells.low, cells.high
     # Vectors in one array at fixed distances: LLVM then knows that they do not overlap.
@@ -583,7 +580,7 @@ def assign_cells(
                 if was == MIXED:
                     for p in range(a, b):
                         if labels[p] != to:
-                            move_point(axes, points, p, labels[p], to, steps, sums, counts)
+                            move_point(axes, points, p, labels[p], to, anchors, sums, counts)
                     labels[a:b] = to
                 elif was != to:
                     counts[was] -= b - a
@@ -659,7 +656,7 @@ def assign_cells(
                 for p in range(g, min(g + np.uint64(LANES), np.uint64(b))):
                     to = np.int64(point[p_near + (p - g)])
                     if labels[p] != to:
-                        move_point(axes, points, p, labels[p], to, steps, sums, counts)
+                        move_point(axes, points, p, labels[p], to, anchors, sums, counts)
                         labels[p] = to
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from ._jit import jit, jit_inline
-from ._lanes import as_integer
+from ._lanes import count_quanta
 
 SIZE = 512  # points worked on at a time
 # A center is taken to be nearer to a box than it is by so much, for rounding.
@@ -51,12 +51,12 @@ def fill_codes(axes, points, start, n, center, scale, sq_dists, codes):
 
 
 @jit
-def add_codes(codes, start, n, per_quantum):
+def add_codes(codes, start, n, anchor):
     """Return the sum of what codes stand for, in quanta."""
     total = np.int64(0)
     first = np.uint64(start)
     for i in range(np.uint64(n)):
-        total += as_integer(np.rint(np.float64(expand(codes[first + i])) * per_quantum))
+        total += count_quanta(np.float64(expand(codes[first + i])), anchor)
     return total
 
 
@@ -108,7 +108,7 @@ def reach_leaves(axes, cells, grids, center, scale, far, todo, leaves, parents):
 
 @jit
 def find_gains(
-    axes, points, cells, grids, centers, first, last, scale, closest, far, per_quantum, out
+    axes, points, cells, grids, centers, first, last, scale, closest, far, anchor, out
 ):  # fmt: skip
     """Write by how much each of some centers, alone, would lower the potential.
 
@@ -130,16 +130,16 @@ def find_gains(
                 for i in range(np.uint64(n)):
                     now = closest[np.uint64(begin) + i]
                     lower = codes[i] if codes[i] < now else now
-                    before = np.rint(np.float64(expand(now)) * per_quantum)
-                    after = np.rint(np.float64(expand(lower)) * per_quantum)
-                    gain += as_integer(before - after)
+                    before = count_quanta(np.float64(expand(now)), anchor)
+                    after = count_quanta(np.float64(expand(lower)), anchor)
+                    gain += before - after
         out[c] = gain
     return n_tried
 
 
 @jit
 def add_center(
-    axes, points, cells, grids, center, scale, closest, far, potential, per_quantum
+    axes, points, cells, grids, center, scale, closest, far, potential, anchor
 ):  # fmt: skip
     """Lower `closest` to a new center, and bring `far` and `potential` up to date."""
     start, stop = cells.start, cells.stop
@@ -159,7 +159,7 @@ def add_center(
                 lower = codes[i] if codes[i] < now else now
                 closest[np.uint64(begin) + i] = lower
                 most = lower if lower > most else most
-            total += add_codes(closest, begin, n, per_quantum)
+            total += add_codes(closest, begin, n, anchor)
         far[cell] = most
         potential[cell] = total
     add_grids(grids, parents[:n_parents], far, potential)
@@ -180,16 +180,16 @@ def add_grids(grids, parents, far, potential):
 
 
 @jit
-def add_up_leaves(cells, closest, potential, per_quantum):
+def add_up_leaves(cells, closest, potential, anchor):
     """Write the `potential` of the leaves anew, for other quanta."""
     for cell in range(cells.start.size):
         if cells.inner[cell] < 0:
             a, b = cells.start[cell], cells.stop[cell]
-            potential[cell] = add_codes(closest, a, b - a, per_quantum)
+            potential[cell] = add_codes(closest, a, b - a, anchor)
 
 
 @jit
-def find_points(tickets, cells, grids, closest, potential, per_quantum, out):
+def find_points(tickets, cells, grids, closest, potential, anchor, out):
     """Write, for each ticket, the point at which the running total of the potential passes it."""
     for t in range(tickets.size):
         left = tickets[t]
@@ -201,7 +201,7 @@ def find_points(tickets, cells, grids, closest, potential, per_quantum, out):
                 cell += 1
         i = cells.start[cell]
         while True:
-            left -= as_integer(np.rint(np.float64(expand(closest[i])) * per_quantum))
+            left -= count_quanta(np.float64(expand(closest[i])), anchor)
             if left < 0:
                 break
             i += 1

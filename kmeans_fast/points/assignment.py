@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ..kernels import _tiles
 from ..kernels import dense as kernels
 from ..threads import Threads
-from .quanta import Integers, as_steps
+from .quanta import Integers, as_anchors
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
@@ -66,7 +66,7 @@ class Assignment:
         self._values = (points.values, *weights)
         self._n: int = points.values.shape[0]
         self._d: int = points.values.shape[1]
-        self._steps = kernels.Steps(as_steps(quanta[0]), as_steps(quanta[1]))
+        self._anchors = kernels.Anchors(as_anchors(quanta[0]), as_anchors(quanta[1]))
         self._threads = threads
         self._valid = False
         self._share = 1.0  # of all distances that the last assignment looked at
@@ -108,10 +108,10 @@ class Assignment:
                 )
                 n = (stop - start) * self.k
             if fresh:
-                kernels.add_points(*self._values, start, stop, self.labels, self._steps, sums)
+                kernels.add_points(*self._values, start, stop, self.labels, self._anchors, sums)
             else:
                 moved, before = scratch.open[:n_moved], scratch.keys[:n_moved]
-                kernels.move_points(*self._values, moved, before, self.labels, self._steps, sums)
+                kernels.move_points(*self._values, moved, before, self.labels, self._anchors, sums)
             self._scratch.append(scratch)
             done.append(sums)
             return int(n)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from fractions import Fraction
 from functools import cached_property
 from typing import Any, NamedTuple, Protocol
@@ -23,7 +22,7 @@ from ..threads import Threads
 from . import Step, label_dtype
 from .assignment import Assignment
 from .dense_search import NearestSearch
-from .quanta import NARROW, Integers, as_steps, bits_below, choose_quanta, join, log2
+from .quanta import NARROW, Integers, as_anchors, bits_below, choose_quanta, join, log2
 from .quotients import divide_limbs
 from .tree import Tree, TreeAssignment
 from .tree import pays as tree_pays
@@ -32,6 +31,8 @@ from .tree_search import TreeSearch
 
 # Points in a unit of work: some 50 us at the least, ten times what it costs to hand it out.
 CHUNK = 16384
+# Numbers in a unit of work that NumPy does, of several calls that wait for the GIL.
+MEASURED = 2**20
 # Points whose median stands for the middle of all.
 N_SAMPLED = 128
 # An inertia from moments is used where its error is surely below a part in 2**SURE.
@@ -39,6 +40,9 @@ SURE = 42
 # The squares of the scaled distances to the middle, 1 at most, are added in such quanta.
 SQUARE_BITS = 100
 SQUARE_QUANTUM = 2.0 ** (1 - SQUARE_BITS)
+
+# The sum of a value and its anchor (`quanta.as_anchors`) is less than so many times the value.
+ANCHORED = 8.0
 
 # Beyond this differences may overflow in float32.
 MOST_SEEDED = 2.0**120
@@ -116,6 +120,7 @@ class DensePoints:
         self._heaviest = 1.0 if self._weights is None else float(self._weights.max())
         self._low, self._high, largest_product = self._measure()
         self._quanta = self._value_quanta(points.dtype, largest_product)
+        self._anchors = kernels.Anchors(as_anchors(self._quanta), as_anchors(self._weight_quanta))
         self._data = kernels.Points(self._points, *self._frame())
         self._assignment: Assignment | TreeAssignment | None = None
 
@@ -176,12 +181,10 @@ class DensePoints:
 
     def add_up(self, labels: NDArray[Any], n_clusters: int) -> Step:
         """Add up clusters that are given by labels; the inertia is not known (NaN)."""
-        steps = kernels.Steps(as_steps(self._quanta), as_steps(self._weight_quanta))
-
         def add(start: int, stop: int, values: Integers, weights: Integers) -> None:
             sums = kernels.Sums(values, weights)
             kernels.add_points(
-                self._points, self._repeats, self._weights, start, stop, labels, steps, sums
+                self._points, self._repeats, self._weights, start, stop, labels, self._anchors, sums
             )
 
         sums, totals = self._gather(
@@ -194,7 +197,7 @@ class DensePoints:
     def relocate(self, step: Step, centroids: Floats) -> Step:
         """Give each empty cluster the point farthest from its own centroid, with its copies."""
         centroids = np.ascontiguousarray(centroids, dtype=np.float64)
-        labels = step.sums.labels.copy()
+        labels, values, totals = (x.copy() for x in (step.sums.labels, *step.sums[1:]))
         sq_dists = np.empty(self._n)
         self._threads.map(
             lambda chunk: dense_data.fill_own_sq_dists(
@@ -205,6 +208,7 @@ class DensePoints:
         candidates = self._have_weight()
         sq_dists[~candidates] = -1.0  # out of the running
         n_members = np.bincount(labels[candidates], minlength=len(centroids))
+        moved = [np.empty(0, np.intp)]
         for empty in np.flatnonzero(step.counts == 0):
             while (farthest := sq_dists.max()) >= 0:
                 copies = np.flatnonzero(sq_dists == farthest)
@@ -216,8 +220,15 @@ class DensePoints:
                 if n_members[cluster] > len(copies):  # it keeps another point
                     n_members[cluster] -= len(copies)
                     labels[copies] = empty
+                    moved.append(copies)
                     break
-        return replace(self.add_up(labels, len(centroids)), inertia=step.inertia)
+        points = np.concatenate(moved)
+        kernels.move_points(
+            self._points, self._repeats, self._weights, points,
+            step.sums.labels[points].astype(np.int32), labels, self._anchors,
+            kernels.Sums(values, totals),
+        )  # fmt: skip
+        return Step(self._counts(totals), Sums(GivenLabels(labels), values, totals), step.inertia)
 
     def means(self, step: Step, previous: Floats) -> Floats:
         """Return the means of the clusters; one without weight keeps its previous centroid."""
@@ -300,7 +311,9 @@ class DensePoints:
             )
             return low, high, found
 
-        lows, highs, found = zip(*self._threads.map(measure, self._chunks), strict=True)
+        size = max(CHUNK, MEASURED // self.n_features)
+        parts = [(start, min(start + size, self._n)) for start in range(0, self._n, size)]
+        lows, highs, found = zip(*self._threads.map(measure, parts), strict=True)
         rows, largest, products = zip(*found, strict=True)
         for row in rows:
             if row >= 0:
@@ -314,7 +327,7 @@ class DensePoints:
                 f"data holds values up to {max(largest):.3g}, whose squared distances overflow; "
                 "divide the data by a constant"
             )
-        if not math.isfinite(self._heaviest * max(most, self._n)):
+        if not math.isfinite(ANCHORED * self._heaviest * max(most, self._n)):
             raise ValueError(
                 f"sample_weight holds values up to {self._heaviest:.3g}, with which the inertia "
                 "overflows; divide the weights by a constant"
@@ -392,13 +405,13 @@ class DensePoints:
         """The moments of all points, about the middle."""
         n_squares = self._n_copies * self.n_features
         square_quanta = choose_quanta(1.0, n_squares, SQUARE_BITS, NARROW)
-        steps = as_steps(self._quanta), as_steps(square_quanta)
+        anchors = as_anchors(self._quanta), as_anchors(square_quanta)
         middle, scale = self._data.middle.astype(np.float64), float(self._data.scale)
         lost: dict[int, float] = {}
 
         def add(start: int, stop: int, sums: Integers, squares: Integers) -> None:
             lost[start] = inertia.add_moments(
-                self._points, start, stop, self._repeats, middle, scale, *steps, sums, squares
+                self._points, start, stop, self._repeats, middle, scale, *anchors, sums, squares
             )
 
         values, limbs = self._gather(
@@ -418,10 +431,10 @@ class DensePoints:
             lambda chunk: inertia.find_largest(self._points, *chunk, *data), self._chunks
         )
         quanta = choose_quanta(max(largest), n, bits_below(n), NARROW)
-        steps = as_steps(quanta)
+        anchors = as_anchors(quanta)
         (limbs,) = self._gather(
             lambda start, stop, limbs: inertia.add_sq_dists(
-                self._points, start, stop, *data, steps, limbs
+                self._points, start, stop, *data, anchors, limbs
             ),
             (len(quanta),),
         )
@@ -452,7 +465,7 @@ class DensePoints:
         with np.errstate(over="ignore"):
             corners = np.maximum(np.abs(centroids - self._low), np.abs(centroids - self._high))
             nearest = float(np.square(corners).sum(axis=1).min())
-        if not math.isfinite(nearest * 1.001 * self._heaviest * self._n_sq_dists):
+        if not math.isfinite(ANCHORED * nearest * self._heaviest * self._n_sq_dists):
             raise ValueError(
                 f"centroids hold values up to {np.abs(centroids).max():.3g}, whose squared "
                 "distances to the data overflow; divide both by a constant"
@@ -505,7 +518,7 @@ def _find_box(points: NDArray[Any]) -> tuple[Floats, Floats]:
     Several points side by side, as NumPy is slow on short rows.
     """
     n, d = points.shape
-    side_by_side = max(1, 256 // d)
+    side_by_side = max(1, 1024 // d)
     whole = n // side_by_side * side_by_side
     ends = []
     with np.errstate(invalid="ignore"):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 Integers = NDArray[np.int64]
 
-WIDE, NARROW = 62, 51  # bits of a limb; `kernels._lanes.as_integer` takes no more than 51
+WIDE, NARROW = 62, 51  # bits of a limb; `kernels._lanes.count_quanta` takes no more than 51
 
 
 def choose_quanta(largest: float, n: int, below: int, widest: int = WIDE) -> tuple[float, ...]:
@@ -46,6 +46,6 @@ def join(limbs: Integers, units: tuple[float, ...]) -> NDArray[Any]:
     return joined
 
 
-def as_steps(units: tuple[float, ...]) -> tuple[float, ...]:
-    """Return what leads from a value to numbers of the first unit, from there to the next, ..."""
-    return tuple(above / unit for above, unit in zip((1.0, *units), units, strict=False))
+def as_anchors(units: tuple[float, ...]) -> tuple[float, ...]:
+    """Return what `kernels._lanes.count_quanta` adds to a value to count its quanta."""
+    return tuple(1.5 * 2.0**52 * unit for unit in units)

@@ -11,7 +11,7 @@ from ..kernels import tree as kernels
 from ..kernels.dense import Points
 from ..threads import Threads
 from . import label_dtype
-from .quanta import Integers, as_steps
+from .quanta import Integers, as_anchors
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
@@ -77,7 +77,7 @@ class Tree:
         self.n, self.d = values.shape
         self.flat = values.reshape(-1)
         self.axes = tuple(range(self.d))
-        self.steps = as_steps(quanta)
+        self.anchors = as_anchors(quanta)
         self._threads = threads
         size = max(CHUNK, -(-self.n // MOST_CHUNKS))
         self.chunks = [(at, min(at + size, self.n)) for at in range(0, self.n, size)]
@@ -153,7 +153,7 @@ class Tree:
                 self.axes, self.points, some,
                 _some_grids(grids, slice(at_grid[i], at_grid[i + 1]),
                             slice(at_slot[i], at_slot[i + 1])),
-                n, to, other, self.steps,
+                n, to, other, self.anchors,
             )  # fmt: skip
             spare.append((to, other))
             return grown
@@ -212,7 +212,7 @@ class Tree:
             inner=np.empty(n, np.int32),
             low=np.empty((n, d), dtype),
             high=np.empty((n, d), dtype),
-            sums=np.empty((n, len(self.steps), d), np.int64),
+            sums=np.empty((n, len(self.anchors), d), np.int64),
         ), kernels.Grids(
             cell=np.empty(n_grids, np.int32),
             child=np.empty(n_grids, np.int32),
@@ -282,7 +282,7 @@ class TreeAssignment:
             sums, counts = np.zeros_like(self.values), np.zeros(self.k, np.int64)
             kernels.assign_cells(
                 tree.axes, runs, tree.points, tree.cells, tree.grids, self._centroids,
-                tree.most_waiting, self._owner, self._sorted, tree.steps, sums, counts,
+                tree.most_waiting, self._owner, self._sorted, tree.anchors, sums, counts,
             )  # fmt: skip
             return sums, counts
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..kernels import tree_seeds as kernels
-from .quanta import NARROW, log2
+from .quanta import NARROW, as_anchors, log2
 
 if TYPE_CHECKING:
     from .dense import DensePoints
@@ -49,7 +49,7 @@ class TreeSearch:
         tree = self._tree
         kernels.add_center(
             tree.axes, tree.points, tree.cells, tree.grids, self._in_type(center), self._scale,
-            self._closest, self._far, self._potential, self._per_quantum,
+            self._closest, self._far, self._potential, self._anchor,
         )  # fmt: skip
         finest = min(TOP - log2(tree.n), NARROW - 1) - math.frexp(self._largest)[1]
         if self._is_fresh or finest >= self._exponent + FALLEN:
@@ -63,7 +63,7 @@ class TreeSearch:
         found = np.empty(n, np.int64)
         kernels.find_points(
             rng.integers(self._total, size=n), self._tree.cells, self._tree.grids, self._closest,
-            self._potential, self._per_quantum, found,
+            self._potential, self._anchor, found,
         )  # fmt: skip
         points: Floats = self._tree.points[:, found].T.astype(np.float64)
         return points
@@ -76,7 +76,7 @@ class TreeSearch:
         def work(part: tuple[int, int]) -> int:
             n: int = kernels.find_gains(
                 tree.axes, tree.points, tree.cells, tree.grids, centers, *part, self._scale,
-                self._closest, self._far, self._per_quantum, gains,
+                self._closest, self._far, self._anchor, gains,
             )  # fmt: skip
             return n
 
@@ -97,8 +97,8 @@ class TreeSearch:
         return float((self._far[:1].astype(np.uint32) << 15).view(np.float32)[0])
 
     @property
-    def _per_quantum(self) -> float:
-        return math.ldexp(1.0, self._exponent)
+    def _anchor(self) -> float:
+        return as_anchors((math.ldexp(1.0, -self._exponent),))[0]
 
     def _in_type(self, centers: Floats) -> NDArray[Any]:
         with np.errstate(over="ignore"):
@@ -107,6 +107,6 @@ class TreeSearch:
     def _add_up(self) -> None:
         """Add everything up, in other quanta."""
         tree = self._tree
-        kernels.add_up_leaves(tree.cells, self._closest, self._potential, self._per_quantum)
+        kernels.add_up_leaves(tree.cells, self._closest, self._potential, self._anchor)
         n = tree.grids.cell.size
         kernels.add_grids(tree.grids, np.arange(n, dtype=np.int32), self._far, self._potential)
