@@ -171,6 +171,7 @@ def test_few_distances_are_looked_at(d, k):
 
 def test_where_nothing_can_be_left_out_all_distances_are_looked_at(monkeypatch):
     monkeypatch.setattr(assignment, "TRIAL", 512)
+    monkeypatch.setattr(assignment, "LEAST_TRIAL", 512)
     points = np.random.default_rng(0).random((4000, 50)).astype(np.float32)
     assert share_of(points, 40)[1] > 0.9
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -26,8 +27,10 @@ LEAST_CHUNK, CACHED = 512, 2**18
 # float32 numbers in a block of points, at most: it stays in the second-level cache.
 BLOCK_SIZE = 2**16
 # Where few distances can be left out, it is faster to leave out none. After an assignment that
-# looked at more than the second share, some points tell whether the next will at the first.
-WORTHWHILE, DOUBTED, TRIAL = 0.55, 0.4, 8192
+# looked at more than the second share, some points tell whether the next will at the first: as
+# many as all threads together are done with in the time of so many products.
+WORTHWHILE, DOUBTED = 0.55, 0.4
+LEAST_TRIAL, TRIAL, TRIED = 2048, 8192, 2**29
 # Beyond these the float32 pass tells nothing, and every point is decided in float64.
 MAX_FEATURES, MAX_CLUSTERS, MAX_REACH = 2**20, 2**24, 2.0**30
 # Positions of so many points fit in int32, which the kernels then use.
@@ -118,8 +121,11 @@ class Assignment:
 
         first = n_compared = 0
         if few and self._share > DOUBTED and self._n >= 4 * TRIAL and self.k > kernels.FEW:
-            first, n_compared = TRIAL, work((0, TRIAL, True))
-            few = n_compared <= WORTHWHILE * TRIAL * self.k
+            first = max(LEAST_TRIAL, min(TRIAL, TRIED // (self.k * self._d)))
+            edges = [first * i // self._threads.n for i in range(self._threads.n + 1)]
+            trial = [(start, stop, True) for start, stop in itertools.pairwise(edges)]
+            n_compared = sum(self._threads.map(work, trial))
+            few = n_compared <= WORTHWHILE * first * self.k
         n_compared += sum(self._threads.map(work, self._parts(first, few)))
         self._share = n_compared / (self._n * self.k)
         for sums in done:

@@ -212,8 +212,8 @@ class DensePoints:
         for empty in np.flatnonzero(step.counts == 0):
             while (farthest := sq_dists.max()) >= 0:
                 copies = np.flatnonzero(sq_dists == farthest)
-                for j in range(self.n_features):  # of ties, the lexicographically smallest
-                    column = self._points[copies, j]
+                for j in range(self.n_features if copies.size > 1 else 0):
+                    column = self._points[copies, j]  # the lexicographically smallest
                     copies = copies[column == column.min()]
                 sq_dists[copies] = -1.0
                 cluster = labels[copies[0]]
