@@ -81,7 +81,6 @@ def lloyd(
     It stops at a fixed point, when the centroids' total squared shift is at most `tol` times the
     mean variance of the features, after `max_iter` iterations, or when the callback returns true.
     """
-    least_shift = tol * points.variance if tol > 0 else -1.0
     history: list[Iteration] = []
     fixed = converged = stopped = False
     while len(history) < max_iter and not (converged or stopped):
@@ -93,7 +92,7 @@ def lloyd(
         new = points.means(moved, centroids)
         fixed = np.array_equal(new, centroids)
         shift = float(((new - centroids) ** 2).sum())
-        converged = fixed or shift <= least_shift
+        converged = fixed or (tol > 0 and shift <= tol * points.variance)
         centroids = new
         history.append(Iteration(step.inertia, shift, perf_counter() - start))
         if callback is not None:

@@ -523,3 +523,17 @@ def test_inertia_is_right_where_the_expanded_square_has_no_digit():
         assert DensePoints(np.array([[0.0], [1e6]]), None, pool).label(np.zeros((1, 1)))[2] == 1e12
     terms = [w * w for x, c in zip(points, points[:4][labels], strict=True) for w in (x - c)]
     assert inertia == pytest.approx(math.fsum(terms), rel=1e-13)
+
+
+@pytest.mark.parametrize("weights", [None, [1, 0, 3] * 100, [0.25, 0.0, 1.5] * 100])
+def test_the_variance_is_the_same_before_and_after_a_step(weights):
+    points = np.random.default_rng(0).normal(5, 2, (300, 3))
+    sample_weight = None if weights is None else np.array(weights)
+    with Threads(1) as pool:
+        before = DensePoints(points, sample_weight, pool)
+        after = DensePoints(points, sample_weight, pool)
+        after.step(points[:4])
+        assert after.variance == before.variance
+    assert before.variance == pytest.approx(
+        np.mean(np.average((points - np.average(points, 0, weights)) ** 2, 0, weights)), rel=1e-14
+    )

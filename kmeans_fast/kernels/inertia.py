@@ -23,11 +23,11 @@ FLAT = 512  # values worked on at a time, so that vectors are made for few featu
 
 
 @jit
-def add_moments(values, start, stop, repeats, middle, scale, anchors, square_anchors, sums, squares):
-    """Add up points, and the squares of their scaled distances to the middle, in limbs.
+def add_moments(values, start, stop, repeats, middle, scale, anchors, square_anchors, squares):
+    """Add up, in limbs, the squares of the points' scaled distances to the middle.
 
-    `sums` are (limbs, d) and `squares` (limbs,); each has as many limbs as anchors. Returns the
-    sum of what the values lost as whole numbers of the last quantum.
+    `squares` has as many limbs as `square_anchors`. Returns the sum of what the values lose as
+    whole numbers of the last of their quanta.
     """
     d = np.uint64(values.shape[1])
     n_block = max(FLAT // np.int64(d), 1)
@@ -37,7 +37,6 @@ def add_moments(values, start, stop, repeats, middle, scale, anchors, square_anc
     rest = np.empty(size)
     error = np.empty(size)
     lost = np.zeros(size)
-    flat_sums = np.zeros((len(anchors), size), np.int64)
     for f in range(size):
         middles[f] = middle[f % d] * scale
     flat = values.reshape(-1)
@@ -48,16 +47,11 @@ def add_moments(values, start, stop, repeats, middle, scale, anchors, square_anc
             for f in range(n):
                 times[f] = repeats[np.uint64(first) + f // d]
         for f in range(n):
-            rest[f] = flat[at + f]
-        for level in range(len(anchors)):
-            anchor = anchors[level]
-            for f in range(n):
-                whole = count_quanta(rest[f], anchor)
-                flat_sums[level, f] += whole if repeats is None else times[f] * whole
-                rest[f] = without_quanta(rest[f], anchor)
-        for f in range(n):
-            lost[f] += abs(rest[f]) if repeats is None else abs(rest[f]) * times[f]
-            offset, missing = two_sum(flat[at + f] * scale, -middles[f])
+            value = np.float64(flat[at + f])
+            offset, missing = two_sum(value * scale, -middles[f])
+            for level in range(len(anchors)):
+                value = without_quanta(value, anchors[level])
+            lost[f] += abs(value) if repeats is None else abs(value) * times[f]
             square = offset * offset
             rest[f] = square
             error[f] = fused(offset, offset, -square) + 2.0 * offset * missing
@@ -72,9 +66,6 @@ def add_moments(values, start, stop, repeats, middle, scale, anchors, square_anc
                 total += whole if repeats is None else times[f] * whole
                 rest[f] = without_quanta(square, anchor)
             squares[level] += total
-    for level in range(len(anchors)):
-        for f in range(size):
-            sums[level, f % d] += flat_sums[level, f]
     return lost.sum()
 
 

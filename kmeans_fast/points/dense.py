@@ -82,7 +82,6 @@ class Sums(NamedTuple):
 class Moments(NamedTuple):
     """What is known of all points together, for the inertia (`kernels.inertia`)."""
 
-    values: Integers  # (limbs, d): their sums
     squares: list[float]  # parts that add up to the squared distances to the middle, scaled
     lost: float  # the magnitude of all that quanta of the values leave out, scaled
     n_squares: int  # how many squares were added
@@ -132,14 +131,14 @@ class DensePoints:
     @cached_property
     def variance(self) -> float:
         """The mean over the features of their variance."""
-        nowhere = np.full((1, self.n_features), np.nan)
-        if self._weights is None:
-            count = np.array([[self._n_copies]])
-            sums = Sums(GivenLabels(np.zeros(self._n, np.uint8)), self._moments.values[None], count)
-            all_of_them = Step(count[0], sums, math.nan)
+        everywhere = np.zeros(self._n, np.uint8)
+        if self._last is None:
+            all_of_them = self.add_up(everywhere, 1)
         else:
-            all_of_them = self.add_up(np.zeros(self._n, np.uint8), 1)
-        mean = self.means(all_of_them, nowhere)
+            values, weights = (x.sum(axis=0, keepdims=True) for x in self._last[1].sums[1:])
+            sums = Sums(GivenLabels(everywhere), values, weights)
+            all_of_them = Step(self._counts(weights), sums, math.nan)
+        mean = self.means(all_of_them, np.full((1, self.n_features), np.nan))
         inertia_of_all = self._inertia(mean, all_of_them.sums)
         return float(inertia_of_all / float(self.total_weight) / self.n_features)
 
@@ -181,6 +180,7 @@ class DensePoints:
 
     def add_up(self, labels: NDArray[Any], n_clusters: int) -> Step:
         """Add up clusters that are given by labels; the inertia is not known (NaN)."""
+
         def add(start: int, stop: int, values: Integers, weights: Integers) -> None:
             sums = kernels.Sums(values, weights)
             kernels.add_points(
@@ -409,20 +409,18 @@ class DensePoints:
         middle, scale = self._data.middle.astype(np.float64), float(self._data.scale)
         lost: dict[int, float] = {}
 
-        def add(start: int, stop: int, sums: Integers, squares: Integers) -> None:
+        def add(start: int, stop: int, squares: Integers) -> None:
             lost[start] = inertia.add_moments(
-                self._points, start, stop, self._repeats, middle, scale, *anchors, sums, squares
+                self._points, start, stop, self._repeats, middle, scale, *anchors, squares
             )
 
-        values, limbs = self._gather(
-            add, (len(self._quanta), self.n_features), (len(square_quanta),)
-        )
+        (limbs,) = self._gather(add, (len(square_quanta),))
         squares = [
             part * unit
             for whole, unit in zip(limbs.tolist(), square_quanta, strict=True)
             for part in (float(whole >> 32 << 32), float(whole & 0xFFFFFFFF))
         ]
-        return Moments(values, squares, math.fsum(lost.values()) * scale, n_squares)
+        return Moments(squares, math.fsum(lost.values()) * scale, n_squares)
 
     def _inertia_of_points(self, centroids: Floats, labels: NDArray[Any]) -> float:
         """Return the inertia from the squared distance of each point to its centroid."""
