@@ -1,17 +1,14 @@
-"""Measure the dense engine over dimensions and clusters: ``python -m bench.grid``.
+"""Measure the dense engine over dimensions and clusters: ``python -m bench grid``.
 
 Each cell is one kind of points, d and K, float32, everybody from the same start and side by side.
 Answers are checked before anything is timed. Figures go to a JSON file, into which a run of a few
-cells (``--cells 3x512 --parts ten``) is merged; ``--readme`` brings the README's table up to date
-with that file.
+cells (``--cells 3x512 --parts ten``) is merged.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import math
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -24,12 +21,11 @@ import numpy as np
 import kmeans_fast as kf
 from kmeans_fast.threads import default_threads
 
-from . import arrays, peers, pictures
+from . import arrays, peers, records
 from .arrays import Case, check_ours, float64_means, running_means
 from .measure import (
     IDLE,
     LONG,
-    ROOT,
     Setting,
     Times,
     all_ms,
@@ -37,12 +33,14 @@ from .measure import (
     expect,
     in_ms,
     inertia_of,
+    peers_of,
+    picture_of,
     progress,
     race,
     ratios,
     timed,
 )
-from .table import describe, number
+from .records import Record, number
 
 Cell = dict[str, Any]  # as it stands in the JSON file
 
@@ -261,7 +259,7 @@ PARTS = (*OF_A_CELL, *ALONE)
 # ------------------------------------------------------------------- tables and file
 
 
-def merge(path: Path | None, book: dict[str, Any], run: dict[str, Any], new: list[Cell]) -> None:
+def merge(path: Path | None, book: Record, run: Record, new: list[Cell]) -> None:
     """Put cells in the place of older ones, each with the date of its run, and write the file."""
     date = run["machine"]["date"]
     for one in new:
@@ -269,7 +267,7 @@ def merge(path: Path | None, book: dict[str, Any], run: dict[str, Any], new: lis
     dates = {one["date"] for one in book["cells"].values()}
     book["runs"] = {at: of for at, of in (book["runs"] | {date: run}).items() if at in dates}
     if path is not None:
-        path.write_text(json.dumps(book, indent=1) + "\n")
+        records.save(path, book)
 
 
 def grid_table(cells: list[Cell]) -> str:
@@ -291,6 +289,11 @@ def grid_table(cells: list[Cell]) -> str:
             shown = " | ".join(found.get(k, "") for k in ks)
             lines.append(f"| d = {d}, {list(KINDS.values())[kind]} | {shown} |")
     return "\n".join(lines)
+
+
+def as_markdown(book: Record) -> str:
+    """Return the README's table, and what it was measured on."""
+    return f"{grid_table(list(book['cells'].values()))}\n\n{caption(book)}"
 
 
 def _figure(one: Cell) -> str:
@@ -324,30 +327,18 @@ def other_table(cells: list[Cell]) -> str:
     return "\n".join(lines)
 
 
-def caption(book: dict[str, Any]) -> str:
+def caption(book: Record) -> str:
     """Return what the figures are, and where and when they were measured."""
     dates = [one["date"] for one in book["cells"].values() if one["part"] in LIMITS]
     dates = sorted({min(dates), max(dates)} if dates else book["runs"])
     run = book["runs"][dates[-1]]
-    about = [f"{name} {value}" for name, value in run["machine"].items() if name != "date"]
-    about += [f"{name} {value}" for name, value in run["versions"].items()]
     reach, of = most(list(book["cells"].values()))
     return (
         f"Times the speed of the fastest of {', '.join(peers.NAMES[name] for name in PEERS)} "
         f"(our time), float32; FAISS, which has no tolerance, makes as many iterations as ours "
         f"made. In ten iterations {reach} of {of} cells above d = 16 reach {MOST:g}. "
-        f"Measured by `python -m bench.grid` ({' to '.join(dates)}; {'; '.join(about)})."
+        f"Measured by `python -m bench grid` (from {dates[0]}; {records.about(run)})."
     )
-
-
-def rewrite(readme: Path, section: str) -> None:
-    """Replace what stands between the README's markers."""
-    opening, closing = "<!-- dense -->\n", "<!-- /dense -->"
-    text = readme.read_text()
-    if opening not in text or closing not in text:
-        raise SystemExit(f"{readme.name} has no {opening.strip()} and {closing} to write between")
-    head, rest = text.split(opening, 1)
-    readme.write_text(f"{head}{opening}{section}\n{closing}{rest.split(closing, 1)[1]}")
 
 
 # ------------------------------------------------------------------- command line
@@ -355,15 +346,15 @@ def rewrite(readme: Path, section: str) -> None:
 
 def options_of(arguments: list[str] | None) -> argparse.Namespace:
     """Return the checked options."""
-    parser = argparse.ArgumentParser(prog="python -m bench.grid", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench grid", description=__doc__)
     shapes = ",".join(f"{d}x{k}" for d, k in CELLS)
     parser.add_argument("--cells", default=shapes, help="d x K (default: all of the grid)")
-    for name, known in (("kinds", KINDS), ("parts", PARTS), ("peers", peers.PEERS)):
-        default = ",".join(PEERS if name == "peers" else known)
-        parser.add_argument(f"--{name}", default=default, help="default: %(default)s")
+    for name, known in (("kinds", KINDS), ("parts", PARTS), ("peers", PEERS)):
+        parser.add_argument(f"--{name}", default=",".join(known), help="default: %(default)s")
     parser.add_argument("--image", help="a photograph to use instead of one made in code")
-    parser.add_argument("--out", type=Path, help="default: bench/dense.json, none with --scale")
-    parser.add_argument("--readme", action="store_true", help="rewrite the README's table")
+    parser.add_argument(
+        "--out", type=Path, help="default: bench/results/grid.json, none with --scale"
+    )
     parser.add_argument("--rounds", type=int, default=3, help="default: 3")
     parser.add_argument(
         "--quick",
@@ -375,7 +366,7 @@ def options_of(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--scale", type=float, default=1.0, help="of n: 0.1 to try the script")
     options = parser.parse_args(arguments)
-    for name, known in (("kinds", KINDS), ("parts", PARTS), ("peers", peers.PEERS)):
+    for name, known in (("kinds", KINDS), ("parts", PARTS)):
         given = [one for one in getattr(options, name).split(",") if one]
         if unknown := set(given) - set(known):
             parser.error(f"--{name}: {', '.join(unknown)} is none of {', '.join(known)}")
@@ -385,24 +376,25 @@ def options_of(arguments: list[str] | None) -> argparse.Namespace:
         _ = [(d, k) for d, k in options.cells]
     except ValueError:
         parser.error(f"--cells {options.cells}: give d x K, as in 3x512,16x64")
-    if options.scale != 1 and options.readme:
-        parser.error("--readme takes figures of real size, without --scale")
     if options.out is None and options.scale == 1:
-        options.out = ROOT / "bench" / "dense.json"
+        options.out = records.RESULTS / "grid.json"
     return options
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Measure, write, print; return 1 if a floor is not reached."""
     options = options_of(arguments)
-    image = pictures.load(options.image) if options.image else None
-    here, absent = peers.present(options.peers)
+    image = picture_of(options.image)
+    here, absent = peers_of(options.peers)
     quick, long = options.quick is not None, options.quick or LONG
     setting = Setting(here, image, options.rounds, quick, options.scale, long)
-    run = describe(options, setting, absent)
-    book: dict[str, Any] = {"runs": {}, "cells": {}}
+    run = records.describe(setting, absent, None if image is None else options.image)
+    book: Record = {"runs": {}, "cells": {}}
     if options.out and options.out.exists():
-        book = json.loads(options.out.read_text())
+        try:
+            book |= records.load(options.out)
+        except records.RecordError as error:
+            progress(f"{error}: it is written anew")
     merge(options.out, book, run, [])  # if it cannot be written, say so now
 
     for d, k in options.cells:
@@ -423,10 +415,7 @@ def main(arguments: list[str] | None = None) -> int:
     cells = list(book["cells"].values())
     if not cells:
         return 0
-    compact = f"{grid_table(cells)}\n\n{caption(book)}"
-    print(f"{compact}\n\n{other_table(cells)}")
-    if options.readme:
-        rewrite(ROOT / "README.md", compact)
+    print(f"{as_markdown(book)}\n\n{other_table(cells)}")
     reach, of = most(cells)
     return 0 if all(one["reached"] is not False for one in cells) and 2 * reach >= of else 1
 
@@ -438,7 +427,3 @@ def wanted(part: str, kind: str, d: int) -> bool:
     if kind == "uniform":
         return d <= 16 and part in ("ten", "threads")
     return part in OF_A_CELL
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -68,6 +68,23 @@ class Setting:
         return pictures.scaled(self.image, megapixels * self.scale)
 
 
+def peers_of(names: str) -> tuple[dict[str, peers.Peer], dict[str, str]]:
+    """Return the peers of a list that can run; say and return why others cannot."""
+    here, absent = peers.present(names)
+    for name, why in absent.items():
+        progress(f"left out: {peers.NAMES.get(name, name)}, {why}")
+    return here, absent
+
+
+def picture_of(path: str | None) -> Picture | None:
+    """Return the pixels of a file; none, and say why, where it cannot be read or none is given."""
+    try:
+        return pictures.load(path) if path else None
+    except (OSError, ValueError) as error:
+        progress(f"{error}; a picture made in code takes its place")
+        return None
+
+
 # ------------------------------------------------------------------------ timing
 
 

@@ -98,38 +98,60 @@ def opencv(pixels: Array, start: Array, iterations: int, tol: float = 0.0) -> An
     return centroids, labels[:, 0], iterations
 
 
+def scipy(pixels: Array, start: Array, iterations: int, tol: float = 0.0) -> Answer:
+    """Run SciPy's kmeans2, in float32; its labels are of the centroids before the last means.
+
+    It has no tolerance, so it makes all the iterations.
+    """
+    from scipy.cluster.vq import kmeans2
+
+    data = pixels.astype(np.float32, copy=False)
+    with quiet():
+        centroids, labels = kmeans2(data, start.astype(np.float32), iter=iterations, minit="matrix")
+    return centroids, labels, iterations
+
+
 PEERS: dict[str, Peer] = {
     "sklearn": sklearn,
     "sklearnex": sklearnex,
     "faiss": faiss,
     "opencv": opencv,
+    "scipy": scipy,
 }
-NO_TOLERANCE = ("faiss", "opencv")  # make all the iterations that they are told to
+NO_TOLERANCE = ("faiss", "opencv", "scipy")  # make all the iterations that they are told to
 NAMES = {
     "sklearn": "scikit-learn",
     "sklearnex": "scikit-learn-intelex",
     "faiss": "FAISS",
     "opencv": "OpenCV",
+    "scipy": "SciPy",
 }
-_MODULES = {"sklearn": "sklearn", "sklearnex": "sklearnex", "faiss": "faiss", "opencv": "cv2"}
+_MODULES = {
+    "sklearn": "sklearn",
+    "sklearnex": "sklearnex",
+    "faiss": "faiss",
+    "opencv": "cv2",
+    "scipy": "scipy.cluster",
+}
 _PACKAGES = {
     "sklearn": ("scikit-learn",),
     "sklearnex": ("scikit-learn-intelex",),
     "faiss": ("faiss-cpu", "faiss"),
     "opencv": ("opencv-python-headless", "opencv-python", "opencv-contrib-python"),
+    "scipy": ("scipy",),
 }
 
 
-def present(wanted: list[str]) -> tuple[dict[str, Peer], dict[str, str]]:
-    """Return the peers that can be imported, and why each of the others is left out."""
+def present(wanted: str) -> tuple[dict[str, Peer], dict[str, str]]:
+    """Return the peers of a list with commas that can be imported, and why others cannot run."""
     here, absent = {}, {}
-    for name, peer in PEERS.items():
-        if name not in wanted:
-            absent[name] = "not asked for"
+    for name in dict.fromkeys(name.strip() for name in wanted.split(",") if name.strip()):
+        if name not in PEERS:
+            absent[name] = f"unknown: none of {', '.join(PEERS)}"
             continue
         try:
             importlib.import_module(_MODULES[name])
-            here[name] = peer
+            here[name] = PEERS[name]
         except ImportError as error:
             absent[name] = f"cannot be imported ({error})"
     return here, absent

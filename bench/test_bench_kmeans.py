@@ -1,7 +1,9 @@
-"""Assignment, means and whole fits beside the plain loops: ``pytest bench --benchmark-only``.
+"""The short benchmarks: ``pytest --benchmark-only``.
 
-On a picture so small that the plain loop finishes, which flatters the loop: the fixed cost of a
-call is most of our time there. ``python -m bench.table`` measures pictures of real size.
+A group for each thing that the library does, and in each the plain loop, on a sample that it can
+finish: the name of its row says how many times larger what the fast rows work on is. (For the
+loop's time multiply by that.) Answers are checked against the loop's before anything is timed, and
+kernels are compiled or loaded.
 """
 
 from __future__ import annotations
@@ -11,48 +13,142 @@ import pytest
 
 import kmeans_fast as kf
 
+from . import arrays
 from .pictures import photograph, thumbnail
 
-K = 16
-SMALL, LARGE = thumbnail(photograph(0.25), 40), thumbnail(photograph(0.25), 400)
-START = np.unique(SMALL.reshape(-1, 3), axis=0)[:: 1600 // (2 * K)][:K].astype(np.float64)
+MEGAPIXELS, SIDE, K, MANY = 4, 40, 16, 256
+PICTURE = photograph(MEGAPIXELS)
+SAMPLE = thumbnail(PICTURE, SIDE)
+FLOATS = arrays.gauss(400_000, 8, K)  # clusters
+FEW_FLOATS = FLOATS[:: len(FLOATS) // SIDE**2][: SIDE**2]
+START = np.unique(SAMPLE.reshape(-1, 3), axis=0)[:: SIDE**2 // (2 * K)][:K].astype(np.float64)
+MANY_START = kf.kmeans_plusplus(PICTURE, MANY)
+FLOAT_START = arrays.start_of(FLOATS, K)
 
-loops_and_fast = pytest.mark.parametrize(
-    ("library", "image"),
+LOOP = f"plain-loop-on-1-pixel-of-{PICTURE.size // SAMPLE.size:,}-K{K}"
+FLOAT_LOOP = f"plain-loop-on-1-point-of-{len(FLOATS) // len(FEW_FLOATS)}-K{K}"
+PIXELS = f"{MEGAPIXELS}-megapixels-K{K}"
+MORE = f"{MEGAPIXELS}-megapixels-K{MANY}"
+POINTS = f"{len(FLOATS):,}x8-floats-K{K}"
+
+cases = pytest.mark.parametrize(
+    ("library", "data", "start"),
     [
-        pytest.param(kf.reference, SMALL, id="reference-40x40"),
-        pytest.param(kf, SMALL, id="kmeans_fast-40x40"),
-        pytest.param(kf, LARGE, id="kmeans_fast-400x400-100-times-the-pixels"),
+        pytest.param(kf.reference, SAMPLE, START, id=LOOP),
+        pytest.param(kf, PICTURE, START, id=PIXELS),
+        pytest.param(kf, PICTURE, MANY_START, id=MORE),
+        pytest.param(kf.reference, FEW_FLOATS, FLOAT_START, id=FLOAT_LOOP),
+        pytest.param(kf, FLOATS, FLOAT_START, id=POINTS),
     ],
 )
 
 
-@pytest.mark.benchmark(group=f"assign K={K}")
-@loops_and_fast
-def test_assign(benchmark, library, image):
-    assert np.array_equal(kf.assign(SMALL, START), kf.reference.assign(SMALL, START))
-    library.assign(image, START)  # compiled, or loaded from the cache
-    labels = benchmark(library.assign, image, START)
-    assert labels.shape == image.shape[:2]
+def sample_of(data):
+    """Return what the loop can finish of the data."""
+    return SAMPLE if data.ndim == 3 else FEW_FLOATS
 
 
-@pytest.mark.benchmark(group=f"means K={K}")
-@loops_and_fast
-def test_means(benchmark, library, image):
-    few = kf.assign(SMALL, START)
-    assert np.array_equal(kf.means(SMALL, few, K), kf.reference.means(SMALL, few, K))
-    labels = kf.assign(image, START)
-    library.means(image, labels, K)
-    centroids = benchmark(library.means, image, labels, K)
-    assert centroids.shape == (K, 3)
+@pytest.mark.benchmark(group="assignment")
+@cases
+def test_assignment(benchmark, library, data, start):
+    few = sample_of(data)
+    assert np.array_equal(kf.assign(few, start), kf.reference.assign(few, start))
+    kf.assign(data, start)
+    labels = benchmark(library.assign, data, start)
+    assert labels.shape == data.shape[:-1]
 
 
-@pytest.mark.benchmark(group=f"fit K={K}, 10 iterations")
-@loops_and_fast
-def test_fit(benchmark, library, image):
-    expected = kf.reference.k_means(START, SMALL)
-    for ours, plain in zip(kf.k_means(START, SMALL), expected, strict=True):
+@pytest.mark.benchmark(group="means")
+@cases
+def test_means(benchmark, library, data, start):
+    few, k = sample_of(data), len(start)
+    labels = kf.assign(few, start)
+    assert np.array_equal(
+        kf.means(few, labels, k), kf.reference.means(few, labels, k), equal_nan=True
+    )
+    labels = kf.assign(data, start)
+    library.means(data, labels, k)
+    centroids = benchmark(library.means, data, labels, k)
+    assert centroids.shape == start.shape
+
+
+def plain_seeding(points, n_clusters, n_trials, rng):
+    """Choose centroids by greedy k-means++, as plainly as `reference` does all else."""
+    rows = points.reshape(-1, points.shape[-1]).tolist()
+    centers = [rows[rng.integers(len(rows))]]
+    closest = [kf.reference.sq_dist(x, centers[0]) for x in rows]
+    while len(centers) < n_clusters:
+        drawn = rng.choice(len(rows), n_trials, p=np.array(closest) / sum(closest))
+        tried = [
+            [min(d, kf.reference.sq_dist(x, rows[i])) for x, d in zip(rows, closest, strict=True)]
+            for i in drawn
+        ]
+        best = min(range(n_trials), key=lambda i: sum(tried[i]))
+        centers.append(rows[drawn[best]])
+        closest = tried[best]
+    return np.array(centers, dtype=np.float64)
+
+
+@pytest.mark.benchmark(group="seeding")
+@pytest.mark.parametrize(
+    ("data", "k"),
+    [
+        pytest.param(SAMPLE, K, id=LOOP),
+        pytest.param(PICTURE, K, id=PIXELS),
+        pytest.param(PICTURE, MANY, id=MORE),
+        pytest.param(FLOATS, K, id=POINTS),
+    ],
+)
+def test_seeding(benchmark, data, k):
+    if data is SAMPLE:
+        centroids = benchmark.pedantic(
+            plain_seeding, (data, k, 2 + int(np.log(k)), np.random.default_rng(0)), rounds=3
+        )
+    else:
+        kf.kmeans_plusplus(data, k)
+        centroids = benchmark(kf.kmeans_plusplus, data, k)
+        assert np.array_equal(centroids, kf.kmeans_plusplus(data, k, n_threads=1))
+    points = np.unique(data.reshape(-1, data.shape[-1]), axis=0)
+    assert all((points == c).all(axis=1).any() for c in centroids[:10])
+    assert len(np.unique(centroids, axis=0)) == k
+    drawn = points[np.random.default_rng(0).choice(len(points), k, replace=False)]
+    seeded, at_random = (kf.fit(data, k, init=c, max_iter=1, tol=0) for c in (centroids, drawn))
+    assert seeded.history[0].inertia < 1.2 * at_random.history[0].inertia
+
+
+@pytest.mark.benchmark(group="fit: ten iterations, labels")
+@cases
+def test_fit(benchmark, library, data, start):
+    few = sample_of(data)
+    expected = kf.reference.k_means(start, few)
+    for ours, plain in zip(kf.k_means(start, few), expected, strict=True):
         assert np.array_equal(ours, plain)
-    library.k_means(START, image)
-    centroids, labels = benchmark(library.k_means, START, image)
-    assert np.array_equal(np.unique(labels), np.arange(K))
+    kf.k_means(start, data)
+    if library is kf:
+        centroids, labels = benchmark(library.k_means, start, data)
+    else:
+        centroids, labels = benchmark.pedantic(library.k_means, (start, data), rounds=3)
+    assert centroids.shape == start.shape
+    assert labels.shape == data.shape[:-1]
+
+
+@pytest.mark.benchmark(group="label: another picture by the centroids of a fit")
+@pytest.mark.parametrize(
+    ("data", "k"),
+    [
+        pytest.param(SAMPLE, K, id=LOOP),
+        pytest.param(PICTURE, K, id=PIXELS),
+        pytest.param(PICTURE, MANY, id=MORE),
+        pytest.param(FLOATS, K, id=POINTS),
+    ],
+)
+def test_label(benchmark, data, k):
+    result = kf.fit(data, k, max_iter=3, tol=0)
+    few = sample_of(data)
+    plain = kf.reference.assign(few, result.centroids)
+    assert np.array_equal(result.predict(few), plain)
+    if data is SAMPLE:
+        labels = benchmark(kf.reference.assign, data, result.centroids)
+    else:
+        labels = benchmark(result.predict, data)
+    assert np.array_equal(labels, result.labels)

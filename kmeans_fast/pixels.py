@@ -160,7 +160,7 @@ class CountedPixels:
         if n <= SMALL and bits > 16 and bits + n.bit_length() <= 64:
             self._sort_all()
         elif bits <= TABLE_BITS:
-            self.keys, self.counts = _count_by_table(chunks, threads)
+            self.keys, self.counts = gather_tables(*fill_tables(chunks, threads), threads)
         else:
             self.keys, self.counts = _count_by_sorting(chunks, threads)
 
@@ -223,7 +223,12 @@ class CountedPixels:
         return totals
 
 
-def _count_by_table(chunks: PixelChunks, threads: Threads) -> tuple[Array, Array]:
+def fill_tables(chunks: PixelChunks, threads: Threads) -> tuple[Array, Array]:
+    """Count pixels in tables of one byte a colour, one a thread.
+
+    Returns the tables (t, colours), and, sorted, a key for each 128 pixels that a byte could not
+    hold.
+    """
     n_keys = 1 << chunks.format.key_bits
     n_tables = min(threads.n, MAX_TABLES, len(chunks.spans))
     tables = np.zeros((n_tables, n_keys), np.uint8)
@@ -239,7 +244,12 @@ def _count_by_table(chunks: PixelChunks, threads: Threads) -> tuple[Array, Array
                 return overflow[:n]
             n = kernel.count_pixels(chunks.bytes(span), chunks.format.luts, tables[t], overflow, n)
 
-    overflow = np.sort(np.concatenate(threads.map(fill, range(n_tables))))
+    return tables, np.sort(np.concatenate(threads.map(fill, range(n_tables))))
+
+
+def gather_tables(tables: Array, overflow: Array, threads: Threads) -> tuple[Array, Array]:
+    """Return the keys that occur in the tables, sorted, and how often each does."""
+    n_keys = tables.shape[1]
     words = tables.view(np.uint64)
     edges = np.linspace(0, n_keys, min(4 * threads.n, n_keys // 64) + 1).astype(np.int64) // 64 * 64
     places = np.searchsorted(overflow, edges)

@@ -96,20 +96,7 @@ def test_cells_measured_again_replace_older_ones_and_no_others():
     assert set(old["runs"]) == {"wednesday"}
 
 
-def test_only_the_marked_section_of_the_readme_changes(tmp_path):
-    readme = tmp_path / "README.md"
-    readme.write_text("above\n<!-- dense -->\nold\n<!-- /dense -->\nbelow\n")
-    grid.rewrite(readme, "new")
-    grid.rewrite(readme, "newer")
-    assert readme.read_text() == "above\n<!-- dense -->\nnewer\n<!-- /dense -->\nbelow\n"
-    readme.write_text("no markers")
-    with pytest.raises(SystemExit, match="no <!-- dense -->"):
-        grid.rewrite(readme, "new")
-
-
-@pytest.mark.parametrize(
-    "arguments", [["--parts", "tem"], ["--cells", "3"], ["--readme", "--scale", "0.1"]]
-)
+@pytest.mark.parametrize("arguments", [["--parts", "tem"], ["--cells", "3"]])
 def test_options_that_do_not_fit_are_refused(arguments):
     with pytest.raises(SystemExit):
         grid.options_of(arguments)
