@@ -3,6 +3,7 @@
 from . import reference
 from ._version import __version__
 from .api import assign, fit, k_means, kmeans_plusplus, means, sweep
+from .explore import explore
 from .histogram import ColorHistogram
 from .images import open_image
 from .info import show_info, warmup
@@ -17,6 +18,7 @@ __all__ = [
     "Progress",
     "__version__",
     "assign",
+    "explore",
     "fit",
     "k_means",
     "kmeans_plusplus",

@@ -13,16 +13,21 @@ from numpy.typing import ArrayLike, NDArray
 from . import validate
 from .histogram import ColorHistogram
 from .lloyd import Callback, Run, lloyd
-from .pixels import CountedPixels, PixelChunks, sum_members
+from .pixels import ColorFormat, CountedPixels, PixelChunks, split_keys, sum_members
 from .points import Points
 from .points.colors import ColorPoints, exact_means
 from .points.dense import DensePoints
 from .result import KMeansResult, as_palette
 from .seeding import METHODS
+from .spaces import from_oklab, to_oklab
 from .threads import Threads
 
 Array = NDArray[Any]
 Init = str | ArrayLike | Callable[[Any, int, np.random.Generator], ArrayLike]
+
+
+def _same(centroids: Array) -> Array:
+    return centroids
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,9 @@ class _Dataset:
     shape: tuple[int, ...]  # of the labels
     is_image: bool
     spread: Callable[[Array], Array]  # labels of the point set -> labels of the data, flat
+    space: str = "rgb"
+    into: Callable[[Array], Array] = _same  # centroids of the data -> of the point set
+    back: Callable[[Array], Array] = _same  # and back
 
 
 def _open(data: Any) -> Array | ColorHistogram:
@@ -54,8 +62,13 @@ def _size(data: Array | ColorHistogram) -> tuple[int, int]:
 
 
 def _dataset(
-    data: Array | ColorHistogram, sample_weight: ArrayLike | None, threads: Threads
+    data: Array | ColorHistogram,
+    sample_weight: ArrayLike | None,
+    threads: Threads,
+    space: str = "rgb",
 ) -> _Dataset:
+    if space == "oklab":
+        return _in_oklab(data, sample_weight, threads)
     if isinstance(data, ColorHistogram):
         if sample_weight is not None:
             raise ValueError("sample_weight is given with a ColorHistogram, which has its counts")
@@ -76,6 +89,35 @@ def _dataset(
     totals = pixels.counts if weights is None else pixels.weigh(weights)
     points = ColorPoints(pixels.keys, totals, pixels.chunks.format, threads, quantum)
     return _Dataset(points, data, data.dtype, shape, is_image, pixels.paint)
+
+
+def _in_oklab(
+    data: Array | ColorHistogram, sample_weight: ArrayLike | None, threads: Threads
+) -> _Dataset:
+    """Return the distinct colours of a picture, in OKLab, weighted by their pixels."""
+    if isinstance(data, ColorHistogram):
+        if sample_weight is not None:
+            raise ValueError("sample_weight is given with a ColorHistogram, which has its counts")
+        colors, weights, shape = data.colors, data.counts, (data.n_colors,)
+        spread: Callable[[Array], Array] = _same
+    else:
+        shape = data.shape[:-1]
+        pixels = CountedPixels(PixelChunks(data), threads)
+        form: ColorFormat = pixels.chunks.format
+        colors, weights = split_keys(pixels.keys, form, threads).T, pixels.counts
+        if sample_weight is not None:
+            given, _ = validate.weight_quanta(
+                validate.as_weights(sample_weight, shape), form.largest
+            )
+            weights = pixels.weigh(given)
+        spread = pixels.paint
+    white = float(np.iinfo(data.dtype).max)
+    points = DensePoints(to_oklab(colors, white), weights, threads)
+    return _Dataset(
+        points, data, data.dtype, shape, True, spread, "oklab",
+        into=lambda centroids: to_oklab(centroids, white),
+        back=lambda centroids: from_oklab(centroids, white),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -131,7 +173,7 @@ def _start(init: Init, data: _Dataset, k: int, rng: np.random.Generator) -> Arra
     if isinstance(init, str):
         return METHODS[init](data.points, k, rng)
     given = init(data.source, k, rng) if callable(init) else init
-    return validate.as_centroids(given, data.points.n_features, "init", k)
+    return data.into(validate.as_centroids(given, data.points.n_features, "init", k))
 
 
 def _fit(data: _Dataset, k: int, options: _Options) -> KMeansResult:
@@ -154,17 +196,20 @@ def _fit(data: _Dataset, k: int, options: _Options) -> KMeansResult:
         if ended.stopped:
             break
     assert best is not None
-    labels, counts, inertia = points.label(best.centroids)
+    # Centroids that have been elsewhere are rounded: their labels are those that `predict` finds.
+    centroids = data.back(best.centroids)
+    labels, counts, inertia = points.label(data.into(centroids))
     return KMeansResult(
-        centroids=best.centroids,
+        centroids=centroids,
         labels=data.spread(labels).reshape(data.shape),
         counts=counts,
         inertia=inertia,
         n_iter=len(best.history),
         converged=best.converged,
         history=best.history,
-        palette=as_palette(data.dtype, best.centroids) if data.is_image else None,
+        palette=as_palette(data.dtype, centroids) if data.is_image else None,
         dtype=data.dtype,
+        space=data.space,
     )
 
 
@@ -176,6 +221,7 @@ def fit(
     n_init: int = 1,
     max_iter: int = 300,
     tol: float = 1e-4,
+    space: str = "rgb",
     sample_weight: ArrayLike | None = None,
     random_state: int | np.random.Generator | np.random.RandomState | None = 0,
     n_threads: int | None = None,
@@ -202,6 +248,10 @@ def fit(
     tol : float
         A run has converged when the sum of the squared shifts of the centroids is at most `tol`
         times the mean variance of the features. 0 runs until no centroid moves.
+    space : {"rgb", "oklab"}
+        In which space distances are measured and means taken, for pixels of three channels of
+        uint8 or uint16: "oklab" is nearer to what the eye sees. Centroids are sRGB all the same;
+        inertia, shifts and what a callback sees are OKLab.
     sample_weight : array_like, shape (h, w) or (n,), optional
         Weights, not negative. A point of no weight has a label but no say.
     random_state : int, Generator, RandomState or None
@@ -253,8 +303,9 @@ def fit(
     n_points, n_features = _size(opened)
     k = validate.check_n_clusters(n_clusters, n_points)
     options = _options(init, n_init, max_iter, tol, random_state, callback, (k, n_features))
+    validate.check_space(space, opened)
     with Threads(validate.check_threads(n_threads)) as threads:
-        return _fit(_dataset(opened, sample_weight, threads), k, options)
+        return _fit(_dataset(opened, sample_weight, threads, space), k, options)
 
 
 def sweep(
@@ -265,6 +316,7 @@ def sweep(
     n_init: int = 1,
     max_iter: int = 300,
     tol: float = 1e-4,
+    space: str = "rgb",
     sample_weight: ArrayLike | None = None,
     random_state: int | np.random.Generator | np.random.RandomState | None = 0,
     n_threads: int | None = None,
@@ -278,7 +330,7 @@ def sweep(
         As in `fit`.
     ks : sequence of int
         The numbers of clusters.
-    init, n_init, max_iter, tol, sample_weight, random_state, n_threads, callback
+    init, n_init, max_iter, tol, space, sample_weight, random_state, n_threads, callback
         As in `fit`; `init` cannot be an array.
 
     Returns
@@ -297,18 +349,23 @@ def sweep(
     opened = _open(data)
     checked = validate.check_ks(ks, _size(opened)[0])
     options = _options(init, n_init, max_iter, tol, random_state, callback)
+    validate.check_space(space, opened)
     with Threads(validate.check_threads(n_threads)) as threads:
-        dataset = _dataset(opened, sample_weight, threads)
+        dataset = _dataset(opened, sample_weight, threads, space)
         return [_fit(dataset, k, options) for k in checked]
 
 
-def assign(points: Any, centroids: ArrayLike, *, n_threads: int | None = None) -> Array:
+def assign(
+    points: Any, centroids: ArrayLike, *, space: str = "rgb", n_threads: int | None = None
+) -> Array:
     """Label every point with its nearest centroid, the lowest label on ties.
 
     Parameters
     ----------
     points : array_like or PIL.Image.Image, shape (h, w, d) or (n, d)
     centroids : array_like, shape (k, d)
+    space : {"rgb", "oklab"}
+        As in `fit`.
     n_threads : int, optional
         Threads to use; all by default.
 
@@ -325,9 +382,10 @@ def assign(points: Any, centroids: ArrayLike, *, n_threads: int | None = None) -
     """
     array = validate.as_array(points, "points")
     checked = validate.as_centroids(centroids, array.shape[-1], "centroids")
+    validate.check_space(space, array)
     with Threads(validate.check_threads(n_threads)) as threads:
-        dataset = _dataset(array, None, threads)
-        labels, _, _ = dataset.points.label(checked)
+        dataset = _dataset(array, None, threads, space)
+        labels, _, _ = dataset.points.label(dataset.into(checked))
         return dataset.spread(labels).reshape(dataset.shape)
 
 

@@ -1,4 +1,4 @@
-"""The command line: ``kmeans-fast quantize``, ``palette`` and ``info``."""
+"""The command line: ``kmeans-fast quantize``, ``palette``, ``explore`` and ``info``."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ examples:
   kmeans-fast quantize *.jpg -k 64 --shared -o folder
   kmeans-fast palette photo.jpg -k 8 --sort share
   kmeans-fast palette photo.jpg -k 8 --json -o swatch.png
+  kmeans-fast explore photo.jpg -o page.html
 """
 
 
@@ -52,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with contextlib.suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except (OSError, ValueError, TypeError, MemoryError) as error:
+    except (OSError, ValueError, TypeError, ImportError, MemoryError) as error:
         _complain(error)
         return FAILED
 
@@ -93,6 +94,21 @@ def _whole(least: int) -> Callable[[str], int]:
     return parse
 
 
+def _numbers(text: str) -> list[int]:
+    """Return the whole numbers of a list such as 2-8,16."""
+    numbers: set[int] = set()
+    for part in text.split(","):
+        first, dash, last = part.partition("-")
+        try:
+            low, high = int(first), int(last if dash else first)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r}: give such as 1-20 or 2,4,8") from None
+        if not 1 <= low <= high <= 4096:
+            raise argparse.ArgumentTypeError(f"{part!r}: give 1 to 4096, the lower first")
+        numbers |= set(range(low, high + 1))
+    return sorted(numbers)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog=PROG,
@@ -104,11 +120,20 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
 
     fitting = _Parser(add_help=False)
+    colors = _Parser(add_help=False)
+    colors.add_argument(
+        "-k", "--colors", type=_whole(1), required=True, metavar="K", help="how many colours"
+    )
     add = fitting.add_argument
-    add("-k", "--colors", type=_whole(1), required=True, metavar="K", help="how many colours")
     add("--seed", type=_whole(0), default=0, metavar="N", help="seed of the random start (0)")
     add("--max-iter", type=_whole(1), default=300, metavar="N", help="most iterations (300)")
     add("--threads", type=_whole(1), metavar="N", help="threads to use (all cores)")
+    add(
+        "--space",
+        choices=("rgb", "oklab"),
+        default="rgb",
+        help="where distances are measured; oklab is nearer to what the eye sees (rgb)",
+    )
     add(
         "--max-pixels",
         type=_whole(0),
@@ -118,7 +143,7 @@ def _parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser(
         "quantize",
-        parents=[fitting],
+        parents=[colors, fitting],
         help="write pictures with K colours",
         description="Write pictures with their best K colours (an indexed picture to K = 256).\n"
         "Fully transparent pixels stay so.",
@@ -143,7 +168,7 @@ def _parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser(
         "palette",
-        parents=[fitting],
+        parents=[colors, fitting],
         help="list the best K colours of a picture",
         description="List the best K colours of a picture, and how much of it each one paints.",
         epilog="examples:\n"
@@ -162,6 +187,24 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--json", action="store_true", help="print JSON, not a table")
     command.add_argument("-o", "--output", metavar="SWATCH", help="also draw the colours to a file")
     command.set_defaults(run=_palette)
+
+    command = commands.add_parser(
+        "explore",
+        parents=[fitting],
+        help="write a page that shows a picture and its colours in space, with a slider over K",
+        description="Write one HTML file, which needs no network: the picture in K colours beside\n"
+        "its colours in space, the palette, and the inertia, with a slider over K.",
+        epilog="examples:\n"
+        "  kmeans-fast explore photo.jpg -o page.html\n"
+        "  kmeans-fast explore photo.jpg -k 2-8,16,32 -o page.html\n",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_argument("picture", metavar="PICTURE")
+    command.add_argument(
+        "-k", type=_numbers, default="1-20", metavar="KS", help="numbers and ranges (1-20)"
+    )
+    command.add_argument("-o", "--output", required=True, metavar="PAGE", help="a .html file")
+    command.set_defaults(run=_explore)
 
     command = commands.add_parser("info", help="show versions, threads and the kernels' cache")
     command.set_defaults(run=_info)
@@ -205,6 +248,7 @@ def _max_pixels(options: argparse.Namespace) -> int | None:
 def _fit_options(options: argparse.Namespace) -> dict[str, Any]:
     return {
         "max_iter": options.max_iter,
+        "space": options.space,
         "random_state": options.seed,
         "n_threads": options.threads,
     }
@@ -299,6 +343,19 @@ def _quantize_shared(options: argparse.Namespace, targets: Sequence[str]) -> int
     status = _each(options.pictures, count)
     result = colors.fit(options.colors, **_fit_options(options))
     return max(status, _each([options.pictures[at] for at in counted], write))
+
+
+def _explore(options: argparse.Namespace) -> int:
+    from .explore import explore, write_page
+    from .images import open_image
+    from .saving import check_folder
+
+    check_folder(options.output)
+    with _saying_that_it_compiles():
+        pixels = open_image(options.picture, max_pixels=_max_pixels(options))
+        figure = explore(pixels, options.k, **_fit_options(options))
+    write_page(figure, options.output)
+    return 0
 
 
 def _palette(options: argparse.Namespace) -> int:

@@ -2,45 +2,61 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageColor
 
+from .api import assign
 from .images import carried_info, to_array, to_uint8
+from .spaces import to_oklab
 from .validate import check_integer
 
 if TYPE_CHECKING:
     from . import ColorHistogram, KMeansResult
 
 INDEXED = 256  # colours that an indexed ("P") picture can hold
+SORTS = ("luminance", "share")
 
 
 def quantize(
     image: NDArray[Any] | Image.Image,
-    n_colors: int,
+    n_colors: int | None = None,
     *,
+    palette: Sequence[Any] | NDArray[Any] | None = None,
     dither: bool = False,
+    sort: str | None = None,
+    medoids: bool = False,
+    space: str = "rgb",
     init: Any = "k-means++",
     max_iter: int = 300,
     random_state: Any = 0,
     n_threads: int | None = None,
 ) -> Image.Image:
     """
-    Reduce a picture to its best `n_colors` colours.
+    Reduce a picture to its best `n_colors` colours, or to those of a palette.
 
     Parameters
     ----------
     image : (h, w, c) array or PIL.Image.Image
         uint8 with 1, 3 or 4 channels, or uint16 with 1 or 3.
     n_colors : int
-        How many colours to use; a picture with fewer colours keeps those it has. Fully transparent
+        How many colours to find; a picture with fewer colours keeps those it has. Fully transparent
         pixels take no part in the fit and stay so. They take one entry of an indexed picture for
         themselves, so that 256 colours are then 255 visible ones.
+    palette : sequence of colours, optional
+        The colours to use instead, without a fit: each three numbers up to 255, or a name that
+        Pillow knows ("#ffd700", "gold").
     dither : bool, default False
         Floyd-Steinberg dithering, for at most 256 colours. Translucent pixels are not dithered.
-    init, max_iter, random_state, n_threads
+    sort : {"luminance", "share"}, optional
+        Put the palette in order: darkest first, or the colour of most pixels first.
+    medoids : bool, default False
+        Replace each colour found by the nearest that occurs in the picture.
+    space, init, max_iter, random_state, n_threads
         As in `fit`.
 
     Returns
@@ -63,22 +79,38 @@ def quantize(
     >>> sorted(color for count, color in quantize(image, 2).convert("RGB").getcolors())
     [(0, 0, 0), (255, 128, 0)]
     """
-    n_colors = check_integer("n_colors", n_colors, 1)
+    if (n_colors is None) == (palette is None):
+        raise TypeError("quantize takes n_colors, or a palette: give one of them")
+    if sort not in (None, *SORTS):
+        raise ValueError(f"sort={sort!r} is unknown; give one of {', '.join(SORTS)}")
+    if palette is not None and medoids:
+        raise ValueError("medoids replace colours that are found; a palette is used as it is")
+    fixed = None if palette is None else as_colors(palette)
+    n_colors = check_integer("n_colors", n_colors, 1) if fixed is None else len(fixed)
     if dither and n_colors > INDEXED:
         raise ValueError(f"n_colors={n_colors} is too many to dither; ask for {INDEXED} or fewer")
-    pixels = _as_picture(image)
+    pixels = as_picture(image)
     colors = VisibleColors()
-    colors.add(pixels, n_threads=n_threads)
-    result = colors.fit(
-        n_colors, init=init, max_iter=max_iter, random_state=random_state, n_threads=n_threads
-    )
+    if fixed is None or sort == "share":
+        colors.add(pixels, n_threads=n_threads)
+    if fixed is not None:
+        result: KMeansResult | None = colors.given(fixed, pixels, space, n_threads)
+    else:
+        result = colors.fit(
+            n_colors, space=space, init=init, max_iter=max_iter, random_state=random_state,
+            n_threads=n_threads,
+        )  # fmt: skip
+        if medoids:
+            result = colors.as_medoids(result, n_threads)
+    if sort is not None:
+        result = in_order(result, sort)
     painted = paint(pixels, result, dither=dither, n_threads=n_threads)
     if isinstance(image, Image.Image):
         painted.info.update(carried_info(image))
     return painted
 
 
-def _as_picture(image: NDArray[Any] | Image.Image) -> NDArray[Any]:
+def as_picture(image: NDArray[Any] | Image.Image) -> NDArray[Any]:
     """Check what `quantize` is given, and convert it to an array."""
     if isinstance(image, Image.Image):
         return to_array(image)
@@ -90,6 +122,42 @@ def _as_picture(image: NDArray[Any] | Image.Image) -> NDArray[Any]:
             "uint8 with 1, 3 or 4 channels or uint16 with 1 or 3, or a PIL image"
         )
     return pixels
+
+
+def as_colors(palette: Sequence[Any] | NDArray[Any]) -> NDArray[np.uint8]:
+    """Return the colours of a palette, (k, 3), whether numbers or names."""
+    colors = []
+    for color in palette:
+        try:
+            rgb = ImageColor.getrgb(color) if isinstance(color, str) else tuple(color)
+            if len(rgb) != 3 or not all(0 <= c <= 255 and c == int(c) for c in rgb):
+                raise ValueError
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"palette holds {color!r}, which is no colour; give (red, green, blue) from 0 "
+                'to 255, or a name such as "#ffd700"'
+            ) from None
+        colors.append(rgb)
+    if not colors:
+        raise ValueError("palette is empty; give at least one colour")
+    return np.array(colors, dtype=np.uint8)
+
+
+def in_order(result: KMeansResult | None, sort: str) -> KMeansResult | None:
+    """Put the clusters of pixels in order: "luminance" (of Rec. 709) or "share"."""
+    if result is None:
+        return None
+    seen = result.centroids if result.palette is None else result.palette
+    luminance = with_channels(seen[np.newaxis], 3)[0] @ [0.2126, 0.7152, 0.0722]
+    order = np.argsort(luminance if sort == "luminance" else -result.counts, kind="stable")
+    rank = np.argsort(order).astype(result.labels.dtype)
+    return replace(
+        result,
+        centroids=result.centroids[order],
+        counts=result.counts[order],
+        labels=rank[result.labels],
+        palette=None if result.palette is None else result.palette[order],
+    )
 
 
 class VisibleColors:
@@ -139,6 +207,42 @@ class VisibleColors:
         counts = np.concatenate([part.counts for part in both])
         n_colors = min(n_colors, ColorHistogram(colors).n_colors)
         return fit(colors, n_colors, sample_weight=counts, **options)
+
+    def as_medoids(self, result: KMeansResult | None, n_threads: int | None) -> KMeansResult | None:
+        """Replace each centroid by the nearest colour that occurs."""
+        from .result import as_palette
+
+        if result is None:
+            return None
+        there = [with_channels(h.colors[np.newaxis], result.centroids.shape[1])[0]
+                 for h in self.histograms.values()]  # fmt: skip
+        colors = np.unique(np.concatenate(there), axis=0)
+        points, centers = result.centroids, colors.astype(np.float64)
+        if result.space == "oklab":
+            white = float(np.iinfo(result.dtype).max)
+            points, centers = to_oklab(points, white), to_oklab(centers, white)
+        nearest = assign(points, centers, n_threads=n_threads)
+        centroids = colors[nearest].astype(np.float64)
+        return replace(
+            result, centroids=centroids, palette=as_palette(result.dtype, centroids)
+        )  # fmt: skip
+
+    def given(
+        self, colors: NDArray[np.uint8], pixels: NDArray[Any], space: str, n_threads: int | None
+    ) -> KMeansResult:
+        """Return what a fit would, of colours that are given; with counts, if any were added."""
+        from . import KMeansResult
+
+        centroids = colors.astype(np.float64) * (257.0 if pixels.dtype == np.uint16 else 1.0)
+        counts = np.zeros(len(colors))
+        for histogram in self.histograms.values():
+            some = with_channels(histogram.colors[np.newaxis], 3)[0]
+            labels = assign(some, centroids, space=space, n_threads=n_threads)
+            counts += np.bincount(labels, histogram.counts, len(colors))
+        return KMeansResult(
+            centroids=centroids, labels=np.empty(0, np.uint8), counts=counts, inertia=np.nan,
+            n_iter=0, converged=False, history=(), palette=colors, dtype=pixels.dtype, space=space,
+        )  # fmt: skip
 
 
 def palette_rgba(result: KMeansResult | None, dtype: np.dtype[Any]) -> NDArray[np.uint8]:

@@ -18,9 +18,9 @@ Span = tuple[int, int, int, int]  # first row, last row, first pixel, last pixel
 
 # Up to this many bits a key indexes a table of all colours; wider keys are sorted.
 TABLE_BITS = 24
-# Up to this many pixels sorting is faster than clearing and scanning the table (measured: they
-# meet between 360,000 and 640,000, by the picture).
-SMALL = 1 << 19
+# Up to this many pixels sorting is faster than clearing and scanning the table (measured on two
+# threads: they meet between 180,000 and 400,000, by the picture).
+SMALL = 1 << 18
 # The most tables of one byte a colour (16 MB each for RGB) that threads fill side by side.
 MAX_TABLES = 8
 CHUNK = 1 << 19  # pixels handed to a thread at once

@@ -34,6 +34,8 @@ class KMeansResult:
         For each iteration its inertia (before it), shift and seconds.
     palette : ndarray of uint8, shape (k, c), or None
         The centroids as colours, for images of uint8 and uint16 (16 bits scaled down to 8).
+    space : str
+        The space of the fit, "rgb" or "oklab", in which `predict` measures too.
     """
 
     centroids: NDArray[np.float64]
@@ -45,6 +47,7 @@ class KMeansResult:
     history: tuple[Iteration, ...] = field(repr=False)
     palette: NDArray[np.uint8] | None = field(repr=False)
     dtype: np.dtype[Any] = field(repr=False)
+    space: str = field(default="rgb", repr=False)
 
     def __iter__(self) -> Iterator[NDArray[Any]]:
         """Yield the centroids, then the labels."""
@@ -66,7 +69,7 @@ class KMeansResult:
         """
         from .api import assign
 
-        return assign(x, self.centroids, n_threads=n_threads)
+        return assign(x, self.centroids, space=self.space, n_threads=n_threads)
 
     def recolor(self) -> NDArray[Any]:
         """Paint every point with its centroid.

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from typing import Any
+from collections.abc import Callable
+from typing import IO, Any
 
 from PIL import Image
 
@@ -40,6 +41,13 @@ def check_output(path: str | os.PathLike[str], n_colors: int = 1) -> str:
         raise ValueError(f"{name}: unknown suffix {suffix!r}; use one of {', '.join(_SUFFIXES)}")
     if n_colors > INDEXED and _SUFFIXES[suffix] == "GIF":
         raise ValueError(f"{name}: {suffix} holds {INDEXED} colours at most; write .png instead")
+    check_folder(name)
+    return _SUFFIXES[suffix]
+
+
+def check_folder(path: str | os.PathLike[str]) -> None:
+    """Raise what `write_whole` would, as far as it can be known now."""
+    name = os.fsdecode(path)
     folder = os.path.dirname(os.path.realpath(name))
     if os.path.isdir(name):
         raise IsADirectoryError(f"{name}: is a folder; give the name of a file")
@@ -47,16 +55,36 @@ def check_output(path: str | os.PathLike[str], n_colors: int = 1) -> str:
         raise FileNotFoundError(f"{name}: there is no folder {folder}; make it first")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise PermissionError(f"{name}: the folder {folder} is not writable; choose another")
-    return _SUFFIXES[suffix]
+
+
+def write_whole(path: str | os.PathLike[str], write: Callable[[IO[bytes]], object]) -> None:
+    """
+    Write a file whole, or not at all.
+
+    It goes to a temporary file beside the target, which then takes the target's name.
+    """
+    name = os.fsdecode(path)
+    target = os.path.realpath(name)  # through a link, as an ordinary open would write
+    temporary = os.path.join(os.path.dirname(target), f".kmeans-fast-{secrets.token_hex(8)}.tmp")
+    try:
+        # An ordinary open, not tempfile, so that the umask gives the permissions.
+        with open(temporary, "xb") as file:
+            write(file)
+        os.replace(temporary, target)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            os.remove(temporary)
+        if isinstance(error, MemoryError) or not isinstance(error, Exception):
+            raise
+        raise OSError(f"{name}: cannot be written: {one_line(error)}") from error
 
 
 def save_image(image: Image.Image, path: str | os.PathLike[str]) -> None:
     """
     Write what `quantize` returns to a file, whole or not at all.
 
-    The picture goes to a temporary file beside the target, which then takes the target's name. A
-    format without palettes is given the same colours in full; WebP is lossless. The colour profile
-    and resolution in `image.info` are kept where the format can.
+    A format without palettes is given the same colours in full; WebP is lossless. The colour
+    profile and resolution in `image.info` are kept where the format can.
 
     Parameters
     ----------
@@ -89,16 +117,4 @@ def save_image(image: Image.Image, path: str | os.PathLike[str]) -> None:
     options = _OPTIONS.get(format_name, {}) | {
         key: image.info[key] for key in ("icc_profile", "dpi") if key in image.info
     }
-    target = os.path.realpath(name)  # through a link, as an ordinary open would write
-    temporary = os.path.join(os.path.dirname(target), f".kmeans-fast-{secrets.token_hex(8)}.tmp")
-    try:
-        # An ordinary open, not tempfile, so that the umask gives the permissions.
-        with open(temporary, "xb") as file:
-            image.save(file, format_name, **options)
-        os.replace(temporary, target)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            os.remove(temporary)
-        if isinstance(error, MemoryError) or not isinstance(error, Exception):
-            raise
-        raise OSError(f"{name}: cannot be written: {one_line(error)}") from error
+    write_whole(path, lambda file: image.save(file, format_name, **options))

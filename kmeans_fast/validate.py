@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .spaces import SPACES
+
 Array = NDArray[Any]
 
 # Sums of integer data are int64; a bit is kept free for differences of two sums.
@@ -98,6 +100,20 @@ def are_colors(array: Array) -> bool:
     """Tell whether the colour engine takes these points."""
     limits = {np.dtype(np.uint8): 4, np.dtype(np.uint16): 3}
     return bool(array.shape[-1] <= limits.get(array.dtype, 0))
+
+
+def check_space(space: str, data: Any) -> None:
+    """Raise unless the space is known, and the data are what it is for."""
+    if space not in SPACES:
+        raise ValueError(f"space={space!r} is unknown; give one of {', '.join(SPACES)}")
+    if space == "rgb":
+        return
+    n_channels = getattr(data, "n_channels", None) or data.shape[-1]
+    if data.dtype not in (np.uint8, np.uint16) or n_channels != 3:
+        raise ValueError(
+            f"space={space!r} is for pixels of 3 channels of uint8 or uint16; data has "
+            f"{n_channels} of {data.dtype}"
+        )
 
 
 def as_pixels(image: ArrayLike) -> Array:

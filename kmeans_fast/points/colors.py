@@ -215,6 +215,8 @@ class ColorPoints:
         weights = self._weights
         if excess:
             weights = np.maximum(weights >> excess, (weights > 0).astype(np.int64))
+        if weights.max() < 2**31:  # a product of two int32 is one instruction
+            weights = weights.astype(np.int32)
         return ColorSearch(self, self._links, self._boxes, self._colors, weights, self.form)
 
 
@@ -245,13 +247,14 @@ class ColorSearch:
         self._weights = weights
         self._axes = form.axes
         self._n_centers = 0
-        self._closest = np.empty(weights.size, np.int64)
+        self._number = np.int32 if form.depth == 8 else np.int64  # holds a squared distance
+        self._closest = np.empty(weights.size, self._number)
         self._far = np.empty(links[0].size, np.int64)
         self._potential = np.empty(links[0].size, np.int64)
 
     def add(self, center: Array) -> None:
         """Add a centre (a colour)."""
-        whole = center.astype(np.int64)
+        whole = center.astype(self._number)
         state = (self._closest, self._far, self._potential)
         data = (self._colors, self._weights, whole)
         if self._n_centers == 0:
@@ -280,7 +283,7 @@ class ColorSearch:
         gains = np.empty(len(candidates), np.int64)
         seeds.seed_gains(
             self._axes, *self._links, *self._boxes, self._colors, self._weights,
-            candidates.astype(np.int64), self._closest, self._far, gains,
+            candidates.astype(self._number), self._closest, self._far, gains,
         )  # fmt: skip
         potentials: Array = self._potential[0] - gains
         return potentials

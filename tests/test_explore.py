@@ -1,0 +1,221 @@
+"""The page that shows a picture and its colours in space."""
+
+import base64
+import io
+import re
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import kmeans_fast as kf
+from kmeans_fast import cli
+from kmeans_fast.explore import MOST_POINTS, PREVIEW, choose_colors, write_page
+
+from .pictures import noise, photograph
+
+PICTURE = photograph(60, 80)
+
+
+def picture_in(trace):
+    _, data = trace.source.split(",", 1)
+    return Image.open(io.BytesIO(base64.b64decode(data)))
+
+
+@pytest.fixture(scope="module")
+def figure():
+    return kf.explore(PICTURE, ks=[1, 3, 8])
+
+
+# ----------------------------------------------------------------------------- what it shows
+
+
+def test_the_first_view_has_the_original_colors(figure):
+    image, scatter, bars, _, at, clusters = figure.data
+    assert (scatter.visible, clusters.visible) == (True, False)
+    shown = np.asarray(picture_in(image).convert("RGB")).astype(int)
+    assert shown.shape == PICTURE.shape
+    assert np.abs(shown - PICTURE).mean() < 6  # a JPEG
+    colors = np.stack([scatter.x, scatter.y, scatter.z], axis=1)
+    assert np.array_equal(np.unique(colors, axis=0), np.unique(PICTURE.reshape(-1, 3), axis=0))
+    assert scatter.marker.color[0] == "#{:02x}{:02x}{:02x}".format(*colors[0])
+    assert len(bars.y) == len(at.y) == 0
+    assert figure.layout.title.text.startswith("original: 80 x 60 pixels, ")
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_each_frame_is_a_fit(figure, number):
+    k = [1, 3, 8][number - 1]
+    frame = figure.frames[number]
+    image, own, bars, at, scatter = frame.data
+    assert (own.visible, scatter.visible) == (False, True)
+    result = kf.fit(PICTURE, k)
+    assert (frame.name, list(frame.traces)) == (str(k), [0, 1, 2, 4, 5])
+    assert np.array_equal(
+        np.asarray(picture_in(image).convert("RGB")), result.palette[result.labels]
+    )
+    assert list(bars.y) == pytest.approx(sorted(100 * result.counts / PICTURE[..., 0].size)[::-1])
+    assert at.x[0] == k
+    assert at.y[0] == result.inertia
+    # Each colour is painted with the average of its cluster.
+    colors = np.stack([getattr(figure.data[1], axis) for axis in "xyz"], axis=1)
+    scale = [color for _, color in scatter.marker.colorscale]
+    assert len(scale) == 2 * k
+    painted = [scale[2 * label] for label in scatter.marker.color]
+    expected = result.palette[result.predict(colors)]
+    assert painted == ["#{:02x}{:02x}{:02x}".format(*color) for color in expected]
+    assert sorted(bars.marker.color) == sorted(set(scale))
+
+
+def test_the_slider_goes_through_the_frames(figure):
+    steps = figure.layout.sliders[0].steps
+    assert [step.args[0][0] for step in steps] == [frame.name for frame in figure.frames]
+    assert [step.label for step in steps] == ["original", "1", "3", "8"]
+    curve = figure.data[3]
+    assert list(curve.x) == [1, 3, 8]
+    assert list(curve.y) == [kf.fit(PICTURE, k).inertia for k in (1, 3, 8)]
+
+
+def test_many_colors_are_drawn_by_lot_and_the_page_says_how_many():
+    picture = noise(200, 200)
+    figure = kf.explore(picture, ks=[2], max_points=500)
+    assert len(figure.data[1].x) == 500
+    n = len(np.unique(picture.reshape(-1, 3), axis=0))
+    assert figure.layout.annotations[0].text.startswith(f"500 of {n:,} colours, drawn by lot")
+    assert MOST_POINTS == 20_000
+
+
+def test_the_lot_goes_by_the_pixels():
+    counts = np.r_[np.full(1000, 1), np.full(10, 10_000)]
+    drawn = choose_colors(counts, 100, seed=0)
+    assert drawn.size == 100
+    assert (np.diff(drawn) > 0).all()
+    assert set(range(1000, 1010)) <= set(drawn)
+    assert np.array_equal(drawn, choose_colors(counts, 100, seed=0))
+    assert np.array_equal(choose_colors(counts, 1010, seed=0), np.arange(1010))
+
+
+def test_a_large_picture_is_shown_small():
+    figure = kf.explore(photograph(900, 1300), ks=[2], max_points=50)
+    assert picture_in(figure.data[0]).size == (PREVIEW, round(900 * PREVIEW / 1300))
+
+
+@pytest.mark.parametrize("kind", ["grey", "deep", "pillow"])
+def test_pictures_of_other_kinds(kind):
+    image = {
+        "grey": PICTURE[..., :1],
+        "deep": PICTURE.astype(np.uint16) * 257,
+        "pillow": Image.fromarray(PICTURE),
+    }[kind]
+    figure = kf.explore(image, ks=[2])
+    expected = PICTURE[..., :1].repeat(3, axis=2) if kind == "grey" else PICTURE
+    result = kf.fit(expected, 2)
+    shown = np.asarray(picture_in(figure.frames[1].data[0]).convert("RGB"))
+    assert np.array_equal(shown, result.palette[result.labels])
+
+
+def test_transparent_pixels_take_no_part():
+    seen = np.dstack([PICTURE, np.full(PICTURE.shape[:2], 255, np.uint8)])
+    seen[:20, :, 3] = 0
+    figure = kf.explore(seen, ks=[3])
+    result = kf.fit(PICTURE[20:], 3)
+    assert figure.frames[1].data[3].y[0] == result.inertia
+    alpha = np.asarray(picture_in(figure.frames[1].data[0]).convert("RGBA"))[..., 3]
+    assert (alpha[:20] == 0).all()
+    assert (alpha[20:] == 255).all()
+    assert picture_in(figure.data[0]).convert("RGBA").getextrema()[3] == (0, 255)
+
+
+def test_a_picture_of_one_color():
+    with pytest.warns(RuntimeWarning, match="has 1 distinct colours: the slider ends at 1"):
+        figure = kf.explore(np.full((4, 6, 3), 77, np.uint8))
+    assert [frame.name for frame in figure.frames] == ["original", "1"]
+    bars = figure.frames[1].data[2]
+    assert (list(bars.y), list(bars.marker.color)) == ([100.0], ["#4d4d4d"])
+    assert figure.frames[1].data[4].marker.colorscale == ((0, "#4d4d4d"), (1, "#4d4d4d"))
+    assert figure.layout.yaxis3.range[1] > 0
+
+
+def test_in_oklab():
+    figure = kf.explore(PICTURE, ks=[4], space="oklab")
+    assert figure.frames[1].data[3].y[0] == kf.fit(PICTURE, 4, space="oklab").inertia
+
+
+# ----------------------------------------------------------------------------------- errors
+
+
+@pytest.mark.parametrize(
+    ("image", "options", "message"),
+    [
+        (PICTURE, {"ks": []}, "ks is empty"),
+        (PICTURE, {"ks": [4, 2]}, r"ks=\[4, 2\] does not increase; give sorted\(set\(ks\)\)"),
+        (PICTURE, {"ks": [2, 2]}, "does not increase"),
+        (PICTURE, {"ks": [0, 2]}, "ks=0"),
+        (PICTURE, {"max_points": 0}, "max_points=0"),
+        (PICTURE, {"space": "hsv"}, "space='hsv' is unknown"),
+        (np.zeros((4, 4, 4), np.uint8), {}, "no pixel to be seen"),
+        (PICTURE / 255, {}, "image has shape .* and dtype float64"),
+        (PICTURE.reshape(-1, 3), {}, "image has shape"),
+    ],
+)
+def test_what_cannot_be_explored(image, options, message):
+    with pytest.raises(ValueError, match=message):
+        kf.explore(image, **options)
+
+
+def test_without_plotly_one_line_helps(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "plotly.graph_objects", None)
+    with pytest.raises(
+        ImportError, match=r"explore needs plotly: pip install 'kmeans_fast\[viz\]'"
+    ):
+        kf.explore(PICTURE)
+    Image.fromarray(PICTURE).save(tmp_path / "a.png")
+    out = tmp_path / "a.html"
+    assert cli.main(["explore", str(tmp_path / "a.png"), "-o", str(out)]) == 2
+    assert capsys.readouterr().err.startswith("kmeans-fast: error: explore needs plotly")
+    assert not out.exists()
+
+
+# ------------------------------------------------------------------------------------ a page
+
+
+def test_the_page_needs_no_network(figure, tmp_path):
+    path = tmp_path / "page.html"
+    write_page(figure, path)
+    page = path.read_text()
+    assert "<script src" not in page
+    assert "<link" not in page
+    assert "Plotly.newPlot" in page
+    assert 'name="viewport"' in page
+    assert path.stat().st_size < 15e6
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_command_writes_a_page(tmp_path, capsys):
+    Image.fromarray(PICTURE).save(tmp_path / "a.png")
+    out = tmp_path / "page.html"
+    given = ["explore", str(tmp_path / "a.png"), "-o", str(out)]
+    assert cli.main([*given, "-k", "2-4,9", "--space", "oklab"]) == 0
+    steps = re.findall(r'"label":"(\w+)","method":"animate"', out.read_text())
+    assert steps == ["original", "2", "3", "4", "9"]
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["-k", "4-2"], "the lower first"),
+        (["-k", "x"], "give such as 1-20"),
+        (["-k", "0"], "give 1 to 4096"),
+        (["-o", "nowhere/page.html"], "there is no folder"),
+        (["-o", "."], "is a folder"),
+    ],
+)
+def test_bad_usage_is_one_line(more, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(PICTURE).save("a.png")
+    assert cli.main(["explore", "a.png", "-o", "page.html", *more]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
