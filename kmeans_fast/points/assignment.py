@@ -39,6 +39,11 @@ MOST_INT32 = 2**31 - 1
 WORTH_THREADS = 1_000_000
 
 
+def fewest_types(n_clusters: int) -> type[np.unsignedinteger | np.signedinteger]:
+    """Return one of two types that hold labels: kernels are compiled for each."""
+    return np.uint16 if n_clusters <= 2**16 else np.int32
+
+
 class Assignment:
     """Labels and sums of dense points for `k` clusters; each update is one assignment.
 
@@ -74,7 +79,7 @@ class Assignment:
         self._valid = False
         self._share = 1.0  # of all distances that the last assignment looked at
         self._centroids = np.empty((n_clusters, self._d))
-        self.labels = np.empty(self._n, np.uint16 if n_clusters <= 2**16 else np.int32)
+        self.labels = np.empty(self._n, fewest_types(n_clusters))
         self._bounds = kernels.Bounds(
             self.labels, np.empty(self._n, np.float32), np.empty(self._n, np.float32)
         )

@@ -215,7 +215,7 @@ class ColorPoints:
         weights = self._weights
         if excess:
             weights = np.maximum(weights >> excess, (weights > 0).astype(np.int64))
-        if weights.max() < 2**31:  # a product of two int32 is one instruction
+        if self.form.depth == 8 and weights.max() < 2**31:  # products of int32: one instruction
             weights = weights.astype(np.int32)
         return ColorSearch(self, self._links, self._boxes, self._colors, weights, self.form)
 

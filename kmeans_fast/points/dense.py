@@ -20,7 +20,7 @@ from ..kernels import dense as kernels
 from ..kernels import dense_data, inertia
 from ..threads import Threads
 from . import Step, label_dtype
-from .assignment import Assignment
+from .assignment import Assignment, fewest_types
 from .dense_search import NearestSearch
 from .quanta import NARROW, Integers, as_anchors, bits_below, choose_quanta, join, log2
 from .quotients import divide_limbs
@@ -131,7 +131,7 @@ class DensePoints:
     @cached_property
     def variance(self) -> float:
         """The mean over the features of their variance."""
-        everywhere = np.zeros(self._n, np.uint8)
+        everywhere = np.zeros(self._n, np.uint16)
         if self._last is None:
             all_of_them = self.add_up(everywhere, 1)
         else:
@@ -180,6 +180,7 @@ class DensePoints:
 
     def add_up(self, labels: NDArray[Any], n_clusters: int) -> Step:
         """Add up clusters that are given by labels; the inertia is not known (NaN)."""
+        labels = labels.astype(fewest_types(n_clusters), copy=False)
 
         def add(start: int, stop: int, values: Integers, weights: Integers) -> None:
             sums = kernels.Sums(values, weights)
@@ -197,7 +198,8 @@ class DensePoints:
     def relocate(self, step: Step, centroids: Floats) -> Step:
         """Give each empty cluster the point farthest from its own centroid, with its copies."""
         centroids = np.ascontiguousarray(centroids, dtype=np.float64)
-        labels, values, totals = (x.copy() for x in (step.sums.labels, *step.sums[1:]))
+        values, totals = (sums.copy() for sums in step.sums[1:])
+        labels = step.sums.labels.astype(fewest_types(len(centroids)))
         sq_dists = np.empty(self._n)
         self._threads.map(
             lambda chunk: dense_data.fill_own_sq_dists(
