@@ -1,12 +1,14 @@
 """The short benchmarks: ``pytest --benchmark-only``.
 
 A group for each thing that the library does, and in each the plain loop, on a sample that it can
-finish: the name of its row says how many times larger what the fast rows work on is. (For the
-loop's time multiply by that.) Answers are checked against the loop's before anything is timed, and
-kernels are compiled or loaded.
+finish: the name of its row says of how many pixels or points it has one. (The loop's time on all of
+them is that many times longer.) Answers are checked against the loop's before anything is timed,
+and kernels are compiled or loaded.
 """
 
 from __future__ import annotations
+
+from functools import cache
 
 import numpy as np
 import pytest
@@ -16,94 +18,96 @@ import kmeans_fast as kf
 from . import arrays
 from .pictures import photograph, thumbnail
 
-MEGAPIXELS, SIDE, K, MANY = 4, 40, 16, 256
-PICTURE = photograph(MEGAPIXELS)
-SAMPLE = thumbnail(PICTURE, SIDE)
-FLOATS = arrays.gauss(400_000, 8, K)  # clusters
-FEW_FLOATS = FLOATS[:: len(FLOATS) // SIDE**2][: SIDE**2]
-START = np.unique(SAMPLE.reshape(-1, 3), axis=0)[:: SIDE**2 // (2 * K)][:K].astype(np.float64)
-MANY_START = kf.kmeans_plusplus(PICTURE, MANY)
-FLOAT_START = arrays.start_of(FLOATS, K)
-
-LOOP = f"plain-loop-on-1-pixel-of-{PICTURE.size // SAMPLE.size:,}-K{K}"
-FLOAT_LOOP = f"plain-loop-on-1-point-of-{len(FLOATS) // len(FEW_FLOATS)}-K{K}"
-PIXELS = f"{MEGAPIXELS}-megapixels-K{K}"
-MORE = f"{MEGAPIXELS}-megapixels-K{MANY}"
-POINTS = f"{len(FLOATS):,}x8-floats-K{K}"
-
-cases = pytest.mark.parametrize(
-    ("library", "data", "start"),
-    [
-        pytest.param(kf.reference, SAMPLE, START, id=LOOP),
-        pytest.param(kf, PICTURE, START, id=PIXELS),
-        pytest.param(kf, PICTURE, MANY_START, id=MORE),
-        pytest.param(kf.reference, FEW_FLOATS, FLOAT_START, id=FLOAT_LOOP),
-        pytest.param(kf, FLOATS, FLOAT_START, id=POINTS),
-    ],
-)
+MEGAPIXELS, N_FLOATS, SIDE, K, MANY = 4, 400_000, 40, 16, 256
+PIXELS, POINTS = f"{MEGAPIXELS}-megapixels", f"{N_FLOATS:,}x8-floats"
+LOOP_PIXELS = f"plain-loop-on-1-pixel-of-{MEGAPIXELS * 1_000_000 // SIDE**2:,}"
+LOOP_POINTS = f"plain-loop-on-1-point-of-{N_FLOATS // SIDE**2:,}"
 
 
-def sample_of(data):
-    """Return what the loop can finish of the data."""
-    return SAMPLE if data.ndim == 3 else FEW_FLOATS
+@cache
+def data_of(name):
+    """Return the data of a row: a picture, points around centres, or what the loop can finish."""
+    if name == PIXELS:
+        return photograph(MEGAPIXELS)
+    if name == POINTS:
+        return arrays.gauss(N_FLOATS, 8, K)
+    if name == LOOP_PIXELS:
+        return thumbnail(data_of(PIXELS), SIDE)
+    return data_of(POINTS)[:: N_FLOATS // SIDE**2][: SIDE**2]
+
+
+@cache
+def start_of(name, k):
+    """Return `k` centroids to start from, distinct points of the sample or of the picture."""
+    if k == MANY:
+        return kf.kmeans_plusplus(data_of(PIXELS), k)
+    sample = data_of(LOOP_PIXELS if name in (PIXELS, LOOP_PIXELS) else LOOP_POINTS)
+    return arrays.start_of(sample.reshape(-1, sample.shape[-1]), k)
+
+
+ROWS = [(LOOP_PIXELS, K), (PIXELS, K), (PIXELS, MANY), (LOOP_POINTS, K), (POINTS, K)]
+rows = pytest.mark.parametrize(("name", "k"), ROWS, ids=[f"{name}-K{k}" for name, k in ROWS])
+
+
+def case_of(name, k):
+    """Return who works, on what, from which start, and the sample to check answers on."""
+    data = data_of(name)
+    sample = data_of(LOOP_PIXELS if data.ndim == 3 else LOOP_POINTS)
+    return (kf.reference if data is sample else kf), data, start_of(name, k), sample
 
 
 @pytest.mark.benchmark(group="assignment")
-@cases
-def test_assignment(benchmark, library, data, start):
-    few = sample_of(data)
-    assert np.array_equal(kf.assign(few, start), kf.reference.assign(few, start))
+@rows
+def test_assignment(benchmark, name, k):
+    library, data, start, sample = case_of(name, k)
+    assert np.array_equal(kf.assign(sample, start), kf.reference.assign(sample, start))
     kf.assign(data, start)
     labels = benchmark(library.assign, data, start)
     assert labels.shape == data.shape[:-1]
 
 
 @pytest.mark.benchmark(group="means")
-@cases
-def test_means(benchmark, library, data, start):
-    few, k = sample_of(data), len(start)
-    labels = kf.assign(few, start)
-    assert np.array_equal(
-        kf.means(few, labels, k), kf.reference.means(few, labels, k), equal_nan=True
-    )
+@rows
+def test_means(benchmark, name, k):
+    library, data, start, sample = case_of(name, k)
+    labels = kf.assign(sample, start)
+    plain = kf.reference.means(sample, labels, k)
+    assert np.array_equal(kf.means(sample, labels, k), plain, equal_nan=True)
     labels = kf.assign(data, start)
     library.means(data, labels, k)
     centroids = benchmark(library.means, data, labels, k)
     assert centroids.shape == start.shape
 
 
-def plain_seeding(points, n_clusters, n_trials, rng):
+def plain_seeding(points, n_clusters, rng):
     """Choose centroids by greedy k-means++, as plainly as `reference` does all else."""
-    rows = points.reshape(-1, points.shape[-1]).tolist()
-    centers = [rows[rng.integers(len(rows))]]
-    closest = [kf.reference.sq_dist(x, centers[0]) for x in rows]
+    pixels = points.reshape(-1, points.shape[-1]).tolist()
+    centers = [pixels[rng.integers(len(pixels))]]
+    closest = [kf.reference.sq_dist(x, centers[0]) for x in pixels]
     while len(centers) < n_clusters:
-        drawn = rng.choice(len(rows), n_trials, p=np.array(closest) / sum(closest))
+        drawn = rng.choice(
+            len(pixels), 2 + int(np.log(n_clusters)), p=np.divide(closest, sum(closest))
+        )
         tried = [
-            [min(d, kf.reference.sq_dist(x, rows[i])) for x, d in zip(rows, closest, strict=True)]
+            [
+                min(d, kf.reference.sq_dist(x, pixels[i]))
+                for x, d in zip(pixels, closest, strict=True)
+            ]
             for i in drawn
         ]
-        best = min(range(n_trials), key=lambda i: sum(tried[i]))
-        centers.append(rows[drawn[best]])
+        best = min(range(len(drawn)), key=lambda i: sum(tried[i]))
+        centers.append(pixels[drawn[best]])
         closest = tried[best]
     return np.array(centers, dtype=np.float64)
 
 
 @pytest.mark.benchmark(group="seeding")
-@pytest.mark.parametrize(
-    ("data", "k"),
-    [
-        pytest.param(SAMPLE, K, id=LOOP),
-        pytest.param(PICTURE, K, id=PIXELS),
-        pytest.param(PICTURE, MANY, id=MORE),
-        pytest.param(FLOATS, K, id=POINTS),
-    ],
-)
-def test_seeding(benchmark, data, k):
-    if data is SAMPLE:
-        centroids = benchmark.pedantic(
-            plain_seeding, (data, k, 2 + int(np.log(k)), np.random.default_rng(0)), rounds=3
-        )
+@rows
+def test_seeding(benchmark, name, k):
+    library, data, _, _ = case_of(name, k)
+    if library is kf.reference:
+        arguments = (data, k, np.random.default_rng(0))
+        centroids = benchmark.pedantic(plain_seeding, arguments, rounds=3)
     else:
         kf.kmeans_plusplus(data, k)
         centroids = benchmark(kf.kmeans_plusplus, data, k)
@@ -117,38 +121,30 @@ def test_seeding(benchmark, data, k):
 
 
 @pytest.mark.benchmark(group="fit: ten iterations, labels")
-@cases
-def test_fit(benchmark, library, data, start):
-    few = sample_of(data)
-    expected = kf.reference.k_means(start, few)
-    for ours, plain in zip(kf.k_means(start, few), expected, strict=True):
-        assert np.array_equal(ours, plain)
+@rows
+def test_fit(benchmark, name, k):
+    library, data, start, sample = case_of(name, k)
+    plain = kf.reference.k_means(start, sample)
+    for ours, theirs in zip(kf.k_means(start, sample), plain, strict=True):
+        assert np.array_equal(ours, theirs)
     kf.k_means(start, data)
-    if library is kf:
-        centroids, labels = benchmark(library.k_means, start, data)
-    else:
+    if library is kf.reference:
         centroids, labels = benchmark.pedantic(library.k_means, (start, data), rounds=3)
+    else:
+        centroids, labels = benchmark(library.k_means, start, data)
     assert centroids.shape == start.shape
     assert labels.shape == data.shape[:-1]
 
 
-@pytest.mark.benchmark(group="label: another picture by the centroids of a fit")
-@pytest.mark.parametrize(
-    ("data", "k"),
-    [
-        pytest.param(SAMPLE, K, id=LOOP),
-        pytest.param(PICTURE, K, id=PIXELS),
-        pytest.param(PICTURE, MANY, id=MORE),
-        pytest.param(FLOATS, K, id=POINTS),
-    ],
-)
-def test_label(benchmark, data, k):
-    result = kf.fit(data, k, max_iter=3, tol=0)
-    few = sample_of(data)
-    plain = kf.reference.assign(few, result.centroids)
-    assert np.array_equal(result.predict(few), plain)
-    if data is SAMPLE:
-        labels = benchmark(kf.reference.assign, data, result.centroids)
+@pytest.mark.benchmark(group="label: what a fit has found, again")
+@rows
+def test_label(benchmark, name, k):
+    library, data, start, sample = case_of(name, k)
+    result = kf.fit(data, k, init=start, max_iter=3, tol=0)
+    plain = kf.reference.assign(sample, result.centroids)
+    assert np.array_equal(result.predict(sample), plain)
+    if library is kf.reference:
+        labels = benchmark(library.assign, data, result.centroids)
     else:
         labels = benchmark(result.predict, data)
     assert np.array_equal(labels, result.labels)

@@ -32,6 +32,7 @@ def quantize(
     medoids: bool = False,
     space: str = "rgb",
     init: Any = "k-means++",
+    n_init: int = 1,
     max_iter: int = 300,
     random_state: Any = 0,
     n_threads: int | None = None,
@@ -56,7 +57,7 @@ def quantize(
         Put the palette in order: darkest first, or the colour of most pixels first.
     medoids : bool, default False
         Replace each colour found by the nearest that occurs in the picture.
-    space, init, max_iter, random_state, n_threads
+    space, init, n_init, max_iter, random_state, n_threads
         As in `fit`.
 
     Returns
@@ -97,9 +98,14 @@ def quantize(
         result: KMeansResult | None = colors.given(fixed, pixels, space, n_threads)
     else:
         result = colors.fit(
-            n_colors, space=space, init=init, max_iter=max_iter, random_state=random_state,
+            n_colors,
+            space=space,
+            init=init,
+            n_init=n_init,
+            max_iter=max_iter,
+            random_state=random_state,
             n_threads=n_threads,
-        )  # fmt: skip
+        )
         if medoids:
             result = colors.as_medoids(result, n_threads)
     if sort is not None:

@@ -269,9 +269,10 @@ def test_stages_are_where_the_time_goes(kind):
 # ------------------------------------------------------------------------------ the peers
 
 
-def test_peers_beside_ours(tmp_path, capsys):
+def test_peers_beside_ours(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(compare, "peak_bytes", lambda name, folder, k: 5e6)
     out = tmp_path / "peers.json"
-    given = ["--peers", "pillow,pillow-kmeans,nobody,cv", "-k", "8,16", "--rounds", "2"]
+    given = ["--peers", "pillow,pillow-kmeans,nobody", "-k", "8,16", "--rounds", "2"]
     for _ in range(2):
         assert compare.main([*given, "--megapixels", "0.05", "--out", str(out)]) == 0
     printed = capsys.readouterr()
@@ -286,6 +287,16 @@ def test_peers_beside_ours(tmp_path, capsys):
         assert rows["pillow-kmeans"]["error"] < rows["pillow"]["error"]
         assert all(row["error"] > 0 for row in case["rows"])
     assert "Left out: nobody" in compare.as_markdown(record)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="it is read from /proc")
+def test_the_peak_memory_is_that_of_the_work(tmp_path):
+    picture = pictures.photograph(2)
+    np.save(tmp_path / "picture.npy", picture)
+    np.save(tmp_path / "start4.npy", np.zeros((4, 3)))
+    taken = compare.peak_bytes("pillow", tmp_path, 4)
+    assert 0.9 * picture.size < taken < 40 * picture.size
+    assert compare.peak_bytes("nobody", tmp_path, 4) is None
 
 
 def a_case(*ratios):

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import kmeans_fast as kf
-from kmeans_fast.explore import MOST_POINTS, NARROW, write_page
+from kmeans_fast.explore import NARROW, write_page
 
 from .pictures import photograph
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(
     not (BROWSER and DRIVER), reason="no chromium or no chromedriver on the PATH"
 )
 
-PICTURE = photograph(150, 200)
+PICTURE = photograph(60, 80)
 KS = [1, 2, 5]
 # Where screenshots are kept, to be looked at.
 KEPT = Path(os.environ.get("KMEANS_FAST_SCREENSHOTS", "screenshots"))
@@ -50,7 +50,7 @@ def page(tmp_path_factory):
     return path
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def browser():
     options = webdriver.ChromeOptions()
     options.binary_location = BROWSER
@@ -83,7 +83,7 @@ def open_page(driver, page):
     driver.execute_async_script(
         "const done = arguments[0];"
         "const wait = () => document.querySelector('.js-plotly-plot .gl-container canvas')"
-        " && document.querySelector('.slider-container') ? setTimeout(done, 1500)"
+        " && document.querySelector('.slider-container') ? setTimeout(done, 500)"
         " : setTimeout(wait, 50);"
         "wait();"
     )
@@ -92,7 +92,7 @@ def open_page(driver, page):
 def test_the_slider_changes_picture_scatter_and_palette(page, browser):
     open_page(browser, page)
     first = browser.execute_script(STATE)
-    assert first["points"] == MOST_POINTS  # of 28,378
+    assert first["points"] == len(np.unique(PICTURE.reshape(-1, 3), axis=0))
     assert first["title"].startswith("original")
     assert first["bars"] == 0
     shots, states = [screenshot(browser, "explore-original")], [first]
@@ -129,7 +129,7 @@ def test_a_step_of_the_slider_is_clicked(page, browser):
     actions.move_by_offset(
         int(rail["x"] + rail["width"] - 12), int(rail["y"] + rail["height"] / 2)
     ).click().perform()
-    browser.execute_async_script("setTimeout(arguments[0], 800)")
+    browser.execute_async_script("setTimeout(arguments[0], 500)")
     assert browser.execute_script(STATE)["at"] == [KS[-1]]
 
 

@@ -1,0 +1,99 @@
+"""Each example runs, says what it did, and writes what it says; the notebook's cells run."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import kmeans_fast as kf
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+def run(name, *arguments, folder):
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / name), *map(str, arguments)],
+        cwd=folder, capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": str(EXAMPLES.parent)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_posterise(tmp_path):
+    out = run("posterise.py", folder=tmp_path)
+    assert "512 x 512 pixels, all of it in " in out
+    assert Image.open(tmp_path / "posterised.png").width > 1000
+
+
+def test_quickstart(tmp_path):
+    out = run("quickstart.py", folder=tmp_path)
+    assert out.count("%") == 8
+    assert "at [0. 8.]" in out or "at [8. 0.]" in out
+    assert len(Image.open(tmp_path / "quickstart.png").getcolors()) == 8
+
+
+def test_palette_of_many(tmp_path):
+    out = run("palette_of_many.py", "-k", 6, folder=tmp_path)
+    assert "4 pictures, 262,144 pixels" in out
+    colors = set()
+    for path in (tmp_path / "painted").iterdir():
+        colors |= {color for _, color in Image.open(path).convert("RGB").getcolors()}
+    assert len(colors) == 6
+    own = tmp_path / "own"
+    own.mkdir()
+    Image.new("RGB", (8, 8), "red").save(own / "a.png")
+    Image.new("RGB", (8, 8), "blue").save(own / "b.png")
+    out = run("palette_of_many.py", own, "-k", 2, "-o", tmp_path / "there", folder=tmp_path)
+    assert "2 pictures, 128 pixels, 2 colours" in out
+    assert len(list((tmp_path / "there").iterdir())) == 2
+
+
+def test_satellite_tiles(tmp_path):
+    out = run("satellite_tiles.py", "--megapixels", 4, "-k", 5, folder=tmp_path)
+    assert "4 megapixels in 4 tiles" in out
+    labels = np.load(tmp_path / "labels.npy", mmap_mode="r")
+    assert labels.shape == (2048, 2048)
+    assert set(np.unique(labels)) == set(range(5))
+
+
+def test_compare_quantizers(tmp_path):
+    out = run("compare_quantizers.py", "-k", 8, folder=tmp_path)
+    assert "kmeans_fast " in out
+    assert "1.000 times ours" in out
+    rows = [line for line in out.splitlines() if "Pillow" in line]
+    assert len(rows) == 2
+    assert Image.open(tmp_path / "sheet.png").width >= 6 * 320
+
+
+def test_the_tutorial_picture(tmp_path):
+    run("tutorial_picture.py", folder=tmp_path)
+    picture = kf.open_image(tmp_path / "tutorial_picture.png")
+    assert picture.shape == (200, 200, 3)
+    r, g, b = np.moveaxis(picture.astype(float), -1, 0)
+    assert (picture.max(axis=2) < 90).mean() > 0.6  # dark
+    assert 0.1 < ((r > 2 * g) & (r > 2 * b) & (r > 60)).mean() < 0.3  # red
+    assert 0.001 < ((g > 1.4 * r) & (g > 1.4 * b) & (g > 60)).mean() < 0.01  # very little green
+
+
+def test_the_notebook():
+    nbformat = pytest.importorskip("nbformat", reason="nbclient is not installed")
+    nbclient = pytest.importorskip("nbclient", reason="nbclient is not installed")
+    notebook = nbformat.read(EXAMPLES / "basic_kmeans.ipynb", as_version=4)
+    assert all(not cell.outputs for cell in notebook.cells if cell.cell_type == "code")
+    nbclient.NotebookClient(
+        notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": EXAMPLES}}
+    ).execute()
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    texts = ["".join(str(output) for output in cell.outputs) for cell in code]
+    assert any("times as fast" in text for text in texts)
+    assert sum("application/vnd.plotly" in text for text in texts) == 3
+    answers = [cell for cell in code if "hide-cell" in cell.metadata.get("tags", [])]
+    assert len(answers) == 3
+    for cell, says in zip(answers, ("K = 11", "of the inertia", "is left to gain"), strict=True):
+        assert cell.metadata["jupyter"] == {"source_hidden": True, "outputs_hidden": True}
+        assert says in cell.outputs[0]["data"]["text/markdown"]
