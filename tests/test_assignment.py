@@ -268,8 +268,7 @@ def test_a_sum_of_squares_in_vectors_has_the_bits_written_down(dtype, d):
 def test_the_same_bits_however_the_work_is_cut(d, k, monkeypatch):
     points = clusters(5000, d, k, np.float32, spread=2.0)
     results = []
-    for threads, chunk, most in [(1, 16384, 0), (2, 700, 5000), (3, 64, 5000), (7, 1000, 5000)]:
-        monkeypatch.setattr(assignment, "MOST_INT32", most)
+    for threads, chunk in [(1, 16384), (2, 700), (3, 64), (7, 1000)]:
         monkeypatch.setattr(assignment, "CHUNK", chunk)
         monkeypatch.setattr(assignment, "MEDIUM_CHUNK", chunk)
         monkeypatch.setattr(assignment, "CHUNK_PER_CLUSTER", 1)

@@ -107,15 +107,15 @@ class Scratch(NamedTuple):
     block: Any  # (points of a block * d,) float32, in tiles
     rows: Any  # (N_ROWS * ROW,) float32: the least score, the next, whose it is, ...
     sq_dists: Any  # (k,) float64
-    chosen: Any  # (points of a block,) int32 or int64
+    chosen: Any  # (points of a block,) int64
     found: Any  # (points of a block,) int32
     between: Any  # (k filled up, WIDTH) float32
     candidates: Any  # (k filled up,) int32
     ends: Any  # (N_RINGS * k + 1,) int32
     farthest: Any  # (N_RINGS * k,) float32
-    open: Any  # (points of a chunk,) int32 or int64: in the end those that changed their label
+    open: Any  # (points of a chunk,) int64: in the end those that changed their label
     keys: Any  # (points of a chunk,) int32: in the end the labels that these had
-    order: Any  # (points of a chunk,) int32 or int64
+    order: Any  # (points of a chunk,) int64
 
 
 # ---------------------------------------------------------------- sums that have no order

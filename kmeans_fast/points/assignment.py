@@ -33,8 +33,6 @@ WORTHWHILE, DOUBTED = 0.55, 0.4
 LEAST_TRIAL, TRIAL, TRIED = 2048, 8192, 2**29
 # Beyond these the float32 pass tells nothing, and every point is decided in float64.
 MAX_FEATURES, MAX_CLUSTERS, MAX_REACH = 2**20, 2**24, 2.0**30
-# Positions of so many points fit in int32, which the kernels then use.
-MOST_INT32 = 2**31 - 1
 # Fewer products than this are worked out before a second thread has started.
 WORTH_THREADS = 1_000_000
 
@@ -191,21 +189,20 @@ class Assignment:
     def _make_scratch(self, size: int) -> kernels.Scratch:
         width = _tiles.WIDTH
         n = max(4 * width, min(kernels.BLOCK, BLOCK_SIZE // self._d // width * width))
-        index = np.int32 if self._n <= MOST_INT32 else np.int64
         filled = self._everything.size
         return kernels.Scratch(
             block=_aligned(n * self._d),
             rows=_aligned(kernels.N_ROWS * _tiles.ROW),
             sq_dists=np.empty(self.k),
-            chosen=np.empty(n, index),
+            chosen=np.empty(n, np.int64),
             found=np.empty(n, np.int32),
             between=_aligned(filled * width).reshape(filled, width),
             candidates=np.empty(filled + _tiles.ROWS, np.int32),
             ends=np.empty(kernels.N_RINGS * self.k + 1, np.int32),
             farthest=np.empty(kernels.N_RINGS * self.k, np.float32),
-            open=np.empty(size + 1, index),
+            open=np.empty(size + 1, np.int64),
             keys=np.empty(size + 1, np.int32),
-            order=np.empty(size, index),
+            order=np.empty(size, np.int64),
         )
 
     def _lay_out(self, centroids: Floats) -> kernels.Centroids:
