@@ -335,14 +335,14 @@ def jpeg(profile: Profile) -> str:
     ]
     return (
         f"A JPEG of {found['megapixels']:.3g} megapixels, {found['bytes'] / 1e6:.1f} MB, "
-        f"K = {found['k']}.\n\n" + table(["work", "time", "of decoding"], rows)
+        f"K = {found['k']}.\n\n" + table(["work", "ms", "of decoding"], rows)
     )
 
 
 def starts(profile: Profile) -> str:
     """Return the table of what a new process waits for."""
     rows = [[name, ms(times)] for name, times in profile.get("starts", {}).items()]
-    return table(["what", "time"], rows) if rows else ""
+    return table(["what", "ms"], rows) if rows else ""
 
 
 def _met(aim: bool) -> str:

@@ -363,11 +363,12 @@ def collected(*arguments):
     return run.stdout
 
 
-def test_benchmarks_run_when_asked_for_and_only_then():
+def test_benchmarks_are_looked_for_when_asked_for_and_only_then():
     benchmarks = collected("--benchmark-only")
     assert "bench/test_bench_kmeans.py::test_fit[4-megapixels-K16]" in benchmarks
     assert "tests/" not in benchmarks
-    assert "bench/test_bench" not in collected("--ignore=tests")
+    settings = (ROOT / "pyproject.toml").read_text()
+    assert 'testpaths = ["tests", "kmeans_fast", "README.md"]' in settings
 
 
 def test_a_table_of_a_tiny_run(tmp_path, capsys):

@@ -118,27 +118,26 @@ def test_the_slider_changes_picture_scatter_and_palette(page, browser):
     errors = [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
     assert errors == []
 
-
-def test_a_step_of_the_slider_is_clicked(page, browser):
-    open_page(browser, page)
-    marks = browser.find_elements(
-        "css selector", ".slider-tick-touch-rect, .slider-rail-touch-rect"
-    )
-    rail = marks[-1].rect
-    actions = webdriver.ActionChains(browser)
-    actions.move_by_offset(
-        int(rail["x"] + rail["width"] - 12), int(rail["y"] + rail["height"] / 2)
-    ).click().perform()
+    # A click on the end of the slider, after the last step of which it goes back to the first.
+    browser.execute_async_script(PUT_SLIDER, "original")
+    rail = browser.find_elements("css selector", ".slider-rail-touch-rect")[-1].rect
+    x, y = int(rail["x"] + rail["width"] - 12), int(rail["y"] + rail["height"] / 2)
+    webdriver.ActionChains(browser).move_by_offset(x, y).click().perform()
     browser.execute_async_script("setTimeout(arguments[0], 500)")
     assert browser.execute_script(STATE)["at"] == [KS[-1]]
 
-
-def test_a_narrow_screen_has_one_column(page, browser):
-    browser.set_window_size(500, 1000)
-    open_page(browser, page)
+    browser.set_window_size(500, 1000)  # a narrow screen: one column
+    browser.execute_async_script("setTimeout(arguments[0], 700)")
     state = browser.execute_script(STATE)
     screenshot(browser, "explore-narrow")
     assert state["width"] < NARROW
+    assert state["domain"] == [0, 1]
+
+
+def test_a_narrow_screen_has_one_column_from_the_start(page, browser):
+    browser.set_window_size(500, 1000)
+    open_page(browser, page)
+    state = browser.execute_script(STATE)
     assert state["domain"] == [0, 1]
     wide = browser.execute_script("return document.documentElement.scrollWidth")
     assert wide <= state["width"] + 20  # nothing to scroll sideways for

@@ -24,17 +24,23 @@ def run(name, *arguments, folder):
     return done.stdout
 
 
+def open_picture(path):
+    with Image.open(path) as picture:
+        picture.load()
+        return picture
+
+
 def test_posterise(tmp_path):
     out = run("posterise.py", folder=tmp_path)
     assert "512 x 512 pixels, all of it in " in out
-    assert Image.open(tmp_path / "posterised.png").width > 1000
+    assert open_picture(tmp_path / "posterised.png").width > 1000
 
 
 def test_quickstart(tmp_path):
     out = run("quickstart.py", folder=tmp_path)
     assert out.count("%") == 8
     assert "at [0. 8.]" in out or "at [8. 0.]" in out
-    assert len(Image.open(tmp_path / "quickstart.png").getcolors()) == 8
+    assert len(open_picture(tmp_path / "quickstart.png").getcolors()) == 8
 
 
 def test_palette_of_many(tmp_path):
@@ -42,7 +48,7 @@ def test_palette_of_many(tmp_path):
     assert "4 pictures, 262,144 pixels" in out
     colors = set()
     for path in (tmp_path / "painted").iterdir():
-        colors |= {color for _, color in Image.open(path).convert("RGB").getcolors()}
+        colors |= {color for _, color in open_picture(path).convert("RGB").getcolors()}
     assert len(colors) == 6
     own = tmp_path / "own"
     own.mkdir()
@@ -67,7 +73,7 @@ def test_compare_quantizers(tmp_path):
     assert "1.000 times ours" in out
     rows = [line for line in out.splitlines() if "Pillow" in line]
     assert len(rows) == 2
-    assert Image.open(tmp_path / "sheet.png").width >= 6 * 320
+    assert open_picture(tmp_path / "sheet.png").width >= 6 * 320
 
 
 def test_the_tutorial_picture(tmp_path):

@@ -1,10 +1,13 @@
 """Palettes that people bring, in the order they like, of colours that are there."""
 
+import json
+
 import numpy as np
 import pytest
 from PIL import Image
 
 import kmeans_fast as kf
+from kmeans_fast import cli
 from kmeans_fast.painting import VisibleColors, in_order
 
 RNG = np.random.default_rng(2)
@@ -135,6 +138,18 @@ def test_medoids_of_pictures_with_transparency():
     invisible = np.zeros((4, 4, 4), np.uint8)
     assert kf.quantize(invisible, 3, medoids=True, sort="share").info["transparency"] == 0
     assert VisibleColors().as_medoids(None, None) is None
+
+
+def test_the_command_line_measures_in_oklab_too(tmp_path, capsys):
+    Image.fromarray(PICTURE).save(tmp_path / "a.png")
+    given = [str(tmp_path / "a.png"), "-k", "5", "--space", "oklab"]
+    assert cli.main(["quantize", *given, "-o", str(tmp_path / "b.png")]) == 0
+    expected = kf.quantize(PICTURE, 5, space="oklab")
+    found = Image.open(tmp_path / "b.png").convert("RGB")
+    assert np.array_equal(np.asarray(found), np.asarray(expected.convert("RGB")))
+    assert cli.main(["palette", *given, "--json"]) == 0
+    printed = {tuple(row["rgb"]) for row in json.loads(capsys.readouterr().out)["colors"]}
+    assert printed == {tuple(color) for color in colors_of(expected).tolist()}
 
 
 def test_a_pillow_picture_keeps_what_it_carries():

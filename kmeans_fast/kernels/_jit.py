@@ -30,5 +30,8 @@ def jit_contracted(function: Callable[..., Any]) -> Any:
 
 
 def jit_inline(function: Callable[..., Any]) -> Any:
-    """Compile a helper that is called for every point: a call that passes arrays costs 10 ns."""
-    return jit(function, forceinline=True)
+    """Compile a helper that is called for every point: a call that passes arrays costs 10 ns.
+
+    It becomes part of its callers, and of what is kept of them on disk: nothing is kept of itself.
+    """
+    return njit(nogil=True, forceinline=True)(function)
