@@ -47,7 +47,7 @@ NARROW_DOMAINS = {
 WIDE_HEIGHT, NARROW_HEIGHT = 820, 1240
 
 # The picture and the slider are drawn before the scatter plot and before the frames are read: where
-# WebGL runs in software, as in a headless browser, that is after 2.2 s instead of 4.5.
+# WebGL runs in software, as in a headless browser, that is after 2.3 s instead of 4.5.
 PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -78,10 +78,16 @@ if (window.innerWidth < $limit) {
     path.slice(0, -1).reduce((part, name) => part[name], first.layout)[path.at(-1)] = value;
   }
 }
-first.data[1].visible = false;
-Plotly.newPlot(plot, first.data, first.layout, {responsive: true, displaylogo: false})
-  .then(() => Plotly.addFrames(plot, parsed('frames').frames))
-  .then(() => setTimeout(() => Plotly.restyle(plot, {visible: true}, [1]), 0));
+const {scene, ...flat} = first.layout;
+const clouds = [], others = [];
+first.data.forEach((trace) => (trace.type === 'scatter3d' ? clouds : others).push(trace));
+const places = clouds.map((trace) => first.data.indexOf(trace));
+Plotly.newPlot(plot, others, flat, {responsive: true, displaylogo: false})
+  .then(() => setTimeout(() => {
+    plot.layout.scene = scene;
+    Plotly.addTraces(plot, clouds, places)
+      .then(() => Plotly.addFrames(plot, parsed('frames').frames));
+  }, 0));
 window.addEventListener('resize', place);
 </script>
 </body>

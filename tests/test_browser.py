@@ -83,7 +83,8 @@ def open_page(driver, page):
     driver.execute_async_script(
         "const done = arguments[0];"
         "const wait = () => document.querySelector('.js-plotly-plot .gl-container canvas')"
-        " && document.querySelector('.slider-container') ? setTimeout(done, 500)"
+        " && document.querySelector('.js-plotly-plot')._transitionData._frames.length"
+        " ? setTimeout(done, 300)"
         " : setTimeout(wait, 50);"
         "wait();"
     )

@@ -112,7 +112,7 @@ def start_of(points, k, seed=0):
 
 
 @pytest.mark.parametrize("d, dtype", KINDS)
-@pytest.mark.parametrize("k", [1, 2, 9, 40, 300])
+@pytest.mark.parametrize("k", [1, 2, 9, 40, 200])
 def test_every_iteration_is_brute_force(dtype, d, k):
     points = clusters(5000, d, max(2, k // 2), dtype, seed=d)
     assert_walk_is_brute_force(points, start_of(points, k))
@@ -250,7 +250,7 @@ def test_hardly_any_difference_is_left_to_rounding(ulp):
     assert_walk_is_brute_force(points, there, iterations=1)
 
 
-@pytest.mark.parametrize("d, k", [(1, 300), (3, 9)])
+@pytest.mark.parametrize("d, k", [(1, 200), (3, 300)])
 def test_the_same_bits_however_the_work_is_cut(d, k, monkeypatch):
     points = clusters(20_000, d, k, np.float32, spread=2.0)
     results = []
