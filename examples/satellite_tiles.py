@@ -1,6 +1,6 @@
 """A picture larger than memory: counted tile by tile, fitted once, labelled tile by tile.
 
-python examples/satellite_tiles.py [-k 12] [--megapixels 64] [-o labels.npy]
+python examples/satellite_tiles.py [-k 12] [--megapixels 16] [-o labels.npy]
 
 The scene, land cover as a satellite might see it, is made in code one tile at a time, so nothing
 here is ever larger than a tile and the histogram; the labels go to a memory-map.
@@ -24,7 +24,7 @@ COVER = np.array(  # water, forest, grass, crops, soil, sand, town, snow
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("-k", "--clusters", type=int, default=12, help="default: %(default)s")
-parser.add_argument("--megapixels", type=float, default=64, help="default: %(default)s")
+parser.add_argument("--megapixels", type=float, default=16, help="default: %(default)s")
 parser.add_argument("-o", "--output", default="labels.npy", help="default: %(default)s")
 options = parser.parse_args()
 side = max(1, math.ceil(math.sqrt(options.megapixels * 1e6) / TILE))

@@ -1,14 +1,14 @@
 """The commands of `bench` run, say what they cannot do, and keep the README true."""
 
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+import conftest
 import kmeans_fast as kf
 from bench import __main__ as bench
 from bench import compare, model, pictures, plots, profile, quantizers, records, report, table
@@ -352,23 +352,18 @@ def test_a_command_is_given_the_picture_and_gives_a_palette(tmp_path, monkeypatc
 # ------------------------------------------------------------------------- the benchmarks
 
 
-def collected(*arguments):
-    environment = {name: value for name, value in os.environ.items() if "XDIST" not in name}
-    run = subprocess.run(
-        [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"]
-        + list(arguments),
-        cwd=ROOT, env=environment, capture_output=True, text=True,
-    )  # fmt: skip
-    assert run.returncode in (0, 5), run.stderr + run.stdout[-2000:]
-    return run.stdout
-
-
-def test_benchmarks_are_looked_for_when_asked_for_and_only_then():
-    benchmarks = collected("--benchmark-only")
-    assert "bench/test_bench_kmeans.py::test_fit[4-megapixels-K16]" in benchmarks
-    assert "tests/" not in benchmarks
-    settings = (ROOT / "pyproject.toml").read_text()
-    assert 'testpaths = ["tests", "kmeans_fast", "README.md"]' in settings
+@pytest.mark.parametrize("source", ["TESTPATHS", "ARGS"])
+@pytest.mark.parametrize("asked", [True, False])
+def test_benchmarks_are_looked_for_when_asked_for_and_no_path_is_given(source, asked):
+    args = ["tests", "kmeans_fast", "README.md"]
+    given = pytest.Config.ArgsSource[source]
+    config = SimpleNamespace(
+        option=SimpleNamespace(benchmark_only=asked), args_source=given, args=args, rootpath=ROOT
+    )
+    conftest.pytest_configure(config)
+    assert config.args == ([str(ROOT / "bench")] if asked and source == "TESTPATHS" else args)
+    conftest.pytest_configure(SimpleNamespace(option=SimpleNamespace()))  # no pytest-benchmark
+    assert f"testpaths = {args}".replace("'", '"') in (ROOT / "pyproject.toml").read_text()
 
 
 def test_a_table_of_a_tiny_run(tmp_path, capsys):

@@ -11,6 +11,8 @@ from PIL import Image
 
 import kmeans_fast as kf
 
+from .pictures import photograph
+
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
@@ -68,7 +70,8 @@ def test_satellite_tiles(tmp_path):
 
 
 def test_compare_quantizers(tmp_path):
-    out = run("compare_quantizers.py", "-k", 8, folder=tmp_path)
+    Image.fromarray(photograph()).save(tmp_path / "picture.png")
+    out = run("compare_quantizers.py", "picture.png", "-k", 8, folder=tmp_path)
     assert "kmeans_fast " in out
     assert "1.000 times ours" in out
     rows = [line for line in out.splitlines() if "Pillow" in line]
