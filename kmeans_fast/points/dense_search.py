@@ -97,6 +97,7 @@ class NearestSearch:
         of, values = self._of, self._of._points
         if values.dtype == np.float32 and max(-of._low.min(), of._high.max()) > 2.0**120:
             values = values.astype(np.float64)  # differences may overflow
+            values.flags.writeable = False  # as all points are: kernels are compiled for that
         most = 1000 if values.dtype == np.float64 else 120
         span = float((of._high - of._low).max())
         room = 62 - (log2(of.n_features) + 1) // 2
