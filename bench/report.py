@@ -65,8 +65,8 @@ def answer(profile: Record, megapixels: float, n_cores: int) -> str:
     measured = max(point["threads"] for point in model.points_of(profile, "cores"))
     if n_cores > measured:
         lines.append(
-            f"beyond the {measured} threads measured: the memory's speed, which cores share, is not "
-            "in it"
+            f"beyond the {measured} threads measured: the memory's speed, which cores share, is "
+            "not in it"
         )
     lines.append(f"from what was measured on: {records.about(profile['runs']['sizes'])}")
     return "\n".join(lines)
