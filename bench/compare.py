@@ -26,7 +26,7 @@ from . import peers, pictures, records
 from .measure import IDLE, LONG, Setting, child, inertia_of, picture_of, progress, start_of, timed
 from .model import ms, table
 from .pictures import Picture
-from .quantizers import MOST_COLORS, QUANTIZERS, filled
+from .quantizers import MOST_COLORS, QUANTIZERS
 from .records import Record, number
 
 ITERATIONS, KS = 10, (16, 256)
@@ -92,20 +92,13 @@ ALONE = """
 import sys
 import numpy as np
 from bench import compare
-
-def kilobytes(key):
-    with open("/proc/self/status") as status:
-        return next(int(line.split()[1]) for line in status if line.startswith(key))
+from bench.measure import peak_bytes
 
 name, path, k = sys.argv[1], sys.argv[2], int(sys.argv[3])
 picture, start = np.load(path), np.load(path.replace("picture", f"start{k}"))
 run = compare.CONTESTANTS[name][2]
 run(np.ascontiguousarray(picture[:100, :100]), k, start)  # all is loaded
-with open("/proc/self/clear_refs", "w") as reset:
-    reset.write("5")  # the peak starts from here
-before = kilobytes("VmRSS")
-run(picture, k, start)
-print((kilobytes("VmHWM") - before) * 1024)
+print(peak_bytes(lambda: run(picture, k, start)))
 """
 # From a process that is itself small: a child's greatest size starts at its parent's.
 COMMAND = """
@@ -121,8 +114,7 @@ def peak_bytes(name: str, folder: Path, k: int) -> float | None:
         return None
     try:
         if name in QUANTIZERS and QUANTIZERS[name].command:
-            command = QUANTIZERS[name].palette.command  # type: ignore[attr-defined]
-            words = filled(command, k, folder / "picture.png", folder / "out.png")
+            words = QUANTIZERS[name].filled(k, folder / "picture.png", folder / "out.png")
             return float(child("-c", COMMAND, *words)[1])
         return float(child("-c", ALONE, name, str(folder / "picture.npy"), str(k))[1])
     except Exception as error:  # a peer that dies alone must not take the others' figures along

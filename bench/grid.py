@@ -172,21 +172,14 @@ def seeding(setting: Setting, case: Case, part: str) -> Cell:
 # ---------------------------------------------------------- parts that have no cells
 
 MEMORY = """
-import contextlib, sys
+import sys
 import numpy as np
 import kmeans_fast as kf
-
-def kilobytes(key):
-    with open("/proc/self/status") as status:
-        return next(int(line.split()[1]) for line in status if line.startswith(key))
+from bench.measure import peak_bytes
 
 points, k = np.load(sys.argv[1]), int(sys.argv[2])
 kf.fit(points[: max(4 * k, 50000)], k, max_iter=3)  # the same kernels are loaded
-with contextlib.suppress(OSError), open("/proc/self/clear_refs", "w") as reset:
-    reset.write("5")  # the peak starts from here
-before = kilobytes("VmRSS")
-result = kf.fit(points, k, max_iter=10, tol=0)
-print((kilobytes("VmHWM") - before) * 1024)
+print(peak_bytes(lambda: kf.fit(points, k, max_iter=10, tol=0)))
 """
 
 

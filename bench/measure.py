@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -162,6 +163,22 @@ def child(*arguments: str, cache: Path | None = None) -> tuple[float, str, str]:
     run = dict(cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
     seconds, done = timed(lambda: subprocess.run(command, **run))
     return seconds, done.stdout, done.stderr
+
+
+def peak_bytes(work: Callable[[], Any]) -> int:
+    """Return the greatest resident size while something runs, over that before (Linux only)."""
+
+    def kilobytes(key: str) -> int:
+        with open("/proc/self/status") as status:
+            return next(int(line.split()[1]) for line in status if line.startswith(key))
+
+    with contextlib.suppress(OSError), open("/proc/self/clear_refs", "w") as reset:
+        reset.write("5")  # the peak starts from here
+    before = kilobytes("VmRSS")
+    answer = work()
+    taken = (kilobytes("VmHWM") - before) * 1024
+    del answer
+    return taken
 
 
 # ---------------------------------------------------------------- answers come first

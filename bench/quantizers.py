@@ -31,9 +31,29 @@ class Quantizer:
 
     title: str
     terms: str
-    palette: Callable[[Picture, int], Palette]
+    function: Callable[[Picture, int], Palette] | None = None
     package: str = ""  # to be imported
-    command: str = ""  # to be on the PATH; its time includes reading and writing PNG
+    words: tuple[str, ...] = ()  # a command, to be on the PATH, with {k}, {there} and {back}
+
+    @property
+    def command(self) -> str:
+        """The name of the command, if it is one."""
+        return self.words[0] if self.words else ""
+
+    def filled(self, k: int, there: Path, back: Path) -> list[str]:
+        """Return the command with its number of colours and its files."""
+        return [word.format(k=k, there=there, back=back) for word in self.words]
+
+    def palette(self, picture: Picture, k: int) -> Palette:
+        """Return the palette; a command's time includes writing and reading PNG on both sides."""
+        if self.function is not None:
+            return self.function(picture, k)
+        with tempfile.TemporaryDirectory() as folder:
+            there, back = Path(folder, "in.png"), Path(folder, "out.png")
+            Image.fromarray(picture).save(there, compress_level=1)
+            subprocess.run(self.filled(k, there, back), check=True, capture_output=True)
+            with Image.open(back) as found:
+                return used_palette(found)
 
     def missing(self) -> str | None:
         """Return why it cannot be run here, if so."""
@@ -86,29 +106,6 @@ def imagequant(picture: Picture, k: int) -> Palette:
     return used_palette(imagequant.quantize_pil_image(image, dithering_level=0.0, max_colors=k))
 
 
-def by_command(*command: str) -> Callable[[Picture, int], Palette]:
-    """Return what runs a command that reads and writes PNG."""
-
-    def run(picture: Picture, k: int) -> Palette:
-        with tempfile.TemporaryDirectory() as folder:
-            there, back = Path(folder, "in.png"), Path(folder, "out.png")
-            Image.fromarray(picture).save(there, compress_level=1)
-            subprocess.run(filled(command, k, there, back), check=True, capture_output=True)
-            with Image.open(back) as found:
-                if found.mode != "P":
-                    return np.unique(np.asarray(found.convert("RGB")).reshape(-1, 3), axis=0)
-                return used_palette(found)
-
-    run.command = command  # type: ignore[attr-defined]
-    return run
-
-
-def filled(command: tuple[str, ...], k: int, there: Path, back: Path) -> list[str]:
-    """Return a command with its number of colours and its files."""
-    places = {"K": str(k), "IN": str(there), "OUT": str(back)}
-    return [places.get(word, word) for word in command]
-
-
 def _magick() -> str:
     return "magick" if shutil.which("magick") else "convert"
 
@@ -122,13 +119,11 @@ QUANTIZERS: dict[str, Quantizer] = {
     "imagemagick": Quantizer(
         "ImageMagick",
         f"octree, no k-means; {FILES.split('; ')[1]}",
-        by_command(_magick(), "IN", "+dither", "-colors", "K", "PNG8:OUT"),
-        command=_magick(),
+        words=(_magick(), "{there}", "+dither", "-colors", "{k}", "PNG8:{back}"),
     ),
     "pngquant": Quantizer(
         "pngquant",
         FILES,
-        by_command("pngquant", "--nofs", "--force", "--output", "OUT", "K", "IN"),
-        command="pngquant",
+        words=("pngquant", "--nofs", "--force", "--output", "{back}", "{k}", "{there}"),
     ),
 }

@@ -67,11 +67,11 @@ def _dataset(
     threads: Threads,
     space: str = "rgb",
 ) -> _Dataset:
+    if isinstance(data, ColorHistogram) and sample_weight is not None:
+        raise ValueError("sample_weight is given with a ColorHistogram, which has its counts")
     if space == "oklab":
         return _in_oklab(data, sample_weight, threads)
     if isinstance(data, ColorHistogram):
-        if sample_weight is not None:
-            raise ValueError("sample_weight is given with a ColorHistogram, which has its counts")
         points: Points = data.as_points(threads)
         return _Dataset(points, data, data.dtype, (data.n_colors,), True, lambda labels: labels)
     shape = data.shape[:-1]
@@ -96,8 +96,6 @@ def _in_oklab(
 ) -> _Dataset:
     """Return the distinct colours of a picture, in OKLab, weighted by their pixels."""
     if isinstance(data, ColorHistogram):
-        if sample_weight is not None:
-            raise ValueError("sample_weight is given with a ColorHistogram, which has its counts")
         colors, weights, shape = data.colors, data.counts, (data.n_colors,)
         spread: Callable[[Array], Array] = _same
     else:

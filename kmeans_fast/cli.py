@@ -346,8 +346,9 @@ def _quantize_shared(options: argparse.Namespace, targets: Sequence[str]) -> int
 
 
 def _explore(options: argparse.Namespace) -> int:
-    from .explore import explore, write_page
+    from .explore import explore
     from .images import open_image
+    from .page import write_page
     from .saving import check_folder
 
     check_folder(options.output)

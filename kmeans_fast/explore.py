@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
-import json
-import os
 import warnings
 from collections.abc import Sequence
-from string import Template
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,72 +24,17 @@ if TYPE_CHECKING:
 
 MOST_POINTS = 20_000  # drawn in the scatter plot, of the colours that the picture has
 PREVIEW = 640  # pixels of the longer side of the picture as it is shown
-NARROW = 760  # CSS pixels of width below which everything stands in one column
 BACKGROUND = "#f4f4f2"
 FRAME_MS = 900
 
-# Where things stand in the figure, (x, y) domains: side by side, and in one column.
+# Where things stand in the figure, (x, y) domains.
 WIDE_DOMAINS = {
     "picture": ([0.0, 0.48], [0.34, 1.0]),
     "scene": ([0.52, 1.0], [0.34, 1.0]),
     "palette": ([0.04, 0.48], [0.09, 0.26]),
     "curve": ([0.58, 1.0], [0.09, 0.26]),
 }
-NARROW_DOMAINS = {
-    "picture": ([0.0, 1.0], [0.74, 1.0]),
-    "scene": ([0.0, 1.0], [0.36, 0.72]),
-    "palette": ([0.1, 1.0], [0.22, 0.32]),
-    "curve": ([0.14, 1.0], [0.05, 0.15]),
-}
-WIDE_HEIGHT, NARROW_HEIGHT = 820, 1240
-
-# The picture and the slider are drawn before the scatter plot and before the frames are read: where
-# WebGL runs in software, as in a headless browser, that is after 2.3 s instead of 4.5.
-PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>A picture and its colours</title>
-<style>body { margin: 0; background: $background; overflow-x: hidden; }</style>
-<script>$plotly</script>
-</head>
-<body>
-<div id="plot"></div>
-<script type="application/json" id="first">$first</script>
-<script type="application/json" id="frames">$frames</script>
-<script>
-const parsed = (id) => JSON.parse(document.getElementById(id).textContent);
-const plot = document.getElementById('plot');
-const wide = $wide, narrow = $narrow;
-let column = false;
-function place() {
-  const next = window.innerWidth < $limit;
-  if (next !== column) { column = next; Plotly.relayout(plot, next ? narrow : wide); }
-}
-const first = parsed('first');
-if (window.innerWidth < $limit) {
-  column = true;
-  for (const [key, value] of Object.entries(narrow)) {
-    const path = key.replace('[', '.').replace(']', '').split('.');
-    path.slice(0, -1).reduce((part, name) => part[name], first.layout)[path.at(-1)] = value;
-  }
-}
-const {scene, ...flat} = first.layout;
-const clouds = [], others = [];
-first.data.forEach((trace) => (trace.type === 'scatter3d' ? clouds : others).push(trace));
-const places = clouds.map((trace) => first.data.indexOf(trace));
-Plotly.newPlot(plot, others, flat, {responsive: true, displaylogo: false})
-  .then(() => setTimeout(() => {
-    plot.layout.scene = scene;
-    Plotly.addTraces(plot, clouds, places)
-      .then(() => Plotly.addFrames(plot, parsed('frames').frames));
-  }, 0));
-window.addEventListener('resize', place);
-</script>
-</body>
-</html>
-"""
+WIDE_HEIGHT = 820
 
 
 def explore(
@@ -128,7 +70,8 @@ def explore(
     Returns
     -------
     plotly.graph_objects.Figure
-        ``figure.show()`` opens it; `write_page` makes a file that opens without a network.
+        ``figure.show()`` opens it; `kmeans_fast.page.write_page` makes a file that opens without
+        a network.
 
     Raises
     ------
@@ -146,7 +89,7 @@ def explore(
     >>> [step.label for step in figure.layout.sliders[0].steps]
     ['original', '1', '2', '4']
     """
-    go = _plotly()
+    go = import_plotly()
     max_points = check_integer("max_points", max_points, 1)
     ks = check_increasing(ks)
     pixels, visible = visible_rgb(image)
@@ -173,40 +116,6 @@ def explore(
     ]
     some = choose_colors(histogram.counts, max_points, random_state)
     return _figure(go, Picture(pixels, visible), histogram, some, results, n_threads)
-
-
-def write_page(figure: go.Figure, path: str | os.PathLike[str]) -> None:
-    """Write a figure of `explore` as one HTML file that needs no network, whole or not at all.
-
-    Parameters
-    ----------
-    figure : plotly.graph_objects.Figure
-    path : str or path
-        The page; narrow screens get everything in one column.
-
-    Raises
-    ------
-    OSError
-        The folder is missing or not writable, or the disk is full.
-    """
-    from plotly.offline import get_plotlyjs
-
-    from .saving import check_folder, write_whole
-
-    check_folder(path)
-    go = _plotly()
-    parts = {
-        "background": BACKGROUND,
-        "plotly": get_plotlyjs(),
-        "first": go.Figure(data=figure.data, layout=figure.layout).to_json(),
-        "frames": go.Figure(frames=figure.frames, layout={"template": "none"}).to_json(),
-        "limit": NARROW,
-        "wide": _moves(WIDE_DOMAINS, WIDE_HEIGHT),
-        "narrow": _moves(NARROW_DOMAINS, NARROW_HEIGHT),
-    }
-    for name in ("first", "frames"):
-        parts[name] = parts[name].replace("</", "<\\/")  # no data can end its script
-    write_whole(path, lambda file: file.write(Template(PAGE).substitute(parts).encode()))
 
 
 # ------------------------------------------------------------------------ what is shown
@@ -257,7 +166,6 @@ class Picture:
 
     def __init__(self, pixels: NDArray[np.uint8], visible: NDArray[np.bool_] | None) -> None:
         height, width = pixels.shape[:2]
-        self.n_pixels = height * width
         self.size = (width, height)
         scale = min(1.0, PREVIEW / max(height, width))
         small = max(1, round(width * scale)), max(1, round(height * scale))
@@ -275,7 +183,11 @@ class Picture:
         image = Image.fromarray(self._rgb)
         if self._hidden is None:
             return _as_uri(image, "JPEG", quality=88)
-        image.putalpha(Image.fromarray(np.where(self._hidden, 0, 255).astype(np.uint8)))
+        return self._as_png(image)
+
+    def _as_png(self, image: Image.Image) -> str:
+        if self._hidden is not None:
+            image.putalpha(Image.fromarray(np.where(self._hidden, 0, 255).astype(np.uint8)))
         return _as_uri(image, "PNG")
 
     def recolored(self, result: KMeansResult, n_threads: int | None) -> str:
@@ -283,8 +195,8 @@ class Picture:
         labels = assign(self._rgb, result.centroids, space=result.space, n_threads=n_threads)
         assert result.palette is not None
         k = len(result.palette)
-        if k >= 256:
-            return _as_uri(Image.fromarray(result.palette[labels]), "PNG")
+        if k >= 256:  # no room for a transparent entry
+            return self._as_png(Image.fromarray(result.palette[labels]))
         if self._hidden is not None:
             labels = np.where(self._hidden, k, labels).astype(np.uint8)
         image = Image.fromarray(labels.astype(np.uint8, copy=False))
@@ -301,7 +213,8 @@ def _as_uri(image: Image.Image, form: str, **options: Any) -> str:
 # ---------------------------------------------------------------------------- the figure
 
 
-def _plotly() -> Any:
+def import_plotly() -> Any:
+    """Return Plotly, or say what brings it."""
     try:
         import plotly.graph_objects as go
     except ImportError:
@@ -339,7 +252,7 @@ def _figure(
         assert result.palette is not None
         names = _hex(result.palette)
         changed = _view(names, shares, result.labels[some], result.inertia)
-        changed[0] = {"type": "image", "source": picture.recolored(result, n_threads)}
+        changed[IMAGE] = {"type": "image", "source": picture.recolored(result, n_threads)}
         frames.append(_frame(str(k), changed, f"K = {k}, of {about}", names, shares))
     layout = _layout(title, drawn, ks, inertia, picture.shape)
     return go.Figure(data=traces, layout=layout, frames=frames)
@@ -574,12 +487,3 @@ def _placed(
         layout[f"xaxis{at}"]["domain"], layout[f"yaxis{at}"]["domain"] = domains[name]
     layout["scene"]["domain"] = dict(zip("xy", domains["scene"], strict=True))
     return layout
-
-
-def _moves(domains: dict[str, tuple[list[float], list[float]]], height: int) -> str:
-    """Return what puts everything in its place, for ``Plotly.relayout``."""
-    changes: dict[str, Any] = {"height": height, "annotations[0].y": domains["scene"][1][0]}
-    for at, name in (("", "picture"), ("2", "palette"), ("3", "curve")):
-        changes[f"xaxis{at}.domain"], changes[f"yaxis{at}.domain"] = domains[name]
-    changes["scene.domain.x"], changes["scene.domain.y"] = domains["scene"]
-    return json.dumps(changes)

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import kmeans_fast as kf
-from kmeans_fast.explore import NARROW, write_page
+from kmeans_fast.page import NARROW, write_page
 
 from .pictures import photograph
 

@@ -11,7 +11,8 @@ from PIL import Image
 
 import kmeans_fast as kf
 from kmeans_fast import cli
-from kmeans_fast.explore import MOST_POINTS, PREVIEW, choose_colors, write_page
+from kmeans_fast.explore import MOST_POINTS, PREVIEW, choose_colors
+from kmeans_fast.page import write_page
 
 from .pictures import noise, photograph
 
@@ -125,6 +126,8 @@ def test_transparent_pixels_take_no_part():
     assert (alpha[:20] == 0).all()
     assert (alpha[20:] == 255).all()
     assert picture_in(figure.data[0]).convert("RGBA").getextrema()[3] == (0, 255)
+    many = kf.explore(seen, ks=[256]).frames[1].data[0]
+    assert (np.asarray(picture_in(many).convert("RGBA"))[:20, :, 3] == 0).all()
 
 
 def test_a_picture_of_one_color():
