@@ -31,7 +31,9 @@ parser.add_argument("-o", "--output", default="posterised.png", help="default: %
 options = parser.parse_args()
 
 image = kf.open_image(options.picture)[..., :3]
-kf.fit(image, 2, max_iter=1)  # the very first run compiles for some seconds; later ones load that
+kf.sweep(
+    image, KS
+)  # the very first run compiles for some seconds; later ones load what it compiled
 
 start = perf_counter()
 results = kf.sweep(image, KS)  # counts the colours once, then fits each K
