@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from unittest import mock
 
-from kmeans_fast import api, pixels
+from kmeans_fast import fitting, pixels
 from kmeans_fast.points.colors import ColorPoints
 from kmeans_fast.seeding import METHODS
 
@@ -31,7 +31,7 @@ STAGES: dict[str, tuple[str, list[tuple[Any, str]]]] = {
         [(pixels, "gather_tables"), (ColorPoints, "__init__")],
     ),
     "seed": ("k-means++", [(METHODS, "k-means++")]),
-    "iterate": ("Lloyd's iterations", [(api, "lloyd")]),
+    "iterate": ("Lloyd's iterations", [(fitting, "lloyd")]),
     "label": (
         "the colours, then the pixels",
         [(ColorPoints, "label"), (pixels.CountedPixels, "paint")],

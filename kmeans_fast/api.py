@@ -2,213 +2,24 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import validate
-from .histogram import ColorHistogram
-from .lloyd import Callback, Run, lloyd
-from .pixels import ColorFormat, CountedPixels, PixelChunks, split_keys, sum_members
-from .points import Points
-from .points.colors import ColorPoints, exact_means
+from .dataset import as_dataset, open_data, size_of
+from .fitting import Init, check_options, fit_dataset, warn_of_few
+from .lloyd import Callback, lloyd
+from .pixels import PixelChunks, sum_members
+from .points.colors import exact_means
 from .points.dense import DensePoints
-from .result import KMeansResult, as_palette
+from .result import KMeansResult
 from .seeding import METHODS
-from .spaces import from_oklab, to_oklab
 from .threads import Threads
 
 Array = NDArray[Any]
-Init = str | ArrayLike | Callable[[Any, int, np.random.Generator], ArrayLike]
-
-
-def _same(centroids: Array) -> Array:
-    return centroids
-
-
-@dataclass(frozen=True)
-class _Dataset:
-    """The caller's data as a point set, and how to give answers in the data's own shape."""
-
-    points: Points
-    source: Any  # what a callable init is given
-    dtype: np.dtype[Any]
-    shape: tuple[int, ...]  # of the labels
-    is_image: bool
-    spread: Callable[[Array], Array]  # labels of the point set -> labels of the data, flat
-    space: str = "rgb"
-    into: Callable[[Array], Array] = _same  # centroids of the data -> of the point set
-    back: Callable[[Array], Array] = _same  # and back
-
-
-def _open(data: Any) -> Array | ColorHistogram:
-    """Return checked data."""
-    if not isinstance(data, ColorHistogram):
-        return validate.as_array(data)
-    if data.n_colors == 0:
-        raise ValueError("data is an empty ColorHistogram; update it with a picture first")
-    return data
-
-
-def _size(data: Array | ColorHistogram) -> tuple[int, int]:
-    """Return the number of points and of features."""
-    if isinstance(data, ColorHistogram):
-        return data.n_pixels, data.n_channels
-    return data.size // data.shape[-1], data.shape[-1]
-
-
-def _dataset(
-    data: Array | ColorHistogram,
-    sample_weight: ArrayLike | None,
-    threads: Threads,
-    space: str = "rgb",
-) -> _Dataset:
-    if isinstance(data, ColorHistogram) and sample_weight is not None:
-        raise ValueError("sample_weight is given with a ColorHistogram, which has its counts")
-    if space == "oklab":
-        return _in_oklab(data, sample_weight, threads)
-    if isinstance(data, ColorHistogram):
-        points: Points = data.as_points(threads)
-        return _Dataset(points, data, data.dtype, (data.n_colors,), True, lambda labels: labels)
-    shape = data.shape[:-1]
-    weights = None
-    if sample_weight is not None:
-        weights = validate.as_weights(sample_weight, shape)
-    is_image = data.ndim == 3 and data.dtype in (np.uint8, np.uint16)
-    if not validate.are_colors(data):
-        points = DensePoints(data.reshape(-1, data.shape[-1]), weights, threads)
-        return _Dataset(points, data, data.dtype, shape, is_image, lambda labels: labels)
-    quantum = 1.0
-    if weights is not None:
-        weights, quantum = validate.weight_quanta(weights, int(np.iinfo(data.dtype).max))
-    pixels = CountedPixels(PixelChunks(data), threads)
-    totals = pixels.counts if weights is None else pixels.weigh(weights)
-    points = ColorPoints(pixels.keys, totals, pixels.chunks.format, threads, quantum)
-    return _Dataset(points, data, data.dtype, shape, is_image, pixels.paint)
-
-
-def _in_oklab(
-    data: Array | ColorHistogram, sample_weight: ArrayLike | None, threads: Threads
-) -> _Dataset:
-    """Return the distinct colours of a picture, in OKLab, weighted by their pixels."""
-    if isinstance(data, ColorHistogram):
-        colors, weights, shape = data.colors, data.counts, (data.n_colors,)
-        spread: Callable[[Array], Array] = _same
-    else:
-        shape = data.shape[:-1]
-        pixels = CountedPixels(PixelChunks(data), threads)
-        form: ColorFormat = pixels.chunks.format
-        colors, weights = split_keys(pixels.keys, form, threads).T, pixels.counts
-        if sample_weight is not None:
-            given, _ = validate.weight_quanta(
-                validate.as_weights(sample_weight, shape), form.largest
-            )
-            weights = pixels.weigh(given)
-        spread = pixels.paint
-    white = float(np.iinfo(data.dtype).max)
-    points = DensePoints(to_oklab(colors, white), weights, threads)
-    return _Dataset(
-        points, data, data.dtype, shape, True, spread, "oklab",
-        into=lambda centroids: to_oklab(centroids, white),
-        back=lambda centroids: from_oklab(centroids, white),
-    )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class _Options:
-    """The checked options of a fit."""
-
-    init: Init
-    n_init: int
-    max_iter: int
-    tol: float
-    random_state: Any
-    callback: Callback | None
-
-
-def _options(
-    init: Init,
-    n_init: int,
-    max_iter: int,
-    tol: float,
-    random_state: Any,
-    callback: Callback | None,
-    shape: tuple[int, int] | None = None,
-) -> _Options:
-    """Check the options of a fit; `shape` is that of the centroids."""
-    n_init = validate.check_integer("n_init", n_init, 1)
-    if isinstance(init, str):
-        if init not in METHODS:
-            raise ValueError(
-                f"init={init!r} is unknown; give one of {', '.join(METHODS)} or an array"
-            )
-    elif not callable(init):
-        if shape is None:
-            raise TypeError(
-                "init is an array, which fits one k; give a method's name or a callable"
-            )
-        init = validate.as_centroids(init, shape[1], "init", shape[0])
-        if n_init > 1:
-            warnings.warn(
-                f"init is an array, so one run is made and n_init={n_init} is ignored",
-                RuntimeWarning,
-                stacklevel=3,
-            )
-            n_init = 1
-    if callback is not None and not callable(callback):
-        raise TypeError(f"callback={callback!r} is not callable; give a function of one argument")
-    max_iter = validate.check_integer("max_iter", max_iter, 1)
-    validate.check_rng(random_state)
-    return _Options(init, n_init, max_iter, validate.check_tol(tol), random_state, callback)
-
-
-def _start(init: Init, data: _Dataset, k: int, rng: np.random.Generator) -> Array:
-    """Return the centroids that a run starts from."""
-    if isinstance(init, str):
-        return METHODS[init](data.points, k, rng)
-    given = init(data.source, k, rng) if callable(init) else init
-    return data.into(validate.as_centroids(given, data.points.n_features, "init", k))
-
-
-def _fit(data: _Dataset, k: int, options: _Options) -> KMeansResult:
-    points = data.points
-    rng = validate.check_rng(options.random_state)
-    n_distinct = points.n_distinct(k)
-    if n_distinct < k:
-        warnings.warn(
-            f"the data hold {n_distinct} distinct points, fewer than n_clusters={k}; "
-            f"{k - n_distinct} of the clusters are empty",
-            RuntimeWarning,
-            stacklevel=3,
-        )
-    best: Run | None = None
-    for run in range(options.n_init):
-        start = _start(options.init, data, k, rng)
-        ended = lloyd(points, start, options.max_iter, options.tol, options.callback, run)
-        if best is None or ended.inertia < best.inertia:
-            best = ended
-        if ended.stopped:
-            break
-    assert best is not None
-    # Centroids that have been elsewhere are rounded: their labels are those that `predict` finds.
-    centroids = data.back(best.centroids)
-    labels, counts, inertia = points.label(data.into(centroids))
-    return KMeansResult(
-        centroids=centroids,
-        labels=data.spread(labels).reshape(data.shape),
-        counts=counts,
-        inertia=inertia,
-        n_iter=len(best.history),
-        converged=best.converged,
-        history=best.history,
-        palette=as_palette(data.dtype, centroids) if data.is_image else None,
-        dtype=data.dtype,
-        space=data.space,
-    )
 
 
 def fit(
@@ -297,13 +108,15 @@ def fit(
     >>> sorted(result.palette.tolist()), result.counts.tolist()
     ([[0, 0, 0], [250, 100, 0]], [12, 12])
     """
-    opened = _open(data)
-    n_points, n_features = _size(opened)
+    opened = open_data(data)
+    n_points, n_features = size_of(opened)
     k = validate.check_n_clusters(n_clusters, n_points)
-    options = _options(init, n_init, max_iter, tol, random_state, callback, (k, n_features))
+    options = check_options(init, n_init, max_iter, tol, random_state, callback, (k, n_features))
     validate.check_space(space, opened)
     with Threads(validate.check_threads(n_threads)) as threads:
-        return _fit(_dataset(opened, sample_weight, threads, space), k, options)
+        dataset = as_dataset(opened, sample_weight, threads, space)
+        warn_of_few(dataset.points, k)
+        return fit_dataset(dataset, k, options)
 
 
 def sweep(
@@ -344,13 +157,17 @@ def sweep(
     >>> [round(result.inertia) for result in kf.sweep(image, [1, 2, 16])]
     [9180, 2268, 0]
     """
-    opened = _open(data)
-    checked = validate.check_ks(ks, _size(opened)[0])
-    options = _options(init, n_init, max_iter, tol, random_state, callback)
+    opened = open_data(data)
+    checked = validate.check_ks(ks, size_of(opened)[0])
+    options = check_options(init, n_init, max_iter, tol, random_state, callback)
     validate.check_space(space, opened)
     with Threads(validate.check_threads(n_threads)) as threads:
-        dataset = _dataset(opened, sample_weight, threads, space)
-        return [_fit(dataset, k, options) for k in checked]
+        dataset = as_dataset(opened, sample_weight, threads, space)
+        results = []
+        for k in checked:
+            warn_of_few(dataset.points, k)
+            results.append(fit_dataset(dataset, k, options))
+        return results
 
 
 def assign(
@@ -382,7 +199,7 @@ def assign(
     checked = validate.as_centroids(centroids, array.shape[-1], "centroids")
     validate.check_space(space, array)
     with Threads(validate.check_threads(n_threads)) as threads:
-        dataset = _dataset(array, None, threads, space)
+        dataset = as_dataset(array, None, threads, space)
         labels, _, _ = dataset.points.label(dataset.into(checked))
         return dataset.spread(labels).reshape(dataset.shape)
 
@@ -465,7 +282,7 @@ def k_means(
     start = validate.as_centroids(centroids, array.shape[-1], "centroids")
     limit = validate.check_integer("max_iterations", max_iterations, 1)
     with Threads() as threads:
-        data = _dataset(array, None, threads)
+        data = as_dataset(array, None, threads)
         run = lloyd(data.points, start, limit, tol=0.0)
         labels, _, _ = data.points.label(run.centroids)
         return run.centroids, data.spread(labels).reshape(data.shape)
@@ -503,8 +320,8 @@ def kmeans_plusplus(
     >>> sorted(kf.kmeans_plusplus([[0.0], [0.0], [5.0]], 2).tolist())
     [[0.0], [5.0]]
     """
-    opened = _open(data)
-    k = validate.check_n_clusters(n_clusters, _size(opened)[0])
+    opened = open_data(data)
+    k = validate.check_n_clusters(n_clusters, size_of(opened)[0])
     rng = validate.check_rng(random_state)
     with Threads(validate.check_threads(n_threads)) as threads:
-        return METHODS["k-means++"](_dataset(opened, sample_weight, threads).points, k, rng)
+        return METHODS["k-means++"](as_dataset(opened, sample_weight, threads).points, k, rng)
