@@ -39,3 +39,13 @@ def k_means(centroids, points, max_iterations):
             break
         centroids = new
     return centroids, assign(points, centroids)
+
+
+def part_of(point_set):
+    """Return the one part of dense points in this process."""
+    return point_set._parts.part
+
+
+def labels_of(point_set):
+    """Return the labels of the last assignment of dense points."""
+    return part_of(point_set)._assignment.labels

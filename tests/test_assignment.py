@@ -10,9 +10,10 @@ import pytest
 import kmeans_fast as kf
 from kmeans_fast import reference as ref
 from kmeans_fast.kernels import _lanes, _tiles
-from kmeans_fast.points import assignment, dense, tree
+from kmeans_fast.points import assignment, dense_part, tree
 from kmeans_fast.points.dense import DensePoints
 from kmeans_fast.threads import Threads
+from tests.naive import labels_of, part_of
 
 DTYPES = [np.float32, np.float64]
 
@@ -37,11 +38,12 @@ def sq_dists(points, centroids):
     return total
 
 
-def assert_step_is_brute_force(points, step, centroids):
+def assert_step_is_brute_force(points, dense, centroids):
     """Compare a step with brute force and with a point set that never saw another."""
+    step = dense.step(centroids)
     distances = sq_dists(points, centroids)
     labels = distances.argmin(axis=1)
-    np.testing.assert_array_equal(step.sums.labels, labels)
+    np.testing.assert_array_equal(labels_of(dense), labels)
     np.testing.assert_array_equal(step.counts, np.bincount(labels, minlength=len(centroids)))
     exact = math.fsum(distances[np.arange(len(points)), labels])
     assert step.inertia == pytest.approx(exact, rel=1e-12, abs=0)
@@ -58,12 +60,11 @@ def assert_walk_is_brute_force(points, centroids, iterations=4, threads=2):
     with Threads(threads) as pool:
         dense = DensePoints(points, None, pool)
         for _ in range(iterations):
-            step = dense.step(centroids)
-            assert_step_is_brute_force(points, step, centroids)
-            centroids = dense.means(step, centroids)
+            assert_step_is_brute_force(points, dense, centroids)
+            centroids = dense.means(dense.step(centroids), centroids)
         jumps = [points[rng.choice(len(points), len(centroids))].astype(np.float64), centroids]
         for there in [*jumps, *(centroids * (1 + 1e-9 * i) + 1e-7 * i for i in range(1, 4))]:
-            assert_step_is_brute_force(points, dense.step(there), there)
+            assert_step_is_brute_force(points, dense, there)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -92,7 +93,7 @@ def test_means_are_the_references_after_many_iterations(dtype, k):
         for _ in range(5):
             step = dense.step(centroids)
             if (step.counts > 0).all():
-                expected = ref.means(points, step.sums.labels, k)
+                expected = ref.means(points, labels_of(dense), k)
                 np.testing.assert_array_equal(dense.means(step, centroids), expected)
             centroids = dense.means(step, centroids)
 
@@ -132,7 +133,8 @@ def test_tiny_and_huge_values(size):
         for shift in (0.0, 0.01, 0.02):
             there = centroids * (1 + shift)
             labels = sq_dists(points, there).argmin(axis=1)
-            np.testing.assert_array_equal(dense.step(there).sums.labels, labels)
+            dense.step(there)
+            np.testing.assert_array_equal(labels_of(dense), labels)
 
 
 def test_centroids_far_outside_the_data():
@@ -144,7 +146,8 @@ def test_centroids_far_outside_the_data():
         dense = DensePoints(points, None, pool)
         for centroids in (near, far, near, far + 1.0):
             labels = sq_dists(points, centroids).argmin(axis=1)
-            np.testing.assert_array_equal(dense.step(centroids).sums.labels, labels)
+            dense.step(centroids)
+            np.testing.assert_array_equal(labels_of(dense), labels)
 
 
 def share_of(points, k):
@@ -156,8 +159,8 @@ def share_of(points, k):
         for _ in range(8):
             step = dense.step(centroids)
             labels = sq_dists(points, centroids).argmin(axis=1)
-            np.testing.assert_array_equal(step.sums.labels, labels)
-            shares.append(dense._assignment._share)
+            np.testing.assert_array_equal(labels_of(dense), labels)
+            shares.append(part_of(dense)._assignment._share)
             centroids = dense.means(step, centroids)
     return shares
 
@@ -198,12 +201,12 @@ def test_an_update_that_is_interrupted_leaves_no_trace(k, monkeypatch):
             dense.step(centroids)
         for _ in range(3):
             step = dense.step(centroids)
-            assert_step_is_brute_force(points, step, centroids)
+            assert_step_is_brute_force(points, dense, centroids)
             centroids = dense.means(step, centroids)
 
 
 def test_the_debug_switch_finds_a_wrong_label(monkeypatch):
-    monkeypatch.setattr(dense, "CHECK", True)
+    monkeypatch.setattr(dense_part, "CHECK", True)
     points = clusters(1000, 3, 9, np.float32)
     expected = kf.fit(points, 9, tol=0)
 
@@ -288,12 +291,12 @@ def test_distances_are_within_their_bounds(dtype, d, k, spread):
     centroids = spread * clusters(k, d, 5, np.float64, seed=1)
 
     def assert_bounds_hold(points, step, there):
-        distances = np.sqrt(sq_dists(points, there)) * float(dense._data.scale)
-        own = distances[np.arange(len(points)), step.sums.labels]
-        assert (dense._assignment._bounds.upper >= own * (1 - 1e-12)).all()
-        distances[np.arange(len(points)), step.sums.labels] = np.inf
+        distances = np.sqrt(sq_dists(points, there)) * float(part_of(dense)._data.scale)
+        own = distances[np.arange(len(points)), labels_of(dense)]
+        assert (part_of(dense)._assignment._bounds.upper >= own * (1 - 1e-12)).all()
+        distances[np.arange(len(points)), labels_of(dense)] = np.inf
         others = distances.min(axis=1)
-        assert (dense._assignment._bounds.lower <= others * (1 + 1e-12)).all()
+        assert (part_of(dense)._assignment._bounds.lower <= others * (1 + 1e-12)).all()
 
     with Threads(1) as pool:
         dense = DensePoints(points, None, pool)
@@ -362,7 +365,7 @@ def test_inertia_from_moments_is_the_exact_sum_rounded(dtype, d, offset, weighte
     with Threads(2) as pool:
         dense = DensePoints(points, weights, pool)
         step = dense.step(centroids)
-        expected = exact_inertia(points, centroids, step.sums.labels, weights)
+        expected = exact_inertia(points, centroids, labels_of(dense), weights)
         assert step.inertia == pytest.approx(expected, rel=1e-15)
         mean = dense.means(dense.add_up(np.zeros(300, np.uint8), 1), centroids[:1])
         one = exact_inertia(points, mean, np.zeros(300, int), weights)
@@ -376,8 +379,9 @@ def test_inertia_comes_from_the_points_where_moments_lose_it(dtype, far):
     points = np.concatenate([clusters(500, 3, 4, dtype), [[far, far, far]]]).astype(dtype)
     centroids = np.concatenate([points[:4], points[-1:]]).astype(np.float64)
     with Threads(2) as pool:
-        step = DensePoints(points, None, pool).step(centroids)
-    expected = exact_inertia(points, centroids, step.sums.labels)
+        dense = DensePoints(points, None, pool)
+        step = dense.step(centroids)
+    expected = exact_inertia(points, centroids, labels_of(dense))
     assert step.inertia == pytest.approx(expected, rel=1e-12)
 
 

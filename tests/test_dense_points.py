@@ -9,9 +9,10 @@ import pytest
 
 from kmeans_fast import reference as ref
 from kmeans_fast.kernels import dense as kernels
-from kmeans_fast.points import dense, quanta
+from kmeans_fast.points import dense_part, quanta
 from kmeans_fast.points.dense import DensePoints
 from kmeans_fast.threads import Threads
+from tests.naive import labels_of, part_of
 
 DTYPES = [np.float32, np.float64, np.float16, np.int16, np.int64, np.bool_]
 
@@ -19,7 +20,7 @@ DTYPES = [np.float32, np.float64, np.float16, np.int16, np.int64, np.bool_]
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
     """Make many chunks of small data."""
-    monkeypatch.setattr(dense, "CHUNK", 32)
+    monkeypatch.setattr(dense_part, "CHUNK", 32)
 
 
 def random_points(n, d, dtype=np.float64, seed=0):
@@ -81,7 +82,7 @@ def test_sizes_around_a_chunk_and_a_block(n, d, monkeypatch):
     points = random_points(n, d, np.float32)
     centroids = random_points(4, d, seed=1)
     few = check_step(points, centroids)
-    monkeypatch.setattr(dense, "CHUNK", 8192)
+    monkeypatch.setattr(dense_part, "CHUNK", 8192)
     assert np.array_equal(check_step(points, centroids), few, equal_nan=True)
 
 
@@ -114,7 +115,7 @@ def test_any_layout(name, dtype):
 def test_floats_in_c_order_are_not_copied():
     points = random_points(50, 3, np.float32)
     with Threads(1) as pool:
-        kept = DensePoints(points, None, pool)._points
+        kept = part_of(DensePoints(points, None, pool)).points
         assert np.shares_memory(kept, points)
         assert not kept.flags.writeable
     assert points.flags.writeable
@@ -200,9 +201,9 @@ def test_weights(dtype, kind):
         assert point_set.total_weight == pytest.approx(weights.sum(dtype=float), rel=1e-11)
         step = point_set.step(points[:4].astype(float))
         means = point_set.means(step, np.full((4, 5), np.nan))
-    expected = ref.means(points, step.sums.labels, 4, weights)
+    expected = ref.means(points, labels_of(point_set), 4, weights)
     assert np.array_equal(means, expected, equal_nan=True)
-    exact = ref.inertia(points, step.sums.labels, points[:4], weights)
+    exact = ref.inertia(points, labels_of(point_set), points[:4], weights)
     # Beside 8-bit integers a weight keeps 47 bits here, so that all sums fit one int64.
     rel = 1e-11 if np.dtype(dtype).itemsize == 1 else 1e-12
     assert step.inertia == pytest.approx(exact, rel=rel, abs=0)
@@ -330,7 +331,7 @@ def test_the_same_bits_on_any_number_of_threads_and_in_any_chunks(dtype, weighte
     weights = np.random.default_rng(1).random(3000) if weighted else None
     answers = []
     for threads, chunk in [(1, 32), (2, 32), (3, 32), (1, 8192), (2, 777)]:
-        monkeypatch.setattr(dense, "CHUNK", chunk)
+        monkeypatch.setattr(dense_part, "CHUNK", chunk)
         with Threads(threads) as pool:
             point_set = DensePoints(points, weights, pool)
             rng = np.random.default_rng(0)
@@ -343,7 +344,7 @@ def test_the_same_bits_on_any_number_of_threads_and_in_any_chunks(dtype, weighte
                 centroids.append(candidates[potentials.argmin()])
             step = point_set.step(np.array(centroids))
             answer = [
-                step.sums.labels, step.counts, step.inertia, potentials, point_set.variance,
+                labels_of(point_set), step.counts, step.inertia, potentials, point_set.variance,
                 point_set.means(step, np.array(centroids)), point_set.sample_distinct(5, rng),
             ]  # fmt: skip
         answers.append(answer)
@@ -492,8 +493,9 @@ def test_weights_too_large_or_too_small_to_add_up():
 def test_whole_weights_are_copies_below_2_to_the_53(weights):
     for less, whole in [(0, False), (1, True)]:
         weights[0] -= less
-        repeats, factors, _ = dense._split_weights(weights, np.dtype(np.float64))
-        assert (repeats is not None, factors is None) == (whole, whole)
+        with Threads(1) as pool:
+            rule = DensePoints(np.ones((2, 1)), weights, pool).facts.rule
+        assert (rule.repeats, not rule.factors) == (whole, whole)
         assert (ref.weight_quanta(weights, 2, 62)[1] == 1) == whole
 
 

@@ -9,23 +9,25 @@ import numpy as np
 import pytest
 
 from kmeans_fast.kernels import _rows, dense_seeds
-from kmeans_fast.points import dense, dense_search
+from kmeans_fast.points import dense_part, dense_search
 from kmeans_fast.points.dense import DensePoints
 from kmeans_fast.threads import Threads
+from tests.naive import part_of
 
 
 @pytest.fixture(autouse=True)
 def sorted_from_the_start(monkeypatch):
     """Sort small data too."""
     monkeypatch.setattr(dense_search, "FEW_POINTS", 1)
-    monkeypatch.setattr(dense, "CHUNK", 500)
+    monkeypatch.setattr(dense_part, "CHUNK", 500)
 
 
 class SlowSearch:
     """Every distance, in the order that is written down, and sums in Python's integers."""
 
     def __init__(self, search):
-        data, self.exponent = search._scaled()
+        data = dense_search.NearestPart(part_of(search._of), -1)._data
+        self.exponent = search._exponent
         self.point_set, self.values, self.scale = search._of, data.values, data.scale
         n = len(self.values)
         self.weights = np.ones(n) if data.weights is None else data.weights
@@ -97,8 +99,8 @@ def assert_seeds_are_brute_force(points, weights=None, n_centers=24, n_trials=6,
             potentials = search.potentials(drawn)
             assert np.array_equal(potentials, slow.potentials(drawn))
             center = drawn[potentials.argmin()]
-        assert np.array_equal(search._closest, slow.closest)
-    return search.n_tried / (len(points) * n_trials * n_centers)
+        assert np.array_equal(part_of(point_set)._search._closest, slow.closest)
+    return part_of(point_set)._search.n_tried / (len(points) * n_trials * n_centers)
 
 
 @pytest.mark.parametrize("d", [1, 2, 3, 7, 8, 16, 33, 100])
@@ -145,7 +147,9 @@ def test_weights(whole, d):
     if not whole:
         weights = weights * 0.37
         with Threads(1) as pool:
-            weights = DensePoints(np.zeros((1500, 1)), weights, pool)._weights  # as it rounds them
+            weights = part_of(
+                DensePoints(np.zeros((1500, 1)), weights, pool)
+            ).weights  # as it rounds them
     assert assert_seeds_are_brute_force(blobs(1500, d), weights) < 0.6
 
 
@@ -159,7 +163,7 @@ def test_sizes_about_a_cell_sorted_or_not(n, n_trials):
 def test_threads_and_chunks_change_no_bit(d, monkeypatch):
     points = blobs(3000, d).astype(np.float32)
     for threads, chunk in [(1, 500), (2, 500), (3, 77), (2, 8192)]:
-        monkeypatch.setattr(dense, "CHUNK", chunk)
+        monkeypatch.setattr(dense_part, "CHUNK", chunk)
         assert_seeds_are_brute_force(points, threads=threads, n_centers=6)
 
 
@@ -176,10 +180,12 @@ def test_centers_that_are_no_points_and_more_candidates_than_bits(dtype, d):
             for center in rng.uniform(-10, 10, (2, d)):
                 search.add(center)
                 slow.add(center)
-            candidates = np.concatenate([rng.uniform(-10, 10, (50, d)), point_set.take(range(90))])
+            candidates = np.concatenate(
+                [rng.uniform(-10, 10, (50, d)), point_set.take(np.arange(90))]
+            )
             potentials = search.potentials(candidates)
             assert np.array_equal(potentials, slow.potentials(candidates))
-        assert np.array_equal(search._closest, slow.closest)
+        assert np.array_equal(part_of(point_set)._search._closest, slow.closest)
 
 
 def test_a_center_need_not_be_the_best_candidate():
@@ -195,7 +201,7 @@ def test_a_center_need_not_be_the_best_candidate():
         search.add(points[1201])
         slow.add(points[1201])
         assert search.potentials(points[:1]) == slow.potentials(points[:1])
-        assert np.array_equal(search._closest, slow.closest)
+        assert np.array_equal(part_of(point_set)._search._closest, slow.closest)
 
 
 def test_squared_differences_that_overflow_in_float32():
@@ -265,4 +271,4 @@ def test_a_center_nearer_by_a_rounding_is_seen(dtype, d):
             slow.add(candidates[-1])
             assert np.array_equal(search.potentials(candidates), slow.potentials(candidates))
             search.potentials(candidates[:1])
-            assert np.array_equal(search._closest, slow.closest)
+            assert np.array_equal(part_of(point_set)._search._closest, slow.closest)

@@ -7,6 +7,7 @@ from kmeans_fast.kernels import tree as kernels
 from kmeans_fast.points import tree as trees
 from kmeans_fast.points.dense import DensePoints
 from kmeans_fast.threads import Threads
+from tests.naive import part_of
 
 # Each of these compiles the kernels: some 10 s.
 KINDS = [(2, np.float64), (3, np.float32), (4, np.float32)]
@@ -69,8 +70,8 @@ class Walk:
         self._pool = Threads(threads)
         self.dense = DensePoints(points, None, self._pool)
         self.points, self.k = points, k
-        quanta = self.dense._quanta, (1.0,)
-        self.now = trees.TreeAssignment(self.dense._data, k, quanta, self._pool)
+        quanta = self.dense.facts.quanta, (1.0,)
+        self.now = trees.TreeAssignment(part_of(self.dense)._data, k, quanta, self._pool)
         assert_tree_holds_all(self.now.tree)
 
     def assert_step_is_brute_force(self, centroids, labelled=True):
@@ -258,7 +259,7 @@ def test_the_same_bits_however_the_work_is_cut(d, k, monkeypatch):
         monkeypatch.setattr(trees, "CHUNK", chunk)
         with Threads(threads) as pool:
             dense = DensePoints(points, None, pool)
-            now = trees.TreeAssignment(dense._data, k, (dense._quanta, (1.0,)), pool)
+            now = trees.TreeAssignment(part_of(dense)._data, k, (dense.facts.quanta, (1.0,)), pool)
             centroids = start_of(points, k)
             for _ in range(5):
                 now.update(centroids)
@@ -281,9 +282,9 @@ def test_a_tree_serves_several_numbers_of_clusters():
     points = clusters(6000, 3, 12, np.float32)
     with Threads(2) as pool:
         dense = DensePoints(points, None, pool)
-        quanta = dense._quanta, (1.0,)
+        quanta = dense.facts.quanta, (1.0,)
         tree = trees.Tree(points, pool, quanta[0])
-        both = [trees.TreeAssignment(dense._data, k, quanta, pool, tree) for k in (7, 90)]
+        both = [trees.TreeAssignment(part_of(dense)._data, k, quanta, pool, tree) for k in (7, 90)]
         for seed in range(3):
             for now in both:
                 centroids = start_of(points, now.k, seed)

@@ -10,6 +10,7 @@ from kmeans_fast.points import tree as trees
 from kmeans_fast.points import tree_search
 from kmeans_fast.points.dense import DensePoints
 from kmeans_fast.threads import Threads
+from tests.naive import part_of
 from tests.test_tree import KINDS, clusters
 
 
@@ -22,7 +23,7 @@ class SlowSearch:
     """Every distance, rounded as is written down, and sums in Python's integers."""
 
     def __init__(self, search):
-        tree = search._tree
+        self.tree = tree = part_of(search._of).tree()
         self.points = tree.points[:, : tree.n]
         self.scale = search._scale
         self.closest = np.full(tree.n, tree_search.INFINITE, np.uint16)
@@ -43,11 +44,37 @@ class SlowSearch:
         return np.rint(np.ldexp(numbers, self.search._exponent)).astype(np.int64)
 
     def draw(self, n, rng):
-        ends = np.cumsum(self.whole_numbers(self.closest))
+        whole = self.whole_numbers(self.closest)
+        cells = self.tree.cells
+        children = [
+            slice(cells.start[c], cells.stop[c]) for c in range(1, 1 + len(self.tree.children))
+        ]
+        ends = np.cumsum([whole[some].sum() for some in children])
         if ends[-1] == 0:
             return np.stack([self.search._of.draw(rng) for _ in range(n)])
-        at = np.searchsorted(ends, rng.integers(ends[-1], size=n), side="right")
-        return self.points[:, at].T.astype(np.float64)
+        drawn = []
+        for ticket in rng.integers(ends[-1], size=n):
+            child = np.searchsorted(ends, ticket, side="right")
+            left = ticket - (ends[child - 1] if child else 0)
+            points = self.points[:, children[child]].astype(np.float64)
+            drawn.append(self.find(points, whole[children[child]], left))
+        return np.array(drawn)
+
+    @staticmethod
+    def find(points, whole, left):
+        """Narrow a box down to the point at which the running total passes `left`."""
+        low, high = points.min(axis=1), points.max(axis=1)
+        points, whole = points[:, whole > 0], whole[whole > 0]
+        while (low < high).any():
+            axis = (low < high).argmax()
+            at = (points[axis] - low[axis]) * (256 / (high[axis] - low[axis]))
+            slots = np.minimum(at, 255).astype(int)
+            ends = np.cumsum(np.bincount(slots, whole, 256).astype(np.int64))
+            slot = np.searchsorted(ends, left, side="right")
+            left -= ends[slot - 1] if slot else 0
+            points, whole = points[:, slots == slot], whole[slots == slot]
+            low, high = points.min(axis=1), points.max(axis=1)
+        return low
 
     def potentials(self, candidates):
         sums = [
@@ -69,8 +96,8 @@ def assert_seeds_are_brute_force(points, n_centers=30, n_trials=5, threads=2):
         for _ in range(n_centers):
             search.add(center)
             slow.add(center)
-            np.testing.assert_array_equal(search._closest, slow.closest)
-            assert search._total == int(slow.whole_numbers(slow.closest).sum())
+            np.testing.assert_array_equal(part_of(point_set)._search._closest, slow.closest)
+            assert search._totals.sum() == int(slow.whole_numbers(slow.closest).sum())
             drawn = search.draw(n_trials, rng)
             np.testing.assert_array_equal(drawn, slow.draw(n_trials, slow_rng))
             potentials = search.potentials(drawn)

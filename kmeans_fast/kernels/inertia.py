@@ -26,8 +26,8 @@ FLAT = 512  # values worked on at a time, so that vectors are made for few featu
 def add_moments(values, start, stop, repeats, middle, scale, anchors, square_anchors, squares):
     """Add up, in limbs, the squares of the points' scaled distances to the middle.
 
-    `squares` has as many limbs as `square_anchors`. Returns the sum of what the values lose as
-    whole numbers of the last of their quanta.
+    `squares` has as many limbs as `square_anchors`. Returns the most that a value loses as a
+    whole number of the last of its quanta.
     """
     d = np.uint64(values.shape[1])
     n_block = max(FLAT // np.int64(d), 1)
@@ -51,7 +51,7 @@ def add_moments(values, start, stop, repeats, middle, scale, anchors, square_anc
             offset, missing = two_sum(value * scale, -middles[f])
             for level in range(len(anchors)):
                 value = without_quanta(value, anchors[level])
-            lost[f] += abs(value) if repeats is None else abs(value) * times[f]
+            lost[f] = max(lost[f], abs(value))
             square = offset * offset
             rest[f] = square
             error[f] = fused(offset, offset, -square) + 2.0 * offset * missing
@@ -66,7 +66,7 @@ def add_moments(values, start, stop, repeats, middle, scale, anchors, square_anc
                 total += whole if repeats is None else times[f] * whole
                 rest[f] = without_quanta(square, anchor)
             squares[level] += total
-    return lost.sum()
+    return lost.max()
 
 
 @jit

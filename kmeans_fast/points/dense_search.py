@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..kernels import dense_seeds as kernels
+from .parts import add, concatenate, numbers
 from .quanta import Integers, log2
 
 if TYPE_CHECKING:
     from .dense import DensePoints
+    from .dense_part import DensePart, Facts
 
 # Up to here a draw keeps 25 bits of the mean value when points count as repeated.
 MAX_REPEATS = 2**26
@@ -34,28 +36,16 @@ class NearestSearch:
 
     Add a center before the first draw. A center is held back until the sums are asked for: how
     many candidates are drawn says whether it pays to divide the points into cells. Nothing that is
-    returned depends on the cells, on threads or on chunks.
-
-    Of memory it takes 11 bytes a point: the distance, the cell and the distance to its middle, and
-    which candidates would lower the distance.
+    returned depends on the cells, on threads, on chunks or on parts.
     """
 
     def __init__(self, points: DensePoints) -> None:
         self._of = points
-        self._data, self._exponent = self._scaled()
-        n, d = points._n, points.n_features
+        self._token = next(numbers)
         self._top = TOP
-        # Chunks of the points, in their own order, whose sums a draw goes by.
-        self._shift = max(8, log2(n) - 12)
-        self._n_chunks = ((n - 1) >> self._shift) + 1
-        # A squared distance errs by a part in 2**24 a step, and so does one to a middle.
-        self._loose = np.float32(1.0 + (d + 16) * 2.0**-22)
-        self._tight = np.float32(1.0 - (d + 16) * 2.0**-22)
+        self._centers = np.empty((0, points.n_features))
         self._waiting: list[Floats] = []
-        self._tried = np.empty((0, d))
-        self._magic = 0.0
-        self._is_ready = False
-        self.n_tried = 0  # distances worked out for candidates
+        self._exponent = find_scale(points.facts, points.n_features)[2]
 
     def add(self, center: Floats) -> None:
         """Take one more center into account."""
@@ -70,62 +60,165 @@ class NearestSearch:
         if self._total == 0:
             return np.stack([self._of.draw(rng) for _ in range(n)])
         tickets = rng.integers(self._total, size=n)
-        drawn = np.empty(n, np.int64)
-        kernels.find_points(
-            self._data, self._closest, self._shift, tickets, self._ends, self._magic, drawn
-        )
-        return self._of.take(drawn)
+        which, points = self._ask(concatenate, n, "find", np.cumsum(self._totals), tickets)
+        drawn: Floats = points[np.argsort(which)]
+        return drawn
 
     def potentials(self, candidates: Floats) -> Floats:
         """Return, for each candidate, the sum of weight times squared distance with it added."""
         self._catch_up(len(candidates))
         candidates = np.ascontiguousarray(candidates, dtype=np.float64)
-        gains = np.concatenate(
-            [self._try(candidates[i : i + 60]) for i in range(0, len(candidates), 60)]
-        )
+        gains = self._ask(add, len(candidates), "find_gains", candidates)
         exponent = self._top - 51 + self._exponent
         return np.array([math.ldexp(float(left), exponent) for left in self._total - gains])
 
     # ------------------------------------------------------------------------------ within
 
-    def _scaled(self) -> tuple[kernels.Data, int]:
-        """Return the points, scales and weights, and the exponent that takes the scales back.
+    def _ask(self, merge: Any, n_candidates: int, verb: str, *arguments: Any) -> Any:
+        state = self._top, n_candidates
+        return self._of.ask(
+            merge, "search", NearestPart, self._token, verb, self._centers, *state, *arguments
+        )
 
-        Scaled distances are up to 2**62, so that squares do not overflow, and differences of a
-        part in 2**125 of the largest do not underflow.
+    def _catch_up(self, n_candidates: int) -> None:
+        """Add the centers that wait, one after the other."""
+        for center in self._waiting:
+            self._centers = np.concatenate([self._centers, center[None]])
+            self._totals = self._ask(concatenate, n_candidates, "lower")
+            while (top := self._choose_top()) < self._top:
+                self._top = top
+                self._totals = self._ask(concatenate, n_candidates, "lower")
+        self._waiting.clear()
+
+    @property
+    def _total(self) -> int:
+        return int(self._totals.sum())
+
+    def _choose_top(self) -> int:
+        """Return the power of two that the sum of all is below.
+
+        The quantum is 51 bits under it. Only every fourth is taken: adding up anew costs about as
+        much as a draw. A sum of zero says that all is under the quantum.
         """
-        of, values = self._of, self._of._points
-        if values.dtype == np.float32 and max(-of._low.min(), of._high.max()) > 2.0**120:
-            values = values.astype(np.float64)  # differences may overflow
+        if self._total == 0:
+            return max(self._top - 48, BOTTOM)
+        return -(-(self._total.bit_length() + self._top - 51) // 4) * 4
+
+
+def find_scale(facts: Facts, n_features: int) -> tuple[bool, int, int]:
+    """Return whether float64 is needed, the exponent of the scale, and that which takes it back.
+
+    Scaled distances are up to 2**62, so that squares do not overflow, and differences of a part
+    in 2**125 of the largest do not underflow.
+    """
+    single = facts.middle.dtype == np.float32
+    wide = single and max(-facts.low.min(), facts.high.max()) > 2.0**120  # differences overflow
+    single = single and not wide
+    most = 120 if single else 1000
+    span = float((facts.high - facts.low).max())
+    room = 62 - (log2(n_features) + 1) // 2
+    exponent = max(-most, min(most, room - math.frexp(span)[1])) if span > 0.0 else 0
+    if single and 0 <= exponent < 80:
+        exponent = 0  # no need, and a tenth faster
+    return bool(wide), exponent, find_shift(facts) - 2 * exponent
+
+
+def find_shift(facts: Facts) -> int:
+    """Return the exponent of the largest of the weights that squared distances are times."""
+    if facts.rule.factors:
+        return math.frexp(facts.heaviest)[1]
+    if facts.rule.repeats and facts.n_copies > MAX_REPEATS:
+        return math.frexp(float(facts.most_repeats))[1]
+    return 0
+
+
+class NearestPart:
+    """What a `NearestSearch` knows of the points of one part.
+
+    Every method takes the centers so far, the power of two that the sum of all is below, and the
+    number of candidates a draw, and catches up with them.
+
+    Of memory it takes 11 bytes a point: the distance, the cell and the distance to its middle, and
+    which candidates would lower the distance.
+    """
+
+    def __init__(self, part: DensePart, token: int) -> None:
+        self.token = token
+        self.n_centers = 0
+        self.n_tried = 0  # distances worked out for candidates
+        self._of = part
+        self._data = self._scaled()
+        n, d = part.n, part.n_features
+        self._top = 0
+        # Chunks of the points, in their own order, whose sums a draw goes by.
+        self._shift = max(8, log2(n) - 12)
+        self._n_chunks = ((n - 1) >> self._shift) + 1
+        # A squared distance errs by a part in 2**24 a step, and so does one to a middle.
+        self._loose = np.float32(1.0 + (d + 16) * 2.0**-22)
+        self._tight = np.float32(1.0 - (d + 16) * 2.0**-22)
+        self._tried = np.empty((0, d))
+        self._magic = 0.0
+        self._is_ready = False
+
+    def lower(self, centers: Floats, top: int, n_candidates: int) -> Integers:
+        """Return the sum of the squared distances, in quanta: (1,)."""
+        self._catch_up(centers, top, n_candidates)
+        total: Integers = self._chunk_totals.sum(keepdims=True)
+        return total
+
+    def find(
+        self, centers: Floats, top: int, n_candidates: int, ends: Integers, tickets: Integers
+    ) -> tuple[Integers, Floats]:
+        """Return which of the tickets are this part's, and the points that they are for."""
+        self._catch_up(centers, top, n_candidates)
+        mine, left = self._of.find_mine(ends, tickets)
+        drawn = np.empty(mine.size, np.int64)
+        passed = np.cumsum(self._chunk_totals)
+        kernels.find_points(
+            self._data, self._closest, self._shift, left, passed, self._magic, drawn
+        )
+        return mine, self._of.points[drawn].astype(np.float64)
+
+    def find_gains(
+        self, centers: Floats, top: int, n_candidates: int, candidates: Floats
+    ) -> Integers:
+        """Return by how much each candidate alone would lower the sum."""
+        self._catch_up(centers, top, n_candidates)
+        return np.concatenate(
+            [self._try(candidates[i : i + 60]) for i in range(0, len(candidates), 60)]
+        )
+
+    # ------------------------------------------------------------------------------ within
+
+    def _scaled(self) -> kernels.Data:
+        """Return the points, scales and weights (`find_scale`)."""
+        part, facts = self._of, self._of.facts
+        values, repeats, weights = part.points, part.repeats, part.weights
+        is_wide, exponent, _ = find_scale(facts, part.n_features)
+        if is_wide:
+            values = values.astype(np.float64)
             values.flags.writeable = False  # as all points are: kernels are compiled for that
-        most = 1000 if values.dtype == np.float64 else 120
-        span = float((of._high - of._low).max())
-        room = 62 - (log2(of.n_features) + 1) // 2
-        exponent = max(-most, min(most, room - math.frexp(span)[1])) if span > 0.0 else 0
-        if values.dtype == np.float32 and 0 <= exponent < 80:
-            exponent = 0  # no need, and a tenth faster
-        repeats, weights, down = of._repeats, of._weights, 0
-        if weights is None and repeats is not None and of._n_copies > MAX_REPEATS:
+        if weights is None and repeats is not None and facts.n_copies > MAX_REPEATS:
             weights = repeats.astype(np.float64)
         if weights is not None:
-            repeats, down = None, math.frexp(float(weights.max()))[1]
-            weights = np.ldexp(weights, -down)
-        scale = values.dtype.type(math.ldexp(1.0, exponent)) if exponent or most > 120 else None
-        return kernels.Data(values, scale, repeats, weights), down - 2 * exponent
+            repeats, weights = None, np.ldexp(weights, -find_shift(facts))
+        needed = exponent or values.dtype == np.float64
+        scale = values.dtype.type(math.ldexp(1.0, exponent)) if needed else None
+        return kernels.Data(values, scale, repeats, weights)
 
     def _in_type(self, centers: Floats) -> NDArray[Any]:
         with np.errstate(over="ignore"):
             return centers.astype(self._data.values.dtype)
 
-    def _catch_up(self, n_candidates: int) -> None:
-        """Add the centers that wait."""
+    def _catch_up(self, centers: Floats, top: int, n_candidates: int) -> None:
+        """Add the centers that are new, and choose the quanta."""
         if not self._is_ready:
             self._is_ready, self._cells = True, self._make_cells(n_candidates)
-        if self._waiting:
-            for center in self._waiting:
-                self._lower(center)
-            self._waiting.clear()
-            self._ends = np.cumsum(self._chunk_totals)
+        while self.n_centers < len(centers):
+            self._lower(centers[self.n_centers])
+            self.n_centers += 1
+        if top != self._top:
+            self._add_up(top)
 
     def _try(self, candidates: Floats) -> Integers:
         """Return by how much each candidate would lower the sum."""
@@ -144,7 +237,7 @@ class NearestSearch:
             )  # fmt: skip
             return gains, n_seen
 
-        gains, n_seen = zip(*self._of._threads.map(work, self._parts), strict=True)
+        gains, n_seen = zip(*self._of.threads.map(work, self._parts), strict=True)
         self._tried = candidates
         self.n_tried += n * sum(n_seen)
         total: Integers = np.sum(gains, axis=0)
@@ -159,7 +252,7 @@ class NearestSearch:
         elif self._magic != 0.0:
             self._try(center[None])
         centers = self._in_type(center[None])
-        self._of._threads.map(
+        self._of.threads.map(
             lambda part: kernels.lower_to_center(
                 self._data, *part, centers, np.uint8(1 << (at & 7)), self._closest, self._magic,
                 self._masks, self._shift, self._chunk_totals,
@@ -167,40 +260,24 @@ class NearestSearch:
             self._parts,
         )  # fmt: skip
         self._tried = self._tried[:0]
-        if self._magic == 0.0:
-            self._add_up(TOP)
-        self._total = int(self._chunk_totals.sum())
-        while (top := self._choose_top()) < self._top:
-            self._add_up(top)
-
-    def _choose_top(self) -> int:
-        """Return the power of two that the sum of all is below.
-
-        The quantum is 51 bits under it. Only every fourth is taken: adding up anew costs about as
-        much as a draw. A sum of zero says that all is under the quantum.
-        """
-        if self._total == 0:
-            return max(self._top - 48, BOTTOM)
-        return -(-(self._total.bit_length() + self._top - 51) // 4) * 4
 
     def _add_up(self, top: int) -> None:
         """Add up anew, in quanta of ``2**(top - 51)``."""
         self._top, self._magic = top, math.ldexp(1.5, 52 + top - 51)
-        self._of._threads.map(
+        self._of.threads.map(
             lambda part: kernels.add_chunks(
                 self._data, self._closest, self._shift, part[0] >> self._shift,
                 ((part[1] - 1) >> self._shift) + 1, self._magic, self._chunk_totals,
             ),
             self._parts,
         )  # fmt: skip
-        self._total = int(self._chunk_totals.sum())
 
     # ------------------------------------------------------------------------------- cells
 
     def _make_cells(self, n_candidates: int) -> kernels.Cells:
         """Make ready, and label the points with cells where that pays."""
-        values, n, d = self._data.values, self._of._n, self._of.n_features
-        n_parts = 4 * self._of._threads.n if self._of._threads.n > 1 else 1
+        values, n, d = self._data.values, self._of.n, self._of.n_features
+        n_parts = 4 * self._of.threads.n if self._of.threads.n > 1 else 1
         edges = np.unique(np.linspace(0, self._n_chunks, 1 + n_parts).astype(int)) << self._shift
         edges[-1] = n
         self._parts = list(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))
@@ -227,8 +304,8 @@ class NearestSearch:
         Each is compared with some of those, the heads, and then with those of the nearest head.
         """
         values, n_cells = self._data.values, cells.middles.shape[1]
-        by_threads = self._of._threads.map
-        pivots = values[np.arange(n_cells) * self._of._n // n_cells]
+        by_threads = self._of.threads.map
+        pivots = values[np.arange(n_cells) * self._of.n // n_cells]
         heads = np.ascontiguousarray(pivots[:: math.isqrt(n_cells)].T)
         n_heads = heads.shape[1]
         owners = np.empty(n_cells, np.uint16)
@@ -242,7 +319,7 @@ class NearestSearch:
             lambda chunk: kernels.label_points(
                 values, *chunk, heads, cells.middles, firsts, cells.labels
             ),
-            self._of._chunks,
+            self._of.chunks,
         )
         kernels.find_middles(values, cells.labels, cells.middles)
         by_threads(

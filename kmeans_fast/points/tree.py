@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +60,76 @@ def seeds(n: int, d: int) -> bool:
     return d <= MOST_FEATURES and n >= LEAST_POINTS
 
 
+class Root(NamedTuple):
+    """The first cut of all points, which every part of them can share."""
+
+    frame: Array  # (4, d): its grid (`kernels.Grids`)
+    slots: Array  # (slots,) int32: the child of each slot
+    n_children: int
+
+    def is_same(self, other: Root) -> bool:
+        """Tell whether it cuts the points alike."""
+        return np.array_equal(self.frame, other.frame) and np.array_equal(self.slots, other.slots)
+
+
+class RootGrid(NamedTuple):
+    """The grid of a root, before it is known how many points its slots hold."""
+
+    frame: Array
+    codes: Array  # the slots in an order in which neighbours can be joined
+    n_bits: int
+
+    @property
+    def n_slots(self) -> int:
+        """The number of slots."""
+        return 1 << self.n_bits
+
+    def join(self, counts: Integers) -> Root:
+        """Return the root of points of which each slot holds so many."""
+        slots, ends = np.empty(self.n_slots, np.int32), np.empty(self.n_slots, np.int64)
+        n = kernels.join_slots(self.codes, self.n_bits, counts, slots, ends)
+        return Root(self.frame, slots, n)
+
+
+def sample_step(n: int) -> int:
+    """Return that every so many-th of `n` points is in the sample for the root."""
+    return -(-n // SAMPLE)
+
+
+def choose_root(sample: Array, n: int) -> RootGrid:
+    """Lay a grid over the middle of a sample, so that no outliers leave the rest in one slot."""
+    d, dtype = sample.shape[1], sample.dtype
+    sample = np.sort(sample.astype(np.float64), axis=0)
+    edge = len(sample) // 64
+    low, high = sample[edge], sample[-1 - edge]
+    most = max(n // (kernels.LEAF // 2), 1).bit_length() - 1
+    codes = np.empty(1 << ROOT_BITS, np.int32)
+    frame = np.empty((4, d), dtype)
+    n_bits = kernels.choose_grid(tuple(range(d)), min(ROOT_BITS, most), low, high, frame, codes)
+    return RootGrid(frame, codes, n_bits)
+
+
+def cut(n: int) -> list[tuple[int, int]]:
+    """Return units of work on the data."""
+    size = max(CHUNK, -(-n // MOST_CHUNKS))
+    return [(at, min(at + size, n)) for at in range(0, n, size)]
+
+
+def count_slots(
+    values: Array, frame: Array, n_slots: int, threads: Threads
+) -> tuple[Array, Integers]:
+    """Return the slot of each point (n,), and the counts of each unit of work: (units, slots)."""
+    slot_of = np.empty(len(values), np.uint16)
+    axes, flat = tuple(range(values.shape[1])), values.reshape(-1)
+
+    def count(chunk: tuple[int, int]) -> Array:
+        counts = np.zeros(n_slots, np.int64)
+        kernels.count_rows(axes, flat, *chunk, frame, slot_of, counts)
+        return counts
+
+    return slot_of, np.array(threads.map(count, cut(len(values))))
+
+
 class Tree:
     """Cells over the points, of any number of clusters.
 
@@ -70,60 +140,67 @@ class Tree:
     threads : Threads
     quanta : tuple of float
         The quanta of the values.
+    root : Root, optional
+        That of more points than these.
+
+    Attributes
+    ----------
+    root : Root
+    children : ndarray, shape (n_children,)
+        Which of the root's children have points here.
     """
 
-    def __init__(self, values: Array, threads: Threads, quanta: tuple[float, ...]) -> None:
+    def __init__(
+        self,
+        values: Array,
+        threads: Threads,
+        quanta: tuple[float, ...],
+        root: Root | None = None,
+    ) -> None:
         self.values = values
         self.n, self.d = values.shape
         self.flat = values.reshape(-1)
         self.axes = tuple(range(self.d))
         self.anchors = as_anchors(quanta)
         self._threads = threads
-        size = max(CHUNK, -(-self.n // MOST_CHUNKS))
-        self.chunks = [(at, min(at + size, self.n)) for at in range(0, self.n, size)]
+        self.chunks = cut(self.n)
         self.points = np.empty((self.d, self.n + kernels.LANES), values.dtype)
         self.points[:, self.n :] = 0.0
-        ends, root = self._cut_root()
-        self.cells, self.grids = self._grow(ends, root)
+        self.root, self.children, ends, slots = self._cut_root(root)
+        self.cells, self.grids = self._grow(ends, (self.root.frame, slots))
         kernels.add_children(self.cells, self.grids)
         n_children = self.grids.n_children
         self.most_waiting = (kernels.MOST_LEVELS + 1) * int(n_children.max())
         self.tasks = self._cut_tasks()
 
-    def _cut_root(self) -> tuple[Integers, tuple[Array, Array]]:
+    def _cut_root(self, root: Root | None) -> tuple[Root, Integers, Integers, Array]:
         """Copy the points in the order of the root's children.
 
-        Returns where the children end, and the frame and the slots of the root's grid. It is
-        laid over the middle of a sample, so that no outliers leave the rest in one slot.
+        Returns the root, which of its children have points, where each of these ends, and which
+        of these each slot belongs to.
         """
-        sample = self.values[:: -(-self.n // SAMPLE)].astype(np.float64)
-        edge = len(sample) // 64
-        sample.sort(axis=0)
-        low, high = sample[edge], sample[-1 - edge]
-        most = max(self.n // (kernels.LEAF // 2), 1).bit_length() - 1
-        codes = np.empty(1 << ROOT_BITS, np.int32)
-        frame = np.empty((4, self.d), self.points.dtype)
-        n_bits = kernels.choose_grid(self.axes, min(ROOT_BITS, most), low, high, frame, codes)
-        n_slots = 1 << n_bits
-        slot_of = np.empty(self.n, np.uint16)
-
-        def count(chunk: tuple[int, int]) -> Array:
-            counts = np.zeros(n_slots, np.int64)
-            kernels.count_rows(self.axes, self.flat, *chunk, frame, slot_of, counts)
-            return counts
-
-        counts = np.array(self._threads.map(count, self.chunks))
-        slots, ends = np.empty(n_slots, np.int32), np.empty(n_slots, np.int64)
-        n = kernels.join_slots(codes, n_bits, counts.sum(axis=0), slots, ends)
-        places = np.empty((len(self.chunks), n), np.int64)
-        kernels.share_out(counts, slots, ends[:n], places)
+        if root is None:
+            grid = choose_root(self.values[:: sample_step(self.n)], self.n)
+            slot_of, counts = count_slots(self.values, grid.frame, grid.n_slots, self._threads)
+            root = grid.join(counts.sum(axis=0))
+        else:
+            slot_of, counts = count_slots(self.values, root.frame, root.slots.size, self._threads)
+        held = counts.sum(axis=0)
+        child_of = np.minimum(root.slots, root.n_children - 1)  # the last may hold nothing
+        totals = np.zeros(root.n_children, np.int64)
+        np.add.at(totals, child_of, held)
+        children = np.flatnonzero(totals)
+        slots = np.maximum(np.cumsum(totals > 0) - 1, 0).astype(np.int32)[child_of]
+        ends = np.cumsum(totals[children])
+        places = np.empty((len(self.chunks), ends.size), np.int64)
+        kernels.share_out(counts, slots, ends, places)
         self._threads.map(
             lambda i: kernels.copy_rows(
                 self.axes, self.flat, *self.chunks[i], slot_of, slots, places[i], self.points
             ),
             range(len(self.chunks)),
         )
-        return ends[:n], (frame, slots)
+        return root, children, ends, slots
 
     def _grow(
         self, ends: Integers, root: tuple[Array, Array]

@@ -1,0 +1,128 @@
+"""Dense points in several parts, as on a cluster: the bits of the points in one."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+
+from kmeans_fast.fitting import METHODS
+from kmeans_fast.lloyd import lloyd
+from kmeans_fast.points import tree as trees
+from kmeans_fast.points.dense import DensePoints
+from kmeans_fast.points.dense_part import DensePart
+from kmeans_fast.threads import Threads
+
+
+class ManyParts:
+    """Parts in this process, of which some are lost between any two questions."""
+
+    def __init__(self, points, weights, edges, threads, forgets):
+        edges = [0, *edges, len(points)]
+        self.parts = [
+            DensePart(points[a:b], None if weights is None else weights[a:b], threads, a, i)
+            for i, (a, b) in enumerate(zip(edges[:-1], edges[1:], strict=True))
+        ]
+        self.forgets = forgets
+        self.n_asked = 0
+
+    def ask(self, merge, verb, *arguments):
+        self.n_asked += 1
+        if self.forgets:
+            lost = self.n_asked % len(self.parts)
+            self.parts[lost] = pickle.loads(pickle.dumps(self.parts[lost]))
+        answers = [getattr(part, verb)(*arguments) for part in self.parts]
+        middle = len(answers) // 2
+        if middle == 0:
+            return merge(answers)
+        return merge([merge(answers[:middle]), merge(answers[middle:])])
+
+    def settle(self, facts):
+        self.parts = [part.settled(facts) for part in self.parts]
+
+    def labels(self, centroids):
+        return np.concatenate([part.give_labels(centroids) for part in self.parts])
+
+
+def fit(points, weights, init, k, edges=None, forgets=False):
+    """Return all that a fit goes by and ends with."""
+    with Threads(2) as threads:
+        if edges is None:
+            point_set = DensePoints(points, weights, threads)
+        else:
+            parts = ManyParts(points, weights, edges, threads, forgets)
+            point_set = DensePoints.of_parts(
+                parts, points.shape, points.dtype, weights is not None, threads
+            )
+        start = init
+        if isinstance(init, str):
+            start = METHODS[init](point_set, k, np.random.default_rng(5))
+        run = lloyd(point_set, start, 12, 1e-4)
+        history = [(step.inertia, step.shift) for step in run.history]
+        known = point_set.n_distinct(k + 3), point_set.total_weight, point_set.variance
+        return start, run.centroids, *point_set.label(run.centroids), *known, history
+
+
+def assert_parts_change_no_bit(points, weights, init, k, forgets=False):
+    n = len(points)
+    one = fit(points, weights, init, k)
+    for edges in ([n // 3], [1, 2, n // 2, n - 1]):
+        many = fit(points, weights, init, k, edges, forgets)
+        for ours, expected in zip(many, one, strict=True):
+            np.testing.assert_array_equal(ours, expected)
+
+
+def clusters(n, d, k, dtype, seed=0):
+    rng = np.random.default_rng(seed)
+    return (rng.uniform(-9, 9, (k, d))[rng.integers(k, size=n)] + rng.normal(size=(n, d))).astype(
+        dtype
+    )
+
+
+WEIGHTS = {
+    "none": lambda n: None,
+    "whole": lambda n: np.random.default_rng(1).integers(0, 5, n),
+    "fractions": lambda n: np.random.default_rng(1).random(n) * (np.arange(n) % 7 > 0),
+}
+
+
+@pytest.mark.parametrize("forgets", [False, True])
+@pytest.mark.parametrize("init", ["k-means++", "random"])
+@pytest.mark.parametrize("weights", WEIGHTS)
+@pytest.mark.parametrize("d", [3, 9])
+def test_a_fit_in_parts_has_the_bits_of_a_fit_in_one(d, weights, init, forgets):
+    points = clusters(900, d, 8, np.float32)
+    assert_parts_change_no_bit(points, WEIGHTS[weights](900), init, 8, forgets)
+
+
+@pytest.mark.parametrize("forgets", [False, True])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("d", [1, 3])
+def test_draws_from_trees_below_a_root_that_they_share(d, dtype, forgets, monkeypatch):
+    monkeypatch.setattr(trees, "LEAST_POINTS", 1)
+    monkeypatch.setattr(trees, "LEAST_DISTANCES", 1)
+    points = clusters(4000, d, 12, dtype)
+    points[:600] = np.round(points[:600], 1)  # copies, and ties along axes
+    points[700:720] *= -0.0
+    assert_parts_change_no_bit(points, None, "k-means++", 12, forgets)
+
+
+@pytest.mark.parametrize("weights", WEIGHTS)
+def test_empty_clusters_take_the_farthest_point_of_all_parts(weights):
+    points = np.random.default_rng(3).integers(-4, 5, (300, 2)).astype(np.float64)
+    points[points == 0] *= np.random.default_rng(4).choice([1.0, -1.0], (points == 0).sum())
+    start = np.concatenate([points[:3], np.full((9, 2), 50.0) + np.arange(9)[:, None]])
+    assert_parts_change_no_bit(points, WEIGHTS[weights](300), start, 12)
+
+
+def test_far_from_the_origin_the_inertia_comes_from_the_points():
+    points = clusters(500, 3, 4, np.float64) * 1e-7 + 1e6
+    assert_parts_change_no_bit(points, None, points[:4].copy(), 4)
+
+
+def test_the_first_bad_row_of_all_parts_is_named():
+    points = clusters(100, 3, 4, np.float32)
+    points[[77, 90], 1] = np.nan
+    with pytest.raises(ValueError, match="NaN or infinity at row 77"):
+        fit(points, None, "random", 3, edges=[30, 80])
