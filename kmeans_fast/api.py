@@ -113,8 +113,11 @@ def fit(
     k = validate.check_n_clusters(n_clusters, n_points)
     options = check_options(init, n_init, max_iter, tol, random_state, callback, (k, n_features))
     validate.check_space(space, opened)
-    with Threads(validate.check_threads(n_threads)) as threads:
-        dataset = as_dataset(opened, sample_weight, threads, space)
+    n_threads = validate.check_threads(n_threads)
+    with (
+        Threads(n_threads) as threads,
+        as_dataset(opened, sample_weight, threads, space, n_threads) as dataset,
+    ):
         warn_of_few(dataset.points, k)
         return fit_dataset(dataset, k, options)
 
@@ -161,8 +164,11 @@ def sweep(
     checked = validate.check_ks(ks, size_of(opened)[0])
     options = check_options(init, n_init, max_iter, tol, random_state, callback)
     validate.check_space(space, opened)
-    with Threads(validate.check_threads(n_threads)) as threads:
-        dataset = as_dataset(opened, sample_weight, threads, space)
+    n_threads = validate.check_threads(n_threads)
+    with (
+        Threads(n_threads) as threads,
+        as_dataset(opened, sample_weight, threads, space, n_threads) as dataset,
+    ):
         results = []
         for k in checked:
             warn_of_few(dataset.points, k)
@@ -195,13 +201,23 @@ def assign(
     >>> kf.assign([[0.0, 0.0], [1.0, 1.0], [9.0, 8.0]], [[1.0, 1.0], [9.0, 9.0]])
     array([0, 0, 1], dtype=uint8)
     """
+    if validate.is_dask(points):
+        from .points.dask import check_array, lazy_labels
+
+        chunks = check_array(points, "points")
+        checked = validate.as_centroids(centroids, chunks.shape[-1], "centroids")
+        validate.check_space(space, chunks)
+        task_threads = validate.check_threads(n_threads) or 1
+        lazy: Array = lazy_labels(chunks, checked, space, task_threads)
+        return lazy
     array = validate.as_array(points, "points")
     checked = validate.as_centroids(centroids, array.shape[-1], "centroids")
     validate.check_space(space, array)
     with Threads(validate.check_threads(n_threads)) as threads:
         dataset = as_dataset(array, None, threads, space)
         labels, _, _ = dataset.points.label(dataset.into(checked))
-        return dataset.spread(labels).reshape(dataset.shape)
+        spread: Array = dataset.spread(labels, checked).reshape(dataset.shape)
+        return spread
 
 
 def means(
@@ -285,7 +301,7 @@ def k_means(
         data = as_dataset(array, None, threads)
         run = lloyd(data.points, start, limit, tol=0.0)
         labels, _, _ = data.points.label(run.centroids)
-        return run.centroids, data.spread(labels).reshape(data.shape)
+        return run.centroids, data.spread(labels, run.centroids).reshape(data.shape)
 
 
 def kmeans_plusplus(
@@ -323,5 +339,9 @@ def kmeans_plusplus(
     opened = open_data(data)
     k = validate.check_n_clusters(n_clusters, size_of(opened)[0])
     rng = validate.check_rng(random_state)
-    with Threads(validate.check_threads(n_threads)) as threads:
-        return METHODS["k-means++"](as_dataset(opened, sample_weight, threads).points, k, rng)
+    n_threads = validate.check_threads(n_threads)
+    with (
+        Threads(n_threads) as threads,
+        as_dataset(opened, sample_weight, threads, task_threads=n_threads) as dataset,
+    ):
+        return METHODS["k-means++"](dataset.points, k, rng)

@@ -25,23 +25,41 @@ def _same(centroids: Array) -> Array:
     return centroids
 
 
+def _as_they_are(labels: Any, _: Array) -> Any:
+    return labels
+
+
 @dataclass(frozen=True)
 class Dataset:
     """The caller's data as a point set, and how to give answers in the data's own shape."""
 
     points: Points
-    source: Any  # what a callable init is given
+    source: Any  # what a callable init is given: the checked data
     dtype: np.dtype[Any]
     shape: tuple[int, ...]  # of the labels
     is_image: bool
-    spread: Callable[[Array], Array]  # labels of the point set -> labels of the data, flat
+    # Labels of the point set and centroids of the data -> labels of the data, flat.
+    spread: Callable[[Array, Array], Any]
     space: str = "rgb"
     into: Callable[[Array], Array] = _same  # centroids of the data -> of the point set
     back: Callable[[Array], Array] = _same  # and back
+    close: Callable[[], object] = tuple
+
+    def __enter__(self) -> Dataset:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave nothing where the data are."""
+        self.close()
 
 
-def open_data(data: Any) -> Array | ColorHistogram:
-    """Return checked data."""
+def open_data(data: Any) -> Any:
+    """Return checked data: an array, a `ColorHistogram` or a Dask array."""
+    if validate.is_dask(data):
+        from .points.dask import check_array
+
+        return check_array(data)
     if not isinstance(data, ColorHistogram):
         return validate.as_array(data)
     if data.n_colors == 0:
@@ -49,62 +67,113 @@ def open_data(data: Any) -> Array | ColorHistogram:
     return data
 
 
-def size_of(data: Array | ColorHistogram) -> tuple[int, int]:
-    """Return the number of points and of features."""
+def size_of(data: Any) -> tuple[int, int]:
+    """Return the number of points and of features of checked data."""
     if isinstance(data, ColorHistogram):
         return data.n_pixels, data.n_channels
-    return data.size // data.shape[-1], data.shape[-1]
+    return int(np.prod(data.shape[:-1])), data.shape[-1]
 
 
 def as_dataset(
-    data: Array | ColorHistogram,
+    data: Any,
     sample_weight: ArrayLike | None,
     threads: Threads,
     space: str = "rgb",
+    task_threads: int | None = None,
 ) -> Dataset:
-    """Return checked data as a point set: colours where they are that, else floats."""
-    if isinstance(data, ColorHistogram) and sample_weight is not None:
-        raise ValueError("sample_weight is given with a ColorHistogram, which has its counts")
-    if space == "oklab":
-        return _in_oklab(data, sample_weight, threads)
+    """Return checked data as a point set: colours where they are that, else floats.
+
+    `task_threads` are those of each of Dask's tasks, 1 by default: its workers are many already.
+    """
     if isinstance(data, ColorHistogram):
-        points: Points = data.as_points(threads)
-        return Dataset(points, data, data.dtype, (data.n_colors,), True, lambda labels: labels)
+        if sample_weight is not None:
+            raise ValueError("sample_weight is given with a ColorHistogram, which has its counts")
+        return _of_histogram(data, threads, space)
+    if validate.is_dask(data):
+        return _of_chunks(data, sample_weight, threads, space, task_threads or 1)
     shape = data.shape[:-1]
     weights = None
     if sample_weight is not None:
         weights = validate.as_weights(sample_weight, shape)
-    is_image = data.ndim == 3 and data.dtype in (np.uint8, np.uint16)
     if not validate.are_colors(data):
         points = DensePoints(data.reshape(-1, data.shape[-1]), weights, threads)
-        return Dataset(points, data, data.dtype, shape, is_image, lambda labels: labels)
+        return Dataset(points, data, data.dtype, shape, _is_image(data), _as_they_are)
     quantum = 1.0
     if weights is not None:
         weights, quantum = validate.weight_quanta(weights, int(np.iinfo(data.dtype).max))
     pixels = CountedPixels(PixelChunks(data), threads)
     totals = pixels.counts if weights is None else pixels.weigh(weights)
-    points = ColorPoints(pixels.keys, totals, pixels.chunks.format, threads, quantum)
-    return Dataset(points, data, data.dtype, shape, is_image, pixels.paint)
+    counted = pixels.chunks.format, pixels.keys, totals, quantum
+    return _of_colors(data, *counted, threads, space, lambda labels, _: pixels.paint(labels))
+
+
+def _of_histogram(data: ColorHistogram, threads: Threads, space: str) -> Dataset:
+    shape = (data.n_colors,)
+    if space == "oklab":
+        return _in_oklab(data, data.colors, data.counts, shape, threads, _as_they_are)
+    return Dataset(data.as_points(threads), data, data.dtype, shape, True, _as_they_are)
+
+
+def _of_chunks(
+    data: Any, sample_weight: Any, threads: Threads, space: str, task_threads: int
+) -> Dataset:
+    """Return a Dask array as a point set."""
+    from .points import dask as on_dask
+
+    weights = None if sample_weight is None else on_dask.check_weights(sample_weight, data)
+    if validate.are_colors(data):
+        counted = on_dask.count_colors(data, weights, task_threads)
+        return _of_colors(
+            data, *counted, threads, space,
+            lambda _, centroids: on_dask.lazy_labels(data, centroids, space, task_threads),
+        )  # fmt: skip
+    parts = on_dask.DaskParts(data, weights, task_threads)
+    try:
+        points = DensePoints.of_parts(
+            parts, size_of(data), data.dtype, weights is not None, threads
+        )
+    except BaseException:
+        parts.close()
+        raise
+    is_image = _is_image(data)
+    return Dataset(
+        points, data, data.dtype, data.shape[:-1], is_image, _as_they_are, close=parts.close
+    )
+
+
+def _is_image(data: Any) -> bool:
+    return data.ndim == 3 and data.dtype in (np.uint8, np.uint16)
+
+
+def _of_colors(
+    data: Any,
+    form: ColorFormat,
+    keys: Array,
+    weights: Array,
+    quantum: float,
+    threads: Threads,
+    space: str,
+    spread: Callable[[Array, Array], Any],
+) -> Dataset:
+    """Return counted pixels as a point set."""
+    shape = data.shape[:-1]
+    if space == "oklab":
+        colors = split_keys(keys, form, threads).T
+        weights = weights if quantum == 1.0 else weights * quantum
+        return _in_oklab(data, colors, weights, shape, threads, spread)
+    points = ColorPoints(keys, weights, form, threads, quantum)
+    return Dataset(points, data, data.dtype, shape, _is_image(data), spread)
 
 
 def _in_oklab(
-    data: Array | ColorHistogram, sample_weight: ArrayLike | None, threads: Threads
+    data: Any,
+    colors: Array,
+    weights: Array,
+    shape: tuple[int, ...],
+    threads: Threads,
+    spread: Callable[[Array, Array], Any],
 ) -> Dataset:
-    """Return the distinct colours of a picture, in OKLab, weighted by their pixels."""
-    if isinstance(data, ColorHistogram):
-        colors, weights, shape = data.colors, data.counts, (data.n_colors,)
-        spread: Callable[[Array], Array] = _same
-    else:
-        shape = data.shape[:-1]
-        pixels = CountedPixels(PixelChunks(data), threads)
-        form: ColorFormat = pixels.chunks.format
-        colors, weights = split_keys(pixels.keys, form, threads).T, pixels.counts
-        if sample_weight is not None:
-            given, _ = validate.weight_quanta(
-                validate.as_weights(sample_weight, shape), form.largest
-            )
-            weights = pixels.weigh(given)
-        spread = pixels.paint
+    """Return distinct colours in OKLab, weighted by their pixels."""
     white = float(np.iinfo(data.dtype).max)
     points = DensePoints(to_oklab(colors, white), weights, threads)
     return Dataset(

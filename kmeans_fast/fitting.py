@@ -107,7 +107,7 @@ def fit_dataset(data: Dataset, k: int, options: Options) -> KMeansResult:
     labels, counts, inertia = points.label(data.into(centroids))
     return KMeansResult(
         centroids=centroids,
-        labels=data.spread(labels).reshape(data.shape),
+        labels=data.spread(labels, centroids).reshape(data.shape),
         counts=counts,
         inertia=inertia,
         n_iter=len(best.history),

@@ -69,8 +69,15 @@ def as_array(data: Any, name: str = "data") -> Array:
         return to_array(data)
     if hasattr(data, "toarray") and hasattr(data, "nnz"):
         raise TypeError(f"{name} is sparse; make it dense with {name}.toarray()")
+    if is_dask(data):
+        raise TypeError(f"{name} is a Dask array, which this does not take; use {name}.compute()")
     if isinstance(data, str | bytes):
         raise TypeError(f"{name} is {type(data).__name__}; open a picture with open_image(path)")
+    if isinstance(data, np.ma.MaskedArray) and np.ma.is_masked(data):
+        raise ValueError(
+            f"{name} has {np.ma.count_masked(data)} masked values; leave those points out, or fill "
+            "them in, or weigh them with 0 in sample_weight"
+        )
     try:
         array = np.asarray(data)
     except ValueError as error:
@@ -96,7 +103,12 @@ def as_array(data: Any, name: str = "data") -> Array:
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
-def are_colors(array: Array) -> bool:
+def is_dask(data: Any) -> bool:
+    """Tell whether the data are a Dask array, without importing Dask."""
+    return type(data).__module__.startswith("dask.array") and hasattr(data, "chunks")
+
+
+def are_colors(array: Any) -> bool:
     """Tell whether the colour engine takes these points."""
     limits = {np.dtype(np.uint8): 4, np.dtype(np.uint16): 3}
     return bool(array.shape[-1] <= limits.get(array.dtype, 0))
@@ -184,22 +196,26 @@ def as_weights(sample_weight: ArrayLike, shape: tuple[int, ...]) -> Array:
             f"sample_weight has shape {weights.shape}; give one for each point, {shape}"
         )
     weights = weights.reshape(-1)
-    if weights.dtype.kind == "f" and not np.isfinite(weights).all():
-        raise ValueError("sample_weight holds NaN or infinity; give finite numbers")
-    if weights.min() < 0:
-        raise ValueError(f"sample_weight goes down to {weights.min()}; give 0 or more")
-    if weights.max() == 0:
-        raise ValueError("sample_weight is all zero; give some point a weight")
+    finite = weights.dtype.kind != "f" or bool(np.isfinite(weights).all())
+    check_weight_values(finite, weights.min(), weights.max())
     if weights.dtype.kind == "f":
         weights = weights.astype(np.float64, copy=False)
         if weights.max() < 2.0**53 and (np.rint(weights) == weights).all():
             return weights.astype(np.int64)
         return weights
-    if weights.max() >= 2**SUM_BITS:
-        raise ValueError(
-            f"sample_weight reaches {weights.max()}; sums are exact to 2**62: scale it down"
-        )
     return weights.astype(np.int64)
+
+
+def check_weight_values(finite: bool, least: Any, largest: Any) -> None:
+    """Raise unless weights of these ends can be used."""
+    if not finite:
+        raise ValueError("sample_weight holds NaN or infinity; give finite numbers")
+    if least < 0:
+        raise ValueError(f"sample_weight goes down to {least}; give 0 or more")
+    if largest == 0:
+        raise ValueError("sample_weight is all zero; give some point a weight")
+    if isinstance(largest, np.integer) and largest >= 2**SUM_BITS:
+        raise ValueError(f"sample_weight reaches {largest}; sums are exact to 2**62: scale it down")
 
 
 def weight_quanta(weights: Array, largest: int) -> tuple[Array, float]:
@@ -211,17 +227,26 @@ def weight_quanta(weights: Array, largest: int) -> tuple[Array, float]:
     largest : int
         The greatest value that they will multiply: the sum of all products fits an int64.
     """
-    bits = SUM_BITS - int(largest).bit_length()
-    if weights.dtype.kind == "i":
-        if weights.sum(dtype=np.float64) >= 2.0**bits:
-            raise ValueError(
-                f"sample_weight adds up to {weights.sum(dtype=np.float64):.3g}; sums are exact "
-                f"below 2**{bits}: scale it down"
-            )
+    whole, total = weights.dtype.kind == "i", float(weights.sum(dtype=np.float64))
+    quantum = choose_weight_quantum(weights.size, whole, total, float(weights.max()), largest)
+    if whole:
         return weights, 1.0
-    exponent = frexp(weights.max())[1] + (weights.size - 1).bit_length() - bits
-    quantum = 2.0 ** max(exponent, -1022)
     return np.rint(weights / quantum).astype(np.int64), quantum
+
+
+def choose_weight_quantum(
+    n: int, whole: bool, total: float, largest: float, largest_value: int
+) -> float:
+    """Return the quantum of `n` weights up to `largest` (`weight_quanta`): 1 if they are whole."""
+    bits = SUM_BITS - int(largest_value).bit_length()
+    if not whole:
+        exponent = frexp(largest)[1] + (n - 1).bit_length() - bits
+        return float(2.0 ** max(exponent, -1022))
+    if total >= 2.0**bits:
+        raise ValueError(
+            f"sample_weight adds up to {total:.3g}; sums are exact below 2**{bits}: scale it down"
+        )
+    return 1.0
 
 
 def check_ks(ks: Sequence[int], n_points: int) -> list[int]:

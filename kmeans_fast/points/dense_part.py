@@ -15,6 +15,7 @@ import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from threading import Lock
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -139,6 +140,7 @@ class DensePart:
         self.number = number
         self.n, self.n_features = self.points.shape
         self.chunks = [(at, min(at + CHUNK, self.n)) for at in range(0, self.n, CHUNK)]
+        self.lock = Lock()  # of a worker's threads: what is kept is for one call at a time
         self._given_weights = weights
         self.repeats: Integers | None = None
         self.weights: Floats | None = None

@@ -1,0 +1,355 @@
+"""Arrays in chunks on a Dask cluster, or with any other of Dask's schedulers.
+
+Integer pixels become histograms where the chunks are, which are merged pair by pair; the rest of
+a fit is local. Other points stay where they are, as the parts of a `DensePoints`: each iteration
+is one pass over them, and what travels is the centroids out and integer sums back.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from concurrent.futures import CancelledError, ProcessPoolExecutor
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import dask
+import dask.array as da
+import dask.multiprocessing
+import numpy as np
+from dask.base import get_scheduler
+from numpy.typing import ArrayLike, NDArray
+
+from .. import validate
+from ..pixels import ColorFormat, CountedPixels, PixelChunks, color_format, merge_counts
+from ..threads import Threads, default_threads
+from . import label_dtype
+from .dense_part import DensePart, Facts
+from .parts import Merge
+
+Array = NDArray[Any]
+
+FAN_IN = 8  # answers merged by one task
+
+
+class Weights(NamedTuple):
+    """The weights of the points of a Dask array, checked."""
+
+    array: Any  # in the chunks of the data
+    n: int
+    all_whole: bool
+    total: float
+    largest: float
+
+
+class Counted(NamedTuple):
+    """The colours of some pixels."""
+
+    keys: Array  # (m,) sorted
+    counts: Array  # (m,) int64: their pixels, or the whole weights of these
+
+
+# ------------------------------------------------------------------------------------ the door
+
+
+def check_array(data: Any, name: str = "data") -> Any:
+    """Return a Dask array that can be clustered: known chunks, whole along the last axis."""
+    shape = ", ".join("?" if n != n else str(n) for n in data.shape)
+    if data.ndim not in (2, 3):
+        raise ValueError(
+            f"{name} has shape ({shape}); give points (n, d) or an image (h, w, c), a grey image "
+            "as image[..., None]"
+        )
+    if np.isnan(np.array(data.shape, float)).any():
+        raise ValueError(
+            f"{name} has chunks of unknown length, shape ({shape}); call "
+            f"{name}.compute_chunk_sizes() first"
+        )
+    if data.dtype.kind not in "buif":
+        raise TypeError(
+            f"{name} has dtype {data.dtype}; give real numbers (uint8, uint16, other integers, "
+            "float32 or float64)"
+        )
+    if 0 in data.shape:
+        raise ValueError(f"{name} has shape ({shape}): nothing to cluster; give one point or more")
+    if len(data.chunks[-1]) > 1:
+        raise ValueError(
+            f"{name} has chunks {data.chunks[-1]} along its last axis, so that no chunk holds a "
+            f"whole point; use {name}.rechunk({{{data.ndim - 1}: -1}})"
+        )
+    if data.dtype == bool:
+        return data.astype(np.uint8)
+    return data if data.dtype.isnative else data.astype(data.dtype.newbyteorder("="))
+
+
+def check_weights(sample_weight: Any, data: Any) -> Weights:
+    """Return weights, one for each point, in the chunks of the data; this looks at them all."""
+    shape = data.shape[:-1]
+    if not isinstance(sample_weight, da.Array):
+        array = validate.as_weights(sample_weight, shape).reshape(shape)
+        weights = da.from_array(array, chunks=data.chunks[:-1])
+    else:
+        weights = sample_weight
+    if weights.dtype.kind not in "buif":
+        raise TypeError(f"sample_weight is not an array of numbers (dtype {weights.dtype})")
+    if weights.shape != shape:
+        raise ValueError(
+            f"sample_weight has shape {weights.shape}; give one for each point, {shape}"
+        )
+    weights = weights.rechunk(data.chunks[:-1])
+    summaries = [dask.delayed(_summarize)(block) for block in _blocks(weights)]
+    with scheduler_stays():
+        finite, least, largest, whole, total = dask.compute(_merged(summaries, _merge_summaries))[0]
+    validate.check_weight_values(finite, least, largest)
+    whole = whole and (weights.dtype.kind != "f" or largest < 2.0**53)
+    return Weights(weights, int(np.prod(shape)), bool(whole), float(total), float(largest))
+
+
+def _summarize(weights: Array) -> tuple[bool, Any, Any, bool, float]:
+    finite = bool(weights.dtype.kind != "f" or np.isfinite(weights).all())
+    if not finite:
+        return False, 0.0, 0.0, False, 0.0
+    whole = bool((np.rint(weights) == weights).all())
+    return True, weights.min(), weights.max(), whole, float(weights.sum(dtype=np.float64))
+
+
+def _merge_summaries(all_of_them: list[Any]) -> Any:
+    finite, least, largest, whole, totals = zip(*all_of_them, strict=True)
+    return all(finite), min(least), max(largest), all(whole), float(np.sum(totals))
+
+
+# --------------------------------------------------------------------------------- the schedulers
+
+
+@contextmanager
+def scheduler_stays(client: Any = None) -> Iterator[None]:
+    """Say so where the scheduler does not, which Dask reports as a key that was cancelled."""
+    gone = (
+        "the Dask scheduler went away, or the work was cancelled there; start it again (or "
+        "another Client) and call again"
+    )
+    if client is not None and client.status != "running":
+        raise ConnectionError(gone)
+    try:
+        yield
+    except CancelledError as error:
+        raise ConnectionError(gone) from error
+
+
+def _blocks(array: Any) -> list[Any]:
+    """Return the chunks of an array as delayed objects, in order."""
+    return list(array.to_delayed().ravel())
+
+
+def _merged(answers: list[Any], merge: Merge) -> Any:
+    """Return the answers merged in order, a few at a time, where they are."""
+    while len(answers) > 1:
+        answers = [
+            dask.delayed(merge)(answers[at : at + FAN_IN]) for at in range(0, len(answers), FAN_IN)
+        ]
+    return answers[0]
+
+
+class _Shared:
+    """Arguments of many tasks, which Dask then neither looks into nor sends more than once."""
+
+    def __init__(self, *arguments: Any) -> None:
+        self.arguments = arguments
+
+
+def _share(*arguments: Any) -> Any:
+    return dask.delayed(_Shared(*arguments), traverse=False, pure=False)
+
+
+# ------------------------------------------------------------------------------------------ colours
+
+
+def count_colors(
+    data: Any, weights: Weights | None, n_threads: int
+) -> tuple[ColorFormat, Array, Array, float]:
+    """Count the colours of an array of integer pixels, chunk by chunk, where they are.
+
+    Returns their format, the sorted keys, the whole weights (int64), and what a weight of one is.
+    """
+    form = color_format(data.shape[-1], 8 * data.dtype.itemsize)
+    quantum = 1.0
+    if weights is not None:
+        quantum = validate.choose_weight_quantum(*weights[1:], form.largest)
+    pieces = [None] * data.npartitions if weights is None else _blocks(weights.array)
+    parts = [
+        dask.delayed(_count)(block, data.dtype, some, quantum, n_threads)
+        for block, some in zip(_blocks(data), pieces, strict=True)
+    ]
+    with scheduler_stays():
+        counted = dask.compute(_merged(parts, _merge_counted))[0]
+    return form, counted.keys, counted.counts, quantum
+
+
+def _count(
+    block: Any, dtype: np.dtype[Any], weights: Array | None, quantum: float, n_threads: int
+) -> Counted:
+    pixels = _as_block(block, dtype)
+    with Threads(n_threads) as threads:
+        counted = CountedPixels(PixelChunks(pixels), threads)
+        if weights is None:
+            return Counted(counted.keys, counted.counts)
+        whole = np.rint(weights.reshape(-1) / quantum).astype(np.int64)
+        return Counted(counted.keys, counted.weigh(whole))
+
+
+def _merge_counted(parts: list[Counted]) -> Counted:
+    merged = parts[0]
+    for part in parts[1:]:
+        merged = Counted(*merge_counts(*merged, *part))
+    return merged
+
+
+def _as_block(block: Any, dtype: np.dtype[Any]) -> Array:
+    """Return a chunk, which must be what the array says."""
+    array = np.asarray(block)
+    if array.dtype != dtype:
+        raise TypeError(
+            f"a chunk of data has dtype {array.dtype}, where the array says {dtype}; convert it "
+            f"with data.map_blocks(lambda chunk: chunk.astype({str(dtype)!r}))"
+        )
+    return array
+
+
+# ------------------------------------------------------------------------------------- other points
+
+
+class DaskParts:
+    """The chunks of an array, each a `DensePart`, wherever Dask holds them.
+
+    Parameters
+    ----------
+    data : dask.array.Array, shape (n, d) or (h, w, d)
+    weights : Weights or None
+    n_threads : int
+        Of a task.
+    """
+
+    def __init__(self, data: Any, weights: Weights | None, n_threads: int) -> None:
+        self._data, self._n_threads = data, n_threads
+        pieces = None if weights is None else weights.array
+        if data.ndim == 3:  # points of a part must follow each other in the order of the data
+            data = data.rechunk({0: "auto", 1: -1, 2: -1}, block_size_limit=_largest_chunk(data))
+            pieces = None if pieces is None else pieces.rechunk(data.chunks[:-1])
+        per_row = int(np.prod(data.shape[1:-1]))
+        starts = np.cumsum([0, *data.chunks[0]])[:-1] * per_row
+        numbered = zip(
+            _blocks(data),
+            [None] * len(starts) if pieces is None else _blocks(pieces),
+            starts.tolist(),
+            strict=True,
+        )
+        # All on one scheduler, and a cluster's is known by its client.
+        self._options: dict[str, Any] = {"scheduler": get_scheduler(collections=[data])}
+        self._client = getattr(self._options["scheduler"], "__self__", None)
+        # Dask's own processes last for one computation, and what they keep is brought here. So they
+        # are started once, and make their parts anew each time.
+        self._persists = self._options["scheduler"] is not dask.multiprocessing.get
+        if not self._persists:
+            self._options["pool"] = dask.config.get("pool", None) or ProcessPoolExecutor(
+                dask.config.get("num_workers", None) or default_threads(),
+                mp_context=dask.multiprocessing.get_context(),
+                initializer=dask.multiprocessing.initialize_worker_process,
+            )
+        self._parts = self._persist(
+            [
+                dask.delayed(_make_part)(block, data.dtype, some, n_threads, start, number)
+                for number, (block, some, start) in enumerate(numbered)
+            ]
+        )
+
+    def ask(self, merge: Merge, verb: str, *arguments: Any) -> Any:
+        """Return the merged answers of the parts' method `verb`."""
+        shared = _share(verb, *arguments)
+        answers = [dask.delayed(_ask)(part, shared) for part in self._parts]
+        with scheduler_stays(self._client):
+            return dask.compute(_merged(answers, merge), **self._options)[0]
+
+    def settle(self, facts: Facts) -> None:
+        """Tell the parts what is known of all of them."""
+        shared = _share(facts)
+        self._parts = self._persist([dask.delayed(_settle)(part, shared) for part in self._parts])
+
+    def labels(self, centroids: Array) -> Any:
+        """Return the labels, in the chunks of the data, not worked out yet."""
+        return lazy_labels(self._data, centroids, "rgb", self._n_threads)
+
+    def close(self) -> None:
+        """Leave nothing on the workers, whoever still holds these parts: a traceback, say."""
+        distributed = sys.modules.get("distributed")
+        if distributed is not None:
+            for future in distributed.futures_of(self._parts):
+                future.release()
+        self._parts = []
+        pool = self._options.pop("pool", None)
+        if pool is not None and pool is not dask.config.get("pool", None):
+            pool.shutdown(cancel_futures=True)
+
+    def _persist(self, parts: list[Any]) -> list[Any]:
+        if not self._persists:
+            return parts
+        with scheduler_stays(self._client):
+            return list(dask.persist(*parts, **self._options))
+
+
+def _largest_chunk(data: Any) -> int:
+    """Return the bytes of the largest chunk, or of one row if that is more."""
+    largest = int(np.prod([max(sizes) for sizes in data.chunks]))
+    row = int(np.prod(data.shape[1:]))
+    return max(largest, row) * int(data.dtype.itemsize)
+
+
+def _make_part(
+    block: Any, dtype: np.dtype[Any], weights: Any, n_threads: int, start: int, number: int
+) -> DensePart:
+    points = _as_block(block, dtype)
+    points = points.reshape(-1, points.shape[-1])
+    weights = None if weights is None else np.asarray(weights).reshape(-1)
+    return DensePart(points, weights, Threads(n_threads), start, number)
+
+
+def _settle(part: DensePart, shared: _Shared) -> DensePart:
+    return part.settled(*shared.arguments)
+
+
+def _ask(part: DensePart, shared: _Shared) -> Any:
+    verb, *arguments = shared.arguments
+    with part.lock:
+        return getattr(part, verb)(*arguments)
+
+
+# ------------------------------------------------------------------------------------------- labels
+
+
+def lazy_labels(data: Any, centroids: ArrayLike, space: str, n_threads: int) -> Any:
+    """Return the labels of an array, in its chunks, each worked out when it is asked for."""
+    centroids = np.asarray(centroids)
+    dtype = label_dtype(len(centroids))
+    shared = _Shared(centroids.tobytes(), centroids.shape, space, n_threads)
+    return data.map_blocks(
+        _label,
+        data.dtype,
+        shared,
+        drop_axis=data.ndim - 1,
+        dtype=dtype,
+        meta=np.empty((0,) * (data.ndim - 1), dtype),
+    )
+
+
+def _label(block: Any, dtype: np.dtype[Any], shared: _Shared) -> Array:
+    numbers, shape, space, n_threads = shared.arguments
+    labels: Array = _labeller(numbers, shape, space)(_as_block(block, dtype), n_threads)
+    return labels
+
+
+@lru_cache(maxsize=4)
+def _labeller(numbers: bytes, shape: tuple[int, int], space: str) -> Any:
+    """Return what labels arrays, and keeps its table of all colours from one to the next."""
+    from ..labels import Labeller
+
+    return Labeller(np.frombuffer(numbers).reshape(shape), space)
