@@ -75,7 +75,7 @@ def as_array(data: Any, name: str = "data") -> Array:
         raise TypeError(f"{name} is {type(data).__name__}; open a picture with open_image(path)")
     if isinstance(data, np.ma.MaskedArray) and np.ma.is_masked(data):
         raise ValueError(
-            f"{name} has {np.ma.count_masked(data)} masked values; leave those points out, or fill "
+            f"{name} has {int(np.ma.getmaskarray(data).sum())} masked values; leave those points out, or fill "
             "them in, or weigh them with 0 in sample_weight"
         )
     try:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import pickle
+import weakref
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from kmeans_fast.points import tree as trees
 from kmeans_fast.points.dense import DensePoints
 from kmeans_fast.points.dense_part import DensePart
 from kmeans_fast.threads import Threads
+from tests.naive import part_of
 
 
 class ManyParts:
@@ -126,3 +129,20 @@ def test_the_first_bad_row_of_all_parts_is_named():
     points[[77, 90], 1] = np.nan
     with pytest.raises(ValueError, match="NaN or infinity at row 77"):
         fit(points, None, "random", 3, edges=[30, 80])
+
+
+def test_memory_goes_with_the_point_set_not_with_the_garbage_collector(monkeypatch):
+    monkeypatch.setattr(trees, "LEAST_POINTS", 1)
+    gc.collect()
+    gc.disable()
+    try:
+        for d in (3, 9):
+            points = clusters(900, d, 8, np.float32)
+            with Threads(1) as threads:
+                point_set = DensePoints(points, None, threads)
+                METHODS["k-means++"](point_set, 8, np.random.default_rng(0))
+                kept = weakref.ref(part_of(point_set))
+            del point_set
+            assert kept() is None
+    finally:
+        gc.enable()

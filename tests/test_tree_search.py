@@ -45,19 +45,22 @@ class SlowSearch:
 
     def draw(self, n, rng):
         whole = self.whole_numbers(self.closest)
-        cells = self.tree.cells
-        children = [
-            slice(cells.start[c], cells.stop[c]) for c in range(1, 1 + len(self.tree.children))
-        ]
-        ends = np.cumsum([whole[some].sum() for some in children])
+        cells, grids = self.tree.cells, self.tree.grids
+        places = []
+        for top in range(1, 1 + len(self.tree.children)):
+            grid = cells.inner[top]
+            first, n_cells = (top, 1) if grid < 0 else (grids.child[grid], grids.n_children[grid])
+            places += [slice(cells.start[c], cells.stop[c]) for c in range(first, first + n_cells)]
+        ends = np.cumsum([whole[some].sum() for some in places])
         if ends[-1] == 0:
             return np.stack([self.search._of.draw(rng) for _ in range(n)])
         drawn = []
         for ticket in rng.integers(ends[-1], size=n):
-            child = np.searchsorted(ends, ticket, side="right")
-            left = ticket - (ends[child - 1] if child else 0)
-            points = self.points[:, children[child]].astype(np.float64)
-            drawn.append(self.find(points, whole[children[child]], left))
+            at = np.searchsorted(ends, ticket, side="right")
+            left = ticket - (ends[at - 1] if at else 0)
+            drawn.append(
+                self.find(self.points[:, places[at]].astype(np.float64), whole[places[at]], left)
+            )
         return np.array(drawn)
 
     @staticmethod

@@ -27,7 +27,7 @@ def add_moments(values, start, stop, repeats, middle, scale, anchors, square_anc
     """Add up, in limbs, the squares of the points' scaled distances to the middle.
 
     `squares` has as many limbs as `square_anchors`. Returns the most that a value loses as a
-    whole number of the last of its quanta.
+    whole number of the last of its quanta, and how many values lose something.
     """
     d = np.uint64(values.shape[1])
     n_block = max(FLAT // np.int64(d), 1)
@@ -37,6 +37,7 @@ def add_moments(values, start, stop, repeats, middle, scale, anchors, square_anc
     rest = np.empty(size)
     error = np.empty(size)
     lost = np.zeros(size)
+    n_lossy = np.zeros(size, np.int64)
     for f in range(size):
         middles[f] = middle[f % d] * scale
     flat = values.reshape(-1)
@@ -52,6 +53,7 @@ def add_moments(values, start, stop, repeats, middle, scale, anchors, square_anc
             for level in range(len(anchors)):
                 value = without_quanta(value, anchors[level])
             lost[f] = max(lost[f], abs(value))
+            n_lossy[f] += times[f] if value != 0.0 else 0
             square = offset * offset
             rest[f] = square
             error[f] = fused(offset, offset, -square) + 2.0 * offset * missing
@@ -66,7 +68,7 @@ def add_moments(values, start, stop, repeats, middle, scale, anchors, square_anc
                 total += whole if repeats is None else times[f] * whole
                 rest[f] = without_quanta(square, anchor)
             squares[level] += total
-    return lost.max()
+    return lost.max(), n_lossy.sum()
 
 
 @jit

@@ -15,7 +15,7 @@ from ._jit import jit, jit_inline
 from ._lanes import count_quanta
 
 SIZE = 512  # points worked on at a time
-SLOTS = 256  # that the points of a child of the root are spread over, to find one
+SLOTS = 256  # that the points of a cell are spread over, to find one
 # A center is taken to be nearer to a box than it is by so much, for rounding.
 NEARER = 1.0 - 1e-5
 
@@ -190,98 +190,68 @@ def add_up_leaves(cells, closest, potential, anchor):
 
 
 @jit
-def spread_points(
-    axes, points, cells, grids, closest, potential, anchor, top, low, high, axis, totals, least,
-    most,
-):  # fmt: skip
-    """Spread the points below a cell that lie in a box over slots along an axis.
-
-    Adds their quanta to `totals` (slots,), and widens the box of each slot, `least` and `most`
-    (slots, d), to hold its points. Points without a quantum take no part. Which slot a point is
-    in follows from its value and the box: `low` is in the first and `high` in another.
-    """
-    n_axes = len(axes)
-    start, stop, inner = cells.start, cells.stop, cells.inner
-    todo = np.empty(grids.cell.size + 1, np.int32)
-    todo[0] = top
-    n_todo = 1
-    last = np.float64(totals.size - 1)
-    bottom = low[axis]
-    factor = totals.size / (high[axis] - bottom)
-    while n_todo > 0:
-        n_todo -= 1
-        cell = todo[n_todo]
-        outside = potential[cell] == 0
-        for j in range(n_axes):
-            outside |= np.float64(cells.high[cell, j]) < low[j]
-            outside |= np.float64(cells.low[cell, j]) > high[j]
-        if outside:
-            continue
-        if inner[cell] >= 0:
-            g = inner[cell]
-            if n_todo + grids.n_children[g] > todo.size:
-                more = np.empty(2 * todo.size + grids.n_children[g], np.int32)
-                more[:n_todo] = todo[:n_todo]
-                todo = more
-            for child in range(grids.child[g], grids.child[g] + grids.n_children[g]):
-                todo[n_todo] = child
-                n_todo += 1
-            continue
-        for i in range(np.uint64(start[cell]), np.uint64(stop[cell])):
-            inside = True
-            for j in range(n_axes):
-                value = np.float64(points[j, i])
-                inside &= (value >= low[j]) & (value <= high[j])
-            if not inside:
-                continue
-            whole = count_quanta(np.float64(expand(closest[i])), anchor)
-            if whole == 0:
-                continue
-            offset = np.float64(points[axis, i]) - bottom
-            at = offset * factor if offset > 0.0 else 0.0  # where the factor is infinite too
-            at = at if at < last else last
-            slot = np.int64(at)
-            totals[slot] += whole
-            for j in range(n_axes):
-                value = np.float64(points[j, i]) + 0.0  # no negative zero
-                least[slot, j] = min(least[slot, j], value)
-                most[slot, j] = max(most[slot, j], value)
-
-
-@jit
 def find_points(
     axes, points, cells, grids, closest, potential, anchor, tops, left, out
 ):  # fmt: skip
     """Write, for each ticket, the point below a cell at which the running total passes `left`.
 
-    The points of the cell stand in an order that follows from their values alone: by slots of
-    the cell's box along the first axis on which it has a width, then by slots of the slot's own
-    box, until all that is left is one value.
+    First comes the cell's child, in order. The points of that one stand in an order that follows
+    from their values alone: by slots of its box along the first axis on which it has a width, then
+    by slots of the box of those in the slot, until all that is left is one value.
     """
     n_axes = len(axes)
     totals = np.empty(SLOTS, np.int64)
-    least = np.empty((SLOTS, n_axes))
-    most = np.empty((SLOTS, n_axes))
+    high = np.empty(n_axes)
+    room = 0
     for t in range(tops.size):
-        low, high = out[t], np.empty(n_axes)
+        cell = tops[t]
+        if cells.inner[cell] >= 0:
+            cell = np.int64(grids.child[cells.inner[cell]])
+            while left[t] >= potential[cell]:
+                left[t] -= potential[cell]
+                cell += 1
+            tops[t] = cell
+        room = max(room, cells.stop[cell] - cells.start[cell])
+    kept = np.empty(room, np.int64)
+    whole = np.empty(room, np.int64)
+    slots = np.empty(room, np.int32)
+    for t in range(tops.size):
+        cell = tops[t]
+        low = out[t]
         for j in range(n_axes):
-            low[j] = np.float64(cells.low[tops[t], j]) + 0.0
-            high[j] = np.float64(cells.high[tops[t], j]) + 0.0
+            low[j] = np.float64(cells.low[cell, j]) + 0.0  # no negative zero
+            high[j] = np.float64(cells.high[cell, j]) + 0.0
+        n = 0
+        for i in range(np.uint64(cells.start[cell]), np.uint64(cells.stop[cell])):
+            kept[n] = i
+            whole[n] = count_quanta(np.float64(expand(closest[i])), anchor)
+            n += 1 if whole[n] > 0 else 0
         axis = 0
         while axis < n_axes:
             if low[axis] == high[axis]:
                 axis += 1
                 continue
             totals[:] = 0
-            least[:] = np.inf
-            most[:] = -np.inf
-            spread_points(
-                axes, points, cells, grids, closest, potential, anchor, tops[t], low, high, axis,
-                totals, least, most,
-            )  # fmt: skip
+            bottom = low[axis]
+            factor = SLOTS / (high[axis] - bottom)
+            for h in range(np.uint64(n)):
+                offset = np.float64(points[axis, np.uint64(kept[h])]) - bottom
+                at = offset * factor if offset > 0.0 else 0.0  # where the factor is infinite too
+                slots[h] = np.int32(at if at < SLOTS - 1 else SLOTS - 1)
+                totals[slots[h]] += whole[h]
             slot = 0
             while left[t] >= totals[slot]:
                 left[t] -= totals[slot]
                 slot += 1
-            for j in range(n_axes):
-                low[j], high[j] = least[slot, j], most[slot, j]
+            low[:] = np.inf
+            high[:] = -np.inf
+            m = 0
+            for h in range(n):
+                if slots[h] == slot:
+                    kept[m], whole[m] = kept[h], whole[h]
+                    m += 1
+                    for j in range(n_axes):
+                        value = np.float64(points[j, np.uint64(kept[h])]) + 0.0
+                        low[j] = min(low[j], value)
+                        high[j] = max(high[j], value)
+            n = m

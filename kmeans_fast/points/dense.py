@@ -315,13 +315,13 @@ class DensePoints:
         """The moments of all points, about the middle."""
         n_squares = self.facts.n_copies * self.n_features
         quanta = choose_quanta(1.0, n_squares, SQUARE_BITS, NARROW)
-        limbs, lost = self.ask(part.merge_moments, "add_moments", quanta)
+        limbs, lost, n_lossy = self.ask(part.merge_moments, "add_moments", quanta)
         squares = [
             half * unit
             for whole, unit in zip(limbs.tolist(), quanta, strict=True)
             for half in (float(whole >> 32 << 32), float(whole & 0xFFFFFFFF))
         ]
-        return Moments(squares, lost * n_squares * float(self.facts.scale), n_squares)
+        return Moments(squares, lost * n_lossy * float(self.facts.scale), n_squares)
 
     def _inertia_of_points(self, centroids: Floats) -> float:
         """Return the inertia from the squared distance of each point to its centroid."""

@@ -28,7 +28,7 @@ from .assignment import Assignment, fewest_types
 from .dense_search import NearestPart
 from .parts import first_distinct
 from .quanta import Integers, as_anchors, choose_quanta, log2
-from .tree import Root, Tree, TreeAssignment, count_slots
+from .tree import Cut, Tree, TreeAssignment, count_slots
 from .tree import pays as tree_pays
 from .tree_search import TreePart
 
@@ -262,7 +262,7 @@ class DensePart:
         weights = self.repeats, self.weights
         return Assignment(self._data, weights, n_clusters, quanta, self.threads)
 
-    def tree(self, root: Root | None = None) -> Tree:
+    def tree(self, root: Cut | None = None) -> Tree:
         """Return the tree over the points, below a root if it is given."""
         given = root is not None
         tree = self._trees.get(given) or (None if given else self._trees.get(True))
@@ -370,24 +370,26 @@ class DensePart:
 
     # ------------------------------------------------------------------------------ inertia
 
-    def add_moments(self, quanta: tuple[float, ...]) -> tuple[Integers, float]:
+    def add_moments(self, quanta: tuple[float, ...]) -> tuple[Integers, float, int]:
         """Return the squares of the scaled distances to the middle, in limbs, and what is lost.
 
-        That is the most that a value leaves out as a whole number of the last of its quanta.
+        That is the most that a value leaves out as a whole number of the last of its quanta, and
+        how many values leave something out: their product depends on no order, as a sum would.
         """
         anchors = self.facts.anchors.values, as_anchors(quanta)
         middle, scale = self.facts.middle.astype(np.float64), float(self.facts.scale)
-        lost: list[float] = []
+        found: list[tuple[float, int]] = []
 
         def add(start: int, stop: int, squares: Integers) -> None:
-            lost.append(
+            found.append(
                 inertia.add_moments(
                     self.points, start, stop, self.repeats, middle, scale, *anchors, squares
                 )
             )
 
         (limbs,) = self._gather(add, (len(quanta),))
-        return limbs, max(lost)
+        lost, n_lossy = zip(*found, strict=True)
+        return limbs, max(lost), sum(n_lossy)
 
     def find_largest_sq_dist(self, centroids: Floats) -> float:
         """Return the largest squared distance of a point to its centroid, by weight."""
@@ -570,10 +572,12 @@ def merge_measured(answers: list[Measured]) -> Measured:
     )
 
 
-def merge_moments(answers: list[tuple[Integers, float]]) -> tuple[Integers, float]:
-    """Return the sum of the limbs, and the most that is lost."""
-    limbs, lost = zip(*answers, strict=True)
-    return np.sum(limbs, axis=0), max(lost)
+def merge_moments(
+    answers: list[tuple[Integers, float, int]],
+) -> tuple[Integers, float, int]:
+    """Return the sum of the limbs, and what is lost."""
+    limbs, lost, n_lossy = zip(*answers, strict=True)
+    return np.sum(limbs, axis=0), max(lost), sum(n_lossy)
 
 
 class MergeDistinct(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -146,7 +147,7 @@ class NearestPart:
         self.token = token
         self.n_centers = 0
         self.n_tried = 0  # distances worked out for candidates
-        self._of = part
+        self._of = weakref.proxy(part)  # who keeps this search: no circle, so memory goes at once
         self._data = self._scaled()
         n, d = part.n, part.n_features
         self._top = 0

@@ -60,20 +60,20 @@ def seeds(n: int, d: int) -> bool:
     return d <= MOST_FEATURES and n >= LEAST_POINTS
 
 
-class Root(NamedTuple):
-    """The first cut of all points, which every part of them can share."""
+class Cut(NamedTuple):
+    """How a cell is cut: into the same children for all parts that share its points."""
 
     frame: Array  # (4, d): its grid (`kernels.Grids`)
     slots: Array  # (slots,) int32: the child of each slot
     n_children: int
 
-    def is_same(self, other: Root) -> bool:
+    def is_same(self, other: Cut) -> bool:
         """Tell whether it cuts the points alike."""
         return np.array_equal(self.frame, other.frame) and np.array_equal(self.slots, other.slots)
 
 
-class RootGrid(NamedTuple):
-    """The grid of a root, before it is known how many points its slots hold."""
+class Grid(NamedTuple):
+    """The grid of a cell, before it is known how many points its slots hold."""
 
     frame: Array
     codes: Array  # the slots in an order in which neighbours can be joined
@@ -84,11 +84,11 @@ class RootGrid(NamedTuple):
         """The number of slots."""
         return 1 << self.n_bits
 
-    def join(self, counts: Integers) -> Root:
-        """Return the root of points of which each slot holds so many."""
+    def join(self, counts: Integers) -> Cut:
+        """Return the cut of points of which each slot holds so many."""
         slots, ends = np.empty(self.n_slots, np.int32), np.empty(self.n_slots, np.int64)
         n = kernels.join_slots(self.codes, self.n_bits, counts, slots, ends)
-        return Root(self.frame, slots, n)
+        return Cut(self.frame, slots, n)
 
 
 def sample_step(n: int) -> int:
@@ -96,17 +96,38 @@ def sample_step(n: int) -> int:
     return -(-n // SAMPLE)
 
 
-def choose_root(sample: Array, n: int) -> RootGrid:
+def grid_of_root(sample: Array, n: int) -> Grid:
     """Lay a grid over the middle of a sample, so that no outliers leave the rest in one slot."""
-    d, dtype = sample.shape[1], sample.dtype
-    sample = np.sort(sample.astype(np.float64), axis=0)
+    ordered = np.sort(sample.astype(np.float64), axis=0)
     edge = len(sample) // 64
-    low, high = sample[edge], sample[-1 - edge]
     most = max(n // (kernels.LEAF // 2), 1).bit_length() - 1
-    codes = np.empty(1 << ROOT_BITS, np.int32)
-    frame = np.empty((4, d), dtype)
-    n_bits = kernels.choose_grid(tuple(range(d)), min(ROOT_BITS, most), low, high, frame, codes)
-    return RootGrid(frame, codes, n_bits)
+    return _lay(ordered[edge], ordered[-1 - edge], min(ROOT_BITS, most), sample.dtype)
+
+
+def grid_of_child(low: Floats, high: Floats, n: int, dtype: np.dtype[Any]) -> Grid | None:
+    """Return the grid of a child of the root, as `kernels.grow_cells` lays it; None for a leaf."""
+    if n <= kernels.LEAF:
+        return None
+    n_bits = kernels.SPARE_BITS
+    while n_bits < kernels.MOST_BITS and (kernels.LEAF << (n_bits - kernels.SPARE_BITS)) < n:
+        n_bits += 1
+    grid = _lay(low, high, n_bits, dtype)
+    return grid if grid.n_bits else None
+
+
+def _lay(low: Floats, high: Floats, n_bits: int, dtype: np.dtype[Any]) -> Grid:
+    axes = tuple(range(low.size))
+    codes, frame = np.empty(1 << n_bits, np.int32), np.empty((4, low.size), dtype)
+    n_bits = kernels.choose_grid(axes, n_bits, low, high, frame, codes)
+    return Grid(frame, codes, n_bits)
+
+
+def find_slots(frame: Array, points: Array) -> Array:
+    """Return the slots of points of a tree's copy (d, n), as `kernels.code_points` finds them."""
+    low, factor, last, step = (row[:, None] for row in frame)
+    places = np.floor(np.maximum(np.minimum((points - low) * factor, last), 0))
+    slots: Array = (places * step).sum(axis=0).astype(np.int32)
+    return slots
 
 
 def cut(n: int) -> list[tuple[int, int]]:
@@ -140,12 +161,12 @@ class Tree:
     threads : Threads
     quanta : tuple of float
         The quanta of the values.
-    root : Root, optional
+    root : Cut, optional
         That of more points than these.
 
     Attributes
     ----------
-    root : Root
+    root : Cut
     children : ndarray, shape (n_children,)
         Which of the root's children have points here.
     """
@@ -155,7 +176,7 @@ class Tree:
         values: Array,
         threads: Threads,
         quanta: tuple[float, ...],
-        root: Root | None = None,
+        root: Cut | None = None,
     ) -> None:
         self.values = values
         self.n, self.d = values.shape
@@ -173,14 +194,14 @@ class Tree:
         self.most_waiting = (kernels.MOST_LEVELS + 1) * int(n_children.max())
         self.tasks = self._cut_tasks()
 
-    def _cut_root(self, root: Root | None) -> tuple[Root, Integers, Integers, Array]:
+    def _cut_root(self, root: Cut | None) -> tuple[Cut, Integers, Integers, Array]:
         """Copy the points in the order of the root's children.
 
         Returns the root, which of its children have points, where each of these ends, and which
         of these each slot belongs to.
         """
         if root is None:
-            grid = choose_root(self.values[:: sample_step(self.n)], self.n)
+            grid = grid_of_root(self.values[:: sample_step(self.n)], self.n)
             slot_of, counts = count_slots(self.values, grid.frame, grid.n_slots, self._threads)
             root = grid.join(counts.sum(axis=0))
         else:
