@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 import struct
+from collections.abc import Iterator
 from typing import IO, Any
 
 import numpy as np
@@ -70,31 +71,78 @@ def read_picture(
     if max_pixels is not None:
         max_pixels = check_integer("max_pixels", max_pixels, 1)
     with open(path, "rb") as file:
-        try:
-            image = _identify(file, name)
-            width, height = image.size
-            small = max_pixels is None or width * height <= max_pixels
-            if small:
-                _lift_limit_of_tiff(image)
-                image.load()
-        except MemoryError:
-            raise
-        except Image.DecompressionBombError as error:  # WebP and GIF look for themselves
-            raise ValueError(
-                f"{name}: {one_line(error)} Pillow's own PIL.Image.MAX_IMAGE_PIXELS raises that."
-            ) from error
-        except Exception as error:  # on broken files Pillow's plugins raise almost anything
-            raise OSError(f"{name}: {one_line(error)}") from error
-        if not small:
-            raise ValueError(
-                f"{name}: {width} x {height} pixels are more than max_pixels={max_pixels}; "
-                "allow more, or None for no limit"
-            )
+        image = _identify_within(file, name, max_pixels)
+        _load(image, name)
         # A broken EXIF block is no reason to refuse a sound picture.
         with contextlib.suppress(Exception):
             ImageOps.exif_transpose(image, in_place=True)
+    return _named_array(image, name), carried_info(image)
+
+
+def measure_picture(name: str, max_pixels: int | None) -> tuple[int, int]:
+    """Return the size of a picture as its header says, (width, height), before it is turned."""
+    with open(name, "rb") as file:
+        return _identify_within(file, name, max_pixels).size
+
+
+def read_part(data: bytes, name: str) -> NDArray[Any]:
+    """Return the pixels of a picture in memory that is a part of the file `name`."""
+    image = _identify_part(data, name)
+    _load(image, name)
+    return _named_array(image, name)
+
+
+def kind_of_part(data: bytes, name: str) -> tuple[int, np.dtype[Any]]:
+    """Return the channels and the type that `read_part` will give, by the header alone."""
+    image = _identify_part(data, name)
+    _refuse_floats(image, f"{name}: ")
+    if image.mode.startswith("I"):
+        return 1, np.dtype(np.uint16)
+    return len(_mode_of_array(image)), np.dtype(np.uint8)
+
+
+def _identify_part(data: bytes, name: str) -> Image.Image:
+    with _naming(name):
+        return _identify(io.BytesIO(data), "")  # with a name, Pillow would map that file
+
+
+@contextlib.contextmanager
+def _naming(name: str) -> Iterator[None]:
+    """Make an OSError of what Pillow raises, with the name of the file."""
     try:
-        return to_array(image), carried_info(image)
+        yield
+    except MemoryError:
+        raise
+    except Image.DecompressionBombError as error:  # WebP and GIF look for themselves
+        raise ValueError(
+            f"{name}: {one_line(error)} Pillow's own PIL.Image.MAX_IMAGE_PIXELS raises that."
+        ) from error
+    except Exception as error:  # on broken files Pillow's plugins raise almost anything
+        raise OSError(f"{name}: {one_line(error)}") from error
+
+
+def _identify_within(file: IO[bytes], name: str, max_pixels: int | None) -> Image.Image:
+    """Return a picture of which only the header has been read, of at most so many pixels."""
+    with _naming(name):
+        image = _identify(file, name)
+    width, height = image.size
+    if max_pixels is not None and width * height > max_pixels:
+        raise ValueError(
+            f"{name}: {width} x {height} pixels are more than max_pixels={max_pixels}; "
+            "allow more, or None for no limit"
+        )
+    return image
+
+
+def _load(image: Image.Image, name: str) -> None:
+    with _naming(name):
+        _lift_limit_of_tiff(image)
+        image.load()
+
+
+def _named_array(image: Image.Image, name: str) -> NDArray[Any]:
+    try:
+        return to_array(image)
     except ValueError as error:
         raise ValueError(f"{name}: {one_line(error)}") from error
 
@@ -167,17 +215,10 @@ def to_array(image: Image.Image) -> NDArray[Any]:
     width, height = image.size
     if width == 0 or height == 0:
         raise ValueError(f"image has {width} x {height} pixels; give a picture with at least one")
-    if image.mode == "F":
-        raise ValueError(
-            "image of mode 'F' holds floating-point values, not colours; "
-            "convert it to 'L', or cluster numpy.asarray(image).reshape(-1, 1)"
-        )
+    _refuse_floats(image)
     if image.mode.startswith("I"):
         return _to_uint16(image)
-    if image.has_transparency_data:
-        mode = "RGBA"
-    else:
-        mode = "L" if image.mode in ("1", "L") else "RGB"
+    mode = _mode_of_array(image)
     if image.mode == "La":  # Pillow knows no direct way
         image = image.convert("LA")
     if image.mode == "CMYK" and "icc_profile" in image.info:
@@ -185,6 +226,21 @@ def to_array(image: Image.Image) -> NDArray[Any]:
     if image.mode != mode:
         image = image.convert(mode)
     return np.asarray(image).reshape(height, width, -1)
+
+
+def _refuse_floats(image: Image.Image, where: str = "") -> None:
+    if image.mode == "F":
+        raise ValueError(
+            f"{where}image of mode 'F' holds floating-point values, not colours; "
+            "convert it to 'L', or cluster numpy.asarray(image).reshape(-1, 1)"
+        )
+
+
+def _mode_of_array(image: Image.Image) -> str:
+    """Return the mode that a picture of 8 bits becomes an array of."""
+    if image.has_transparency_data:
+        return "RGBA"
+    return "L" if image.mode in ("1", "L") else "RGB"
 
 
 def _to_uint16(image: Image.Image) -> NDArray[Any]:

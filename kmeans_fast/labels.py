@@ -1,0 +1,123 @@
+"""Labels for more and more points: by a table of all colours, once that is worth it."""
+
+from __future__ import annotations
+
+from threading import Lock
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .pixels import TABLE_BITS, ColorFormat, PixelChunks, label_by_table, split_keys
+from .points import label_dtype
+from .points.colors import CUBE, label_all_colors
+from .threads import Threads
+from .validate import are_colors, as_array, check_threads
+
+Array = NDArray[Any]
+
+# When the table is made. It takes 40 to 70 ms for up to 256 clusters, 30 us more for each after
+# that; `assign` takes 11 ms for a tile of a megapixel, 30 ms for a picture of 6, and 2 ms at least,
+# as much as 2^18 pixels (two threads, photographs). So the table is made when `assign` has had
+# about as long: after 6 megapixels of tiles at K = 16.
+TABLE_PIXELS = 1 << 23
+PIXELS_A_CLUSTER = 1 << 12
+PIXELS_A_CALL = 1 << 18
+# In OKLab it takes 4 s, and assign 22 ms a megapixel.
+OKLAB_PIXELS = 1 << 28
+
+
+class Labeller:
+    """Give points the label of their nearest centroid, as `assign` does.
+
+    Pixels of up to three channels of uint8, or one of uint16, that come in large numbers are
+    labelled by a table of the labels of all colours. Threads may share a labeller; pickles and
+    copies leave the table behind.
+
+    Parameters
+    ----------
+    centroids : ndarray of float64, shape (k, d)
+    space : {"rgb", "oklab"}
+    """
+
+    def __init__(self, centroids: NDArray[np.float64], space: str = "rgb") -> None:
+        self._centroids = centroids
+        self._space = space
+        self._lock = Lock()
+        self._seen = 0  # pixels labelled without the table
+        self._table: Array = np.empty(0, label_dtype(len(centroids)))
+        self._form: ColorFormat | None = None  # of its colours
+        self._of = centroids[:0]  # a copy of the centroids that it was made for
+
+    def __reduce__(self) -> tuple[type[Labeller], tuple[Array, str]]:
+        """Pickle what it is made from."""
+        return Labeller, (self._centroids, self._space)
+
+    def __call__(
+        self, points: Any, n_threads: int | None = None, out: Array | None = None
+    ) -> Array:
+        """Label points (h, w, d) or (n, d), into `out` if that is given."""
+        from .api import assign
+
+        array = as_array(points, "points")
+        shape = array.shape[:-1]
+        if out is not None:
+            _check_out(out, shape, self._table.dtype)
+        with Threads(check_threads(n_threads)) as threads:
+            table = None
+            if are_colors(array) and array.shape[-1] == self._centroids.shape[-1]:
+                chunks = PixelChunks(array)
+                if chunks.format.key_bits <= TABLE_BITS:
+                    table = self._find_table(chunks, threads)
+            if table is None:
+                labels = assign(array, self._centroids, space=self._space, n_threads=n_threads)
+            elif out is not None and out.flags.carray and not np.may_share_memory(array, out):
+                label_by_table(chunks, table, np.asarray(out).reshape(-1), threads)
+                return out
+            else:
+                labels = np.empty(shape, table.dtype)
+                label_by_table(chunks, table, labels.reshape(-1), threads)
+        if out is None:
+            return labels
+        out[...] = labels
+        return out
+
+    def _find_table(self, chunks: PixelChunks, threads: Threads) -> Array | None:
+        """Return the table for such pixels, or None where `assign` is faster so far."""
+        with self._lock:
+            if self._form == chunks.format and np.array_equal(self._of, self._centroids):
+                return self._table
+            self._seen += chunks.n_pixels + PIXELS_A_CALL
+            worth = TABLE_PIXELS + PIXELS_A_CLUSTER * len(self._centroids)
+            if self._seen < (OKLAB_PIXELS if self._space == "oklab" else worth):
+                return None
+            make = _label_all_in_oklab if self._space == "oklab" else label_all_colors
+            centroids = self._centroids.copy()
+            self._table = make(centroids, chunks.format, threads)
+            self._form, self._of, self._seen = chunks.format, centroids, 0
+            return self._table
+
+
+def _label_all_in_oklab(
+    centroids: NDArray[np.float64], form: ColorFormat, threads: Threads
+) -> Array:
+    """Return what `label_all_colors` does, by distances in OKLab."""
+    from .api import assign
+
+    table = np.empty(1 << form.key_bits, label_dtype(len(centroids)))
+    for first in range(0, table.size, CUBE):
+        keys = np.arange(first, min(first + CUBE, table.size), dtype=form.key_dtype)
+        colors = split_keys(keys, form, threads).T
+        table[keys] = assign(colors, centroids, space="oklab", n_threads=threads.n)
+    return table
+
+
+def _check_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out is {type(out).__name__}; give an array for the labels")
+    if out.shape != shape or out.dtype != dtype:
+        raise ValueError(
+            f"out has shape {out.shape} and dtype {out.dtype}; the labels take {shape} of {dtype}"
+        )
+    if not out.flags.writeable:
+        raise ValueError("out is read-only; open a memory-map with mode 'r+' or 'w+'")
