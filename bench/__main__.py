@@ -14,6 +14,8 @@ COMMANDS = {
     "peers": ("compare", "speed, memory and palettes beside what people use today"),
     "table": ("table", "every figure that a fit of a picture has to reach"),
     "grid": ("grid", "the dense engine over dimensions and clusters, beside its peers"),
+    "tiles": ("tiles", "pictures larger than memory, counted and labelled tile by tile"),
+    "cluster": ("cluster", "what Dask costs, and the plan for a fit of 10^12 pixels"),
     "report": ("report", "the README's tables from what was measured; and answers from it"),
 }
 USAGE = "\n".join(

@@ -1,4 +1,4 @@
-"""Write the README's tables from what was measured: ``python -m bench report``.
+"""Write the pages' tables from what was measured: ``python -m bench report``.
 
 Each table stands between two markers, ``<!-- name -->`` and ``<!-- /name -->``, and comes from a
 file in ``bench/results``. A file that cannot be used is named, and its table stays as it is.
@@ -14,17 +14,22 @@ from pathlib import Path
 
 from kmeans_fast.threads import default_threads
 
-from . import compare, grid, model, records, table
+from . import cluster, compare, grid, model, records, table, tiles
 from .measure import ROOT, progress
 from .records import Record, RecordError, number
 
+Tables = dict[str, tuple[str, Callable[[Record], str]]]
+
 # Marker: the file, and what makes its table.
-TABLES: dict[str, tuple[str, Callable[[Record], str]]] = {
+TABLES: Tables = {
     "table": ("table.json", table.as_markdown),
     "dense": ("grid.json", grid.as_markdown),
     "profile": ("profile.json", model.summary),
     "peers": ("peers.json", compare.as_markdown),
+    "tiles": ("tiles.json", tiles.as_markdown),
 }
+# The same for each page.
+PAGES = {"README.md": TABLES, "docs/planning.md": {"plan": ("cluster.json", cluster.as_markdown)}}
 
 
 def between(marker: str, text: str) -> tuple[str, str, str]:
@@ -33,20 +38,20 @@ def between(marker: str, text: str) -> tuple[str, str, str]:
     head, found, rest = text.partition(opening)
     inside, closed, tail = rest.partition(closing)
     if not found or not closed:
-        raise RecordError(f"the README has no {opening.strip()} and {closing} to write between")
+        raise RecordError(f"the page has no {opening.strip()} and {closing} to write between")
     return head + opening, inside, closing + tail
 
 
-def outdated(readme: str, folder: Path) -> tuple[str, list[str]]:
-    """Return the README with its tables brought up to date, and what could not be."""
+def outdated(page: str, folder: Path, tables: Tables = TABLES) -> tuple[str, list[str]]:
+    """Return a page with its tables brought up to date, and what could not be."""
     problems = []
-    for marker, (name, as_markdown) in TABLES.items():
+    for marker, (name, as_markdown) in tables.items():
         try:
-            head, _, tail = between(marker, readme)
-            readme = f"{head}{as_markdown(records.load(folder / name))}\n{tail}"
+            head, _, tail = between(marker, page)
+            page = f"{head}{as_markdown(records.load(folder / name))}\n{tail}"
         except RecordError as error:
             problems.append(str(error))
-    return readme, problems
+    return page, problems
 
 
 def answer(profile: Record, megapixels: float, n_cores: int) -> str:
@@ -95,13 +100,16 @@ def main(arguments: list[str] | None = None) -> int:
             print(error, file=sys.stderr)
             return 1
         return 0
-    readme = ROOT / "README.md"
-    text, problems = outdated(readme.read_text(), options.results)
+    problems: list[str] = []
+    for name, tables in PAGES.items():
+        page = ROOT / name
+        text, left = outdated(page.read_text(), options.results, tables)
+        page.write_text(text)
+        problems += left
+        for marker, (file, _) in tables.items():
+            progress(f"{name}, {marker}: {file}")
     for problem in problems:
         progress(f"left as it is: {problem}")
-    readme.write_text(text)
-    for name, (file, _) in TABLES.items():
-        progress(f"{name}: {file}")
     try:
         print(model.aims(records.load(options.results / "profile.json")))
     except RecordError:

@@ -3,13 +3,16 @@
 python examples/satellite_tiles.py [-k 12] [--megapixels 16] [-o labels.npy]
 
 The scene, land cover as a satellite might see it, is made in code one tile at a time, so nothing
-here is ever larger than a tile and the histogram; the labels go to a memory-map.
+here is ever larger than a tile and the histogram; the labels go to a memory-map. For a TIFF of
+your own, `kf.open_tiles("scene.tif")` gives tiles, and `tiles.items()` their places too.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
+import sys
+from collections.abc import Iterator
 from time import perf_counter
 
 import numpy as np
@@ -41,28 +44,34 @@ def tile(row: int, column: int) -> np.ndarray:
     return np.clip(noisy, 0, 255).astype(np.uint8)
 
 
-tiles = [(row, column) for row in range(side) for column in range(side)]
-histogram, counting = kf.ColorHistogram(), 0.0
-for at in tiles:
-    pixels = tile(*at)
-    start = perf_counter()
-    histogram.update(pixels)
-    counting += perf_counter() - start
+def scene() -> Iterator[tuple[tuple[slice, slice], np.ndarray]]:
+    """Yield the place of each tile, and the tile."""
+    for row, column in np.ndindex(side, side):
+        place = tuple(slice(TILE * at, TILE * (at + 1)) for at in (row, column))
+        yield place, tile(row, column)
+
+
+def say(progress: kf.TileProgress) -> None:
+    """Show how far it is."""
+    if sys.stderr.isatty():
+        print(f"\r{progress.n_tiles} tiles, {progress.n_colors:,} colours", end="", file=sys.stderr)
+
+
 start = perf_counter()
+histogram = kf.ColorHistogram.from_tiles((pixels for _, pixels in scene()), callback=say)
+counting, start = perf_counter() - start, perf_counter()
 result = kf.fit(histogram, options.clusters)
 fitting = perf_counter() - start
-print(f"{histogram.n_pixels / 1e6:.0f} megapixels in {len(tiles)} tiles, "
+print(f"{histogram.n_pixels / 1e6:.0f} megapixels in {side**2} tiles, "
       f"{histogram.n_colors:,} colours")  # fmt: skip
-print(f"counted in {counting:.2f} s, fitted in {fitting:.2f} s, {result.n_iter} iterations")
+print(f"made and counted in {counting:.1f} s; {result.n_iter} iterations in {fitting:.2f} s")
 
 labels = np.lib.format.open_memmap(options.output, "w+", np.uint8, (side * TILE, side * TILE))
 labelling = 0.0
-for row, column in tiles:
-    pixels = tile(row, column)
+for place, pixels in scene():
     start = perf_counter()
-    found = result.predict(pixels)
+    result.predict(pixels, out=labels[place])
     labelling += perf_counter() - start
-    labels[row * TILE : (row + 1) * TILE, column * TILE : (column + 1) * TILE] = found
 labels.flush()
 shares = result.counts / result.counts.sum()
 for cluster in np.argsort(-shares):

@@ -9,7 +9,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 # Only what is quick to import: NumPy, Pillow and Numba wait until there is work, so that --help
 # and wrong usage answer at once.
@@ -19,8 +19,12 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from . import KMeansResult
+    from .painting import VisibleColors
+    from .tiles import Tiles
 
 PROG = "kmeans-fast"
+# From so many pixels on a TIFF is written a tile at a time: 700 MB as Pillow would hold it.
+TILED = 2**26
 FAILED = 2
 INTERRUPTED = 130
 
@@ -28,6 +32,7 @@ _EXAMPLES = """\
 examples:
   kmeans-fast quantize photo.jpg -k 16 -o out.png
   kmeans-fast quantize *.jpg -k 64 --shared -o folder
+  kmeans-fast quantize scan.tif -k 64 -o small.tif
   kmeans-fast palette photo.jpg -k 8 --sort share
   kmeans-fast palette photo.jpg -k 8 --json -o swatch.png
   kmeans-fast explore photo.jpg -o page.html
@@ -138,7 +143,8 @@ def _parser() -> argparse.ArgumentParser:
         "--max-pixels",
         type=_whole(0),
         metavar="N",
-        help="refuse pictures of more pixels (536870912); 0: no limit",
+        help="refuse pictures of more pixels (536870912, but for those that are read in tiles); "
+        "0: no limit",
     )
 
     command = commands.add_parser(
@@ -146,14 +152,16 @@ def _parser() -> argparse.ArgumentParser:
         parents=[colors, fitting],
         help="write pictures with K colours",
         description="Write pictures with their best K colours (an indexed picture to K = 256).\n"
-        "Fully transparent pixels stay so.",
+        "Fully transparent pixels stay so. A TIFF of 67 megapixels or more is read and written to\n"
+        "a .tif a part at a time, and need not fit in memory.",
         epilog="examples:\n"
         "  kmeans-fast quantize photo.jpg -k 16 -o out.png\n"
         "  kmeans-fast quantize photo.jpg -k 16 --dither -o out.gif\n"
-        "  kmeans-fast quantize *.jpg -k 64 --shared -o folder\n",
+        "  kmeans-fast quantize *.jpg -k 64 --shared -o folder\n"
+        "  kmeans-fast quantize holidays -k 64 -o folder\n",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    command.add_argument("pictures", nargs="+", metavar="PICTURE")
+    command.add_argument("pictures", nargs="+", metavar="PICTURE", help="or a folder")
     command.add_argument(
         "-o",
         "--output",
@@ -170,14 +178,15 @@ def _parser() -> argparse.ArgumentParser:
         "palette",
         parents=[colors, fitting],
         help="list the best K colours of a picture",
-        description="List the best K colours of a picture, and how much of it each one paints.",
+        description="List the best K colours of a picture, or of all in a folder, and how much\n"
+        "each one paints.",
         epilog="examples:\n"
         "  kmeans-fast palette photo.jpg -k 8\n"
         "  kmeans-fast palette photo.jpg -k 8 --sort share --json\n"
         "  kmeans-fast palette photo.jpg -k 8 -o swatch.png\n",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    command.add_argument("picture", metavar="PICTURE")
+    command.add_argument("picture", metavar="PICTURE", help="or a folder")
     command.add_argument(
         "--sort",
         choices=("luminance", "share"),
@@ -245,6 +254,38 @@ def _max_pixels(options: argparse.Namespace) -> int | None:
     return MAX_PIXELS if options.max_pixels is None else options.max_pixels or None
 
 
+def _open_tiles(options: argparse.Namespace, picture: str) -> Tiles:
+    """Open one picture; the limit of `--max-pixels`, if it is given, is one for the whole."""
+    from .tiles import TILE_PIXELS, open_picture
+
+    tiles = open_picture(picture, TILE_PIXELS, _max_pixels(options))
+    if options.max_pixels and tiles.n_pixels > options.max_pixels:
+        raise ValueError(
+            f"{picture}: {tiles.n_pixels} pixels are more than max_pixels={options.max_pixels}"
+        )
+    return tiles
+
+
+def _read_whole(options: argparse.Namespace, tiles: Tiles) -> tuple[NDArray[Any], dict[str, Any]]:
+    """Return all pixels, and what of the file's description is kept."""
+    from .images import read_picture
+
+    if os.path.splitext(tiles.path)[1].lower() == ".npy":
+        import numpy as np
+
+        return np.concatenate(list(tiles)), {}
+    return read_picture(tiles.path, max_pixels=_max_pixels(options))
+
+
+def _each_tile(tiles: Tiles, doing: str) -> Iterator[tuple[tuple[slice, slice], NDArray[Any]]]:
+    """Yield places and tiles, and say how far it is, a tenth at a time, where somebody watches."""
+    n, progress = len(tiles), len(tiles) > 1 and sys.stderr.isatty()
+    for at, item in enumerate(tiles.items()):
+        yield item
+        if progress and 10 * (at + 1) // n > 10 * at // n:
+            print(f"{tiles.path}: {doing} {100 * (at + 1) // n} %", file=sys.stderr)
+
+
 def _fit_options(options: argparse.Namespace) -> dict[str, Any]:
     return {
         "max_iter": options.max_iter,
@@ -259,6 +300,7 @@ def _quantize(options: argparse.Namespace) -> int:
 
     if options.dither and options.colors > 256:
         raise ValueError(f"--dither works with at most 256 colours, not -k {options.colors}")
+    options.pictures = _files(options.pictures)
     targets = _targets(options.pictures, options.output)
     for target in targets:
         check_output(target, options.colors)
@@ -266,6 +308,19 @@ def _quantize(options: argparse.Namespace) -> int:
         if options.shared:
             return _quantize_shared(options, targets)
         return _each(options.pictures, lambda at: _quantize_one(options, at, targets[at]))
+
+
+def _files(pictures: Sequence[str]) -> list[str]:
+    """Put the pictures of a folder in its place."""
+    files: list[str] = []
+    for picture in pictures:
+        if os.path.isdir(picture):
+            from .tiles import pictures_in
+
+            files += pictures_in(picture)
+        else:
+            files.append(picture)
+    return files
 
 
 def _targets(pictures: Sequence[str], output: str) -> list[str]:
@@ -307,36 +362,102 @@ def _each(pictures: Sequence[str], work: Callable[[int], None]) -> int:
     return status
 
 
+def _in_tiles(options: argparse.Namespace, tiles: Tiles, target: str) -> bool:
+    """Tell whether a picture is written a tile at a time: a large TIFF to a TIFF."""
+    is_tiff = os.path.splitext(target)[1].lower() in (".tif", ".tiff")
+    if len(tiles) < 2 or tiles.n_pixels < TILED:
+        return False
+    if is_tiff and not options.dither:
+        return True
+    limit = _max_pixels(options)
+    if limit is not None and tiles.n_pixels > limit:
+        raise ValueError(
+            f"{tiles.path}: {tiles.n_pixels} pixels, more than max_pixels={limit}, are written to "
+            ".tif only, without --dither; or allow more"
+        )
+    return False
+
+
 def _quantize_one(options: argparse.Namespace, at: int, target: str) -> None:
-    from .images import read_picture
-    from .painting import quantize
+    from .painting import VisibleColors, quantize
     from .saving import save_image
 
-    pixels, info = read_picture(options.pictures[at], max_pixels=_max_pixels(options))
+    tiles = _open_tiles(options, options.pictures[at])
+    if _in_tiles(options, tiles, target):
+        colors = VisibleColors()
+        for _, tile in _each_tile(tiles, "counted"):
+            colors.add(tile, n_threads=options.threads)
+        _write_tiles(options, tiles, colors, colors.fit(options.colors, **_fit_options(options)),
+                     target, lambda tile: tile)  # fmt: skip
+        return
+    pixels, info = _read_whole(options, tiles)
     painted = quantize(pixels, options.colors, dither=options.dither, **_fit_options(options))
     painted.info.update(info)
     save_image(painted, target)
 
 
+def _write_tiles(
+    options: argparse.Namespace,
+    tiles: Tiles,
+    colors: VisibleColors,
+    result: KMeansResult | None,
+    target: str,
+    as_counted: Callable[[NDArray[Any]], NDArray[Any]],
+) -> None:
+    """Paint a picture and write it to an uncompressed TIFF, both a tile at a time."""
+    import numpy as np
+
+    from .painting import paint, palette_rgba
+    from .saving import write_whole
+    from .tiff import TiffWriter
+
+    def write(file: IO[bytes]) -> None:
+        writer = None
+        for place, tile in _each_tile(tiles, "written"):
+            pixels = as_counted(tile)
+            painted = paint(pixels, result, n_threads=options.threads)
+            # Where some tile has transparent pixels, all are written with them.
+            if colors.transparent or (palette_rgba(result, pixels.dtype)[:, 3] < 255).any():
+                painted = painted.convert("RGBA")
+            if writer is None:
+                palette = np.reshape(painted.getpalette() or [], (-1, 3))
+                source = getattr(tiles, "tiff", None)
+                writer = TiffWriter(file, tiles.shape[:2], painted.mode, palette, source)
+            writer.write(place, np.asarray(painted))
+
+    write_whole(target, write)
+
+
+def _in_color(pixels: NDArray[Any]) -> NDArray[Any]:
+    """Bring pixels of any kind to what all pictures of a palette share: 8 bits, RGB or RGBA."""
+    from .images import to_uint8
+    from .painting import with_channels
+
+    return with_channels(to_uint8(pixels), max(3, pixels.shape[2]))
+
+
 def _quantize_shared(options: argparse.Namespace, targets: Sequence[str]) -> int:
     """Count the colours of all pictures, fit once, then read each again and paint it."""
-    from .images import read_picture, to_uint8
-    from .painting import VisibleColors, paint, with_channels
+    from .painting import VisibleColors, paint
     from .saving import save_image
 
-    def read(at: int) -> tuple[NDArray[Any], dict[str, Any]]:
-        pixels, info = read_picture(options.pictures[at], max_pixels=_max_pixels(options))
-        return with_channels(to_uint8(pixels), max(3, pixels.shape[2])), info
-
     def count(at: int) -> None:
-        colors.add(read(at)[0], n_threads=options.threads)
+        tiles = _open_tiles(options, options.pictures[at])
+        _in_tiles(options, tiles, targets[at])
+        for _, tile in _each_tile(tiles, "counted"):
+            colors.add(_in_color(tile), n_threads=options.threads)
         counted.append(at)
 
     def write(at: int) -> None:
-        pixels, info = read(counted[at])
-        painted = paint(pixels, result, dither=options.dither, n_threads=options.threads)
+        target = targets[counted[at]]
+        tiles = _open_tiles(options, options.pictures[counted[at]])
+        if _in_tiles(options, tiles, target):
+            _write_tiles(options, tiles, colors, result, target, _in_color)
+            return
+        pixels, info = _read_whole(options, tiles)
+        painted = paint(_in_color(pixels), result, dither=options.dither, n_threads=options.threads)
         painted.info.update(info)
-        save_image(painted, targets[counted[at]])
+        save_image(painted, target)
 
     colors = VisibleColors()
     counted: list[int] = []
@@ -360,16 +481,20 @@ def _explore(options: argparse.Namespace) -> int:
 
 
 def _palette(options: argparse.Namespace) -> int:
-    from .images import read_picture
     from .painting import VisibleColors, palette_rgba
     from .saving import check_output, save_image
 
     if options.output:
         check_output(options.output)
+    is_folder = os.path.isdir(options.picture)
+    colors, n_pixels = VisibleColors(), 0
     with _saying_that_it_compiles():
-        pixels, _ = read_picture(options.picture, max_pixels=_max_pixels(options))
-        colors = VisibleColors()
-        colors.add(pixels, n_threads=options.threads)
+        for picture in _files([options.picture]):
+            tiles = _open_tiles(options, picture)
+            for _, tile in _each_tile(tiles, "counted"):
+                pixels = _in_color(tile) if is_folder else tile
+                colors.add(pixels, n_threads=options.threads)
+            n_pixels += tiles.n_pixels
         result = colors.fit(options.colors, **_fit_options(options))
     rows = _rows(palette_rgba(result, pixels.dtype), result, options.sort)
     if options.output:
@@ -378,7 +503,7 @@ def _palette(options: argparse.Namespace) -> int:
         save_image(_swatch([(*row["rgb"], row["alpha"]) for row in rows]), options.output)
     n_visible = sum(row["pixels"] for row in rows)
     if options.json:
-        n_transparent = pixels.shape[0] * pixels.shape[1] - n_visible
+        n_transparent = n_pixels - n_visible
         about = {"picture": options.picture, "pixels": n_visible, "transparent": n_transparent}
         print(json.dumps(about | {"colors": rows}, indent=2))
         return 0

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import os
 import zipfile
+from _thread import start_new_thread
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from time import perf_counter
+from threading import Lock
+from time import perf_counter, sleep
 from typing import IO, Any, NamedTuple
 
 import numpy as np
@@ -253,9 +254,7 @@ class ColorHistogram:
                 counts = counts * weights
             self._add(form, keys, counts)
             return
-        # A thread that Ctrl-C does not reach, so that no tile is ever half counted.
-        with ThreadPoolExecutor(1, thread_name_prefix="kmeans_fast") as finisher:
-            finisher.submit(self._add_to_table, chunks, threads).result()
+        _finish(lambda: self._add_to_table(chunks, threads))  # no tile is ever half counted
 
     def _takes_table(self, form: ColorFormat, n: int, threads: Threads) -> bool:
         """Tell whether these pixels go to the table: those after the first few do."""
@@ -432,6 +431,43 @@ class ColorHistogram:
                     f"{os.fsdecode(path)}: {error}; write it again with ColorHistogram.save"
                 ) from error
         return histogram
+
+
+def _finish(work: Callable[[], None]) -> None:
+    """Do what must not be left half done in a thread that Ctrl-C does not reach.
+
+    Ctrl-C is raised once it is done, or before it has begun. Only locks that are a single step
+    are used here: what `threading` and futures build on them can be interrupted while held.
+    """
+    todo = [work]
+    outcome: list[BaseException | None] = []
+    over = Lock()
+    over.acquire()
+
+    def run() -> None:
+        try:
+            begun = todo.pop()  # one step: the caller cannot take it back any more
+        except IndexError:
+            return
+        try:
+            begun()
+            outcome.append(None)
+        except BaseException as error:
+            outcome.append(error)
+        over.release()
+
+    try:
+        start_new_thread(run, ())
+        over.acquire()
+    except BaseException:
+        try:
+            todo.pop()
+        except IndexError:
+            while not outcome:
+                sleep(0.001)
+        raise
+    if outcome[0] is not None:
+        raise outcome[0]
 
 
 def _with_part(parts: list[Part], new: Part) -> list[Part]:

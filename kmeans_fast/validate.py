@@ -73,6 +73,11 @@ def as_array(data: Any, name: str = "data") -> Array:
         raise TypeError(f"{name} is a Dask array, which this does not take; use {name}.compute()")
     if isinstance(data, str | bytes):
         raise TypeError(f"{name} is {type(data).__name__}; open a picture with open_image(path)")
+    if hasattr(data, "__next__") or type(data).__module__ == "kmeans_fast.tiles":
+        raise TypeError(
+            f"{name} comes in tiles ({type(data).__name__}); count them first with "
+            "ColorHistogram.from_tiles(tiles), and give that"
+        )
     if isinstance(data, np.ma.MaskedArray) and np.ma.is_masked(data):
         raise ValueError(
             f"{name} has {int(np.ma.getmaskarray(data).sum())} masked values; leave those points out, or fill "

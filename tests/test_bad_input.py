@@ -51,6 +51,7 @@ def broken(value):
         (broken(1e200), ValueError, "squared distances overflow; divide the data"),
         (np.array([[2**60, 1], [3, 4]]), ValueError, r"2\*\*53"),
         (kf.ColorHistogram(), ValueError, "data is an empty ColorHistogram"),
+        (iter([PICTURE]), TypeError, r"data comes in tiles .*ColorHistogram.from_tiles\(tiles\)"),
     ],
 )
 def test_data(data, error, message):

@@ -18,15 +18,17 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 
 
-# ------------------------------------------------------------------- the README's tables
+# ------------------------------------------------------------------- the pages' tables
 
 
-@pytest.mark.parametrize("marker", report.TABLES)
-def test_the_readme_says_what_was_measured(marker):
-    name, as_markdown = report.TABLES[marker]
-    _, inside, _ = report.between(marker, README)
+@pytest.mark.parametrize(
+    "page, marker", [(page, marker) for page, tables in report.PAGES.items() for marker in tables]
+)
+def test_the_pages_say_what_was_measured(page, marker):
+    name, as_markdown = report.PAGES[page][marker]
+    _, inside, _ = report.between(marker, (ROOT / page).read_text())
     assert inside == as_markdown(records.load(records.RESULTS / name)) + "\n", (
-        "the README differs from bench/results: run `python -m bench report`"
+        "the page differs from bench/results: run `python -m bench report`"
     )
 
 
@@ -51,7 +53,7 @@ def test_a_report_names_the_files_that_it_cannot_use_and_does_the_rest(tmp_path)
     assert [problem.split(";")[0].split(" (")[0] for problem in problems] == [
         f"{tmp_path / 'table.json'} is of format 99, not 1",
         f"{tmp_path / 'grid.json'} is no JSON",
-        "the README has no <!-- profile --> and <!-- /profile --> to write between",
+        "the page has no <!-- profile --> and <!-- /profile --> to write between",
         f"{tmp_path / 'peers.json'} cannot be read",
     ]
 

@@ -318,13 +318,166 @@ def test_a_picture_without_a_visible_pixel_has_an_empty_palette(
         (["none.png", "-k", "3"], "none.png: No such file or directory"),
         (["a.png", "-k", "3", "-o", "swatch"], "swatch: unknown suffix ''"),
         (["a.png", "-k", "3", "--sort", "hue"], "invalid choice: 'hue'"),
-        (["out", "-k", "3"], "out: Is a directory"),
+        (["out", "-k", "3"], "out: is a folder without pictures"),
     ],
 )
 def test_palette_fails_with_one_line(
     folder: Path, fails: Callable[..., str], arguments: list[str], message: str
 ) -> None:
     assert message in fails("palette", *arguments)
+
+
+# ---------------------------------------------------------------------------- folders, tiles
+
+
+def test_a_folder_has_one_palette(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pixels = [open_image(f"{name}.png") for name in "abc"]
+    pixels[1] = pixels[1][..., :1].repeat(3, axis=2)
+    Image.fromarray(pixels[1][..., 0] * np.uint16(257)).save("b.png")  # kinds may differ
+    assert cli.main(["palette", ".", "-k", "4", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    expected = kf.fit(np.concatenate(pixels), 4)
+    assert (answer["picture"], answer["pixels"], answer["transparent"]) == (".", 1800, 0)
+    assert sorted(color["rgb"] for color in answer["colors"]) == sorted(expected.palette.tolist())
+
+
+def test_a_folder_stands_for_its_pictures(folder: Path, fails: Callable[..., str]) -> None:
+    os.mkdir("in")
+    for name in "ab":
+        os.rename(f"{name}.png", f"in/{name}.png")
+    Path("in/notes.txt").write_text("no picture")
+    np.save("in/d.npy", open_image("c.png"))
+    assert cli.main(["quantize", "in", "c.png", "-k", "4", "-o", "out"]) == 0
+    assert sorted(os.listdir("out")) == ["a.png", "b.png", "c.png", "d.png"]
+    assert np.array_equal(open_image("out/c.png"), open_image("out/d.png"))
+    os.remove("in/d.npy")
+    assert np.array_equal(open_image("out/b.png"), kf.fit(open_image("in/b.png"), 4).recolor())
+    assert cli.main(["quantize", "in", "-k", "4", "--shared", "-o", "out"]) == 0
+    both = np.concatenate([open_image("in/a.png"), open_image("in/b.png")])
+    assert np.array_equal(open_image("out/b.png"), kf.fit(both, 4).recolor()[20:])
+    assert "x.png: is not a folder" in fails("quantize", "in", "-k", "4", "-o", "x.png")
+    assert "in/a.png is one of the" in fails("quantize", "in", "-k", "4", "-o", "in")
+    os.mkdir("empty")
+    assert "empty: is a folder without pictures" in fails(
+        "quantize", "empty", "-k", "4", "-o", "out"
+    )
+
+
+@pytest.fixture
+def large(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Array:
+    """A TIFF large.tif that is read and written in tiles."""
+    monkeypatch.setattr("kmeans_fast.tiles.TILE_PIXELS", 500)
+    monkeypatch.setattr(cli, "TILED", 1000)
+    pixels = np.random.default_rng(9).integers(0, 256, (60, 50, 3), dtype=np.uint8)
+    save = {"compression": "tiff_lzw", "strip_size": 1000, "dpi": (72, 72)}
+    Image.fromarray(pixels).save("large.tif", icc_profile=RGB_PROFILE, **save)
+    return pixels
+
+
+RGB_PROFILE = bytes(16) + b"RGB " + bytes(108)
+
+
+@pytest.mark.parametrize("k", [5, 300])
+def test_a_large_tiff_is_written_as_it_would_be_whole(large: Array, k: int) -> None:
+    assert cli.main(["quantize", "large.tif", "-k", str(k), "-o", "result.tif"]) == 0
+    expected = kf.fit(large, k)
+    with Image.open("result.tif") as image:
+        assert image.mode == ("P" if k <= 256 else "RGB")
+        assert image.info["icc_profile"] == RGB_PROFILE and image.info["dpi"] == (72, 72)
+        assert image.info["compression"] == "raw"
+        if k <= 256:
+            assert np.array_equal(np.asarray(image), expected.labels)
+    assert np.array_equal(open_image("result.tif"), expected.recolor())
+
+
+def test_a_large_tiff_keeps_what_is_transparent(large: Array) -> None:
+    pixels = np.dstack([large, np.full((60, 50), 255, np.uint8)])
+    pixels[40:45, :7, 3] = 0
+    Image.fromarray(pixels).save("large.tif", strip_size=1000)
+    assert cli.main(["quantize", "large.tif", "-k", "4", "-o", "result.tif"]) == 0
+    assert cli.main(["quantize", "large.tif", "-k", "4", "-o", "result.png"]) == 0
+    written = open_image("result.tif")
+    assert np.array_equal(written[..., 3], pixels[..., 3])
+    assert np.array_equal(written, open_image("result.png"))
+
+
+def test_a_large_tiff_shares_a_palette(large: Array) -> None:
+    assert cli.main(["quantize", "large.tif", "a.png", "-k", "6", "--shared", "-o", "out"]) == 0
+    both = np.concatenate([large.reshape(-1, 3), open_image("a.png").reshape(-1, 3)])
+    expected = kf.fit(both, 6).recolor()
+    assert np.array_equal(open_image("out/large.png").reshape(-1, 3), expected[:3000])
+    assert cli.main(["quantize", "large.tif", "-k", "6", "--shared", "-o", "result.tif"]) == 0
+    assert np.array_equal(open_image("result.tif"), kf.fit(large, 6).recolor())
+
+
+def test_the_palette_of_a_large_tiff_is_that_of_the_whole(
+    large: Array, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["palette", "large.tif", "-k", "5", "--json"]) == 0
+    colors = json.loads(capsys.readouterr().out)["colors"]
+    assert sorted(c["rgb"] for c in colors) == sorted(kf.fit(large, 5).palette.tolist())
+
+
+def test_tiles_need_no_limit_but_have_the_one_that_is_given(
+    large: Array,
+    fails: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    command = ["quantize", "large.tif", "-k", "3", "-o"]
+    message = "large.tif: 3000 pixels are more than max_pixels=2999"
+    assert message in fails(*command, "x.tif", "--max-pixels", "2999")
+    assert message in fails("palette", "large.tif", "-k", "3", "--max-pixels", "2999")
+    monkeypatch.setattr("kmeans_fast.images.MAX_PIXELS", 2999)
+    assert cli.main([*command, "x.tif"]) == 0
+    assert cli.main(["palette", "large.tif", "-k", "3"]) == 0
+    capsys.readouterr()
+    for more in (["x.png"], ["y.tif", "--dither"], ["out"]):
+        assert "large.tif: 3000 pixels, more than max_pixels=2999, are written to .tif only" in (
+            fails(*command, *more)
+        )
+    assert cli.main(["quantize", "large.tif", "a.png", "-k", "3", "--shared", "-o", "out"]) == 2
+    assert np.array_equal(open_image("out/a.png"), kf.fit(open_image("a.png"), 3).recolor())
+
+
+def test_tiles_that_fail_or_are_interrupted_leave_nothing(
+    large: Array,
+    fails: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from kmeans_fast.tiff import TiffWriter
+
+    command = ["quantize", "large.tif", "-k", "3", "-o", "x.tif"]
+    Path("x.tif").write_bytes(b"before")
+
+    def write(writer: TiffWriter, place: Any, pixels: Array) -> None:
+        if place[0].start > 20:
+            raise error
+        original(writer, place, pixels)
+
+    original = TiffWriter.write
+    monkeypatch.setattr(TiffWriter, "write", write)
+    error: BaseException = OSError(28, "No space left on device")
+    assert "x.tif: cannot be written: [Errno 28] No space left" in fails(*command)
+    error = KeyboardInterrupt()
+    assert cli.main(command) == 130
+    assert capsys.readouterr().err == "kmeans-fast: interrupted\n"
+    assert Path("x.tif").read_bytes() == b"before"
+    assert not [name for name in os.listdir(".") if name.endswith(".tmp")]
+
+
+def test_progress_through_tiles_is_shown_on_a_terminal_only(
+    large: Array, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ["quantize", "large.tif", "-k", "2", "-o", "x.tif"]
+    assert cli.main(command) == 0
+    assert capsys.readouterr() == ("", "")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    assert cli.main(command) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2 * 10 and lines[9] == "large.tif: counted 100 %"
+    assert lines[-1] == "large.tif: written 100 %"
 
 
 # ---------------------------------------------------------------------------- the rest

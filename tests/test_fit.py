@@ -343,14 +343,14 @@ def test_ties_of_the_farthest_go_to_the_smallest_point(dtype):
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 def test_fewer_distinct_points_than_clusters_warns_and_gives_k_rows(dtype):
-    points = np.array([[1, 1], [5, 5], [5, 5], [9, 0], [9, 0]]).astype(dtype)
+    points = np.array([[1, 1, 2], [5, 5, 2], [5, 5, 2], [9, 0, 2], [9, 0, 2]]).astype(dtype)
     with pytest.warns(RuntimeWarning, match="3 distinct points, fewer than n_clusters=5"):
         result = kf.fit(points, 5)
-    assert result.centroids.shape == (5, 2)
+    assert result.centroids.shape == (5, 3)
     assert result.inertia == 0
     assert np.count_nonzero(result.counts) == 3
     with pytest.warns(RuntimeWarning, match="1 distinct points"):
-        one = kf.fit(np.zeros((500, 500, 2)).astype(dtype), 3)
+        one = kf.fit(np.zeros((500, 500, 3)).astype(dtype), 3)
     assert one.counts.tolist() == [250000, 0, 0]
 
 

@@ -212,6 +212,11 @@ class DensePart:
         part.settle(facts)
         return part
 
+    def __sizeof__(self) -> int:
+        """Return the memory of the data, by which Dask decides where to keep what."""
+        weights = 0 if self._given_weights is None else self._given_weights.nbytes
+        return self.points.nbytes + weights
+
     def __getstate__(self) -> dict[str, Any]:
         """Return what a copy on another machine needs: not what can be made again."""
         return {

@@ -1,0 +1,330 @@
+"""Pictures larger than memory, read a tile at a time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .images import (
+    MAX_PIXELS,
+    kind_of_part,
+    measure_picture,
+    one_line,
+    read_part,
+    read_picture,
+)
+from .tiff import MAGIC, Box, UnsupportedLayout, read_tiff
+from .validate import are_colors, check_integer
+
+Array = NDArray[Any]
+Path = str | os.PathLike[str]
+Place = tuple[slice, slice]  # rows and columns
+
+# 12 MB of RGB: a tile larger than that is neither counted nor labelled faster.
+TILE_PIXELS = 1 << 22
+# Of each orientation of a TIFF: exchange rows and columns, then turn rows about, and columns.
+_TURNS = {
+    1: (False, False, False), 2: (False, False, True), 3: (False, True, True),
+    4: (False, True, False), 5: (True, False, False), 6: (True, False, True),
+    7: (True, True, True), 8: (True, True, False),
+}  # fmt: skip
+
+
+class Tiles:
+    """The tiles of one picture, read when they are asked for, as often as it is iterated.
+
+    Attributes
+    ----------
+    path : str
+        The file.
+    """
+
+    path: str
+    _shape: tuple[int, int, int]
+    _dtype: np.dtype[Any]
+    _places: list[Place]
+
+    def read(self, at: int) -> Array:
+        """Return tile number `at`: an array (h, w, c) of its own."""
+        raise NotImplementedError
+
+    def _look(self) -> None:
+        """Find out what is not known yet."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """The shape of the whole, (h, w, c)."""
+        self._look()
+        return self._shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of the pixels, uint8 or uint16."""
+        self._look()
+        return self._dtype
+
+    @property
+    def places(self) -> list[Place]:
+        """The rows and columns of each tile, in order."""
+        self._look()
+        return self._places
+
+    @property
+    def n_pixels(self) -> int:
+        """The pixels of the whole."""
+        return self.shape[0] * self.shape[1]
+
+    def __len__(self) -> int:
+        """Return the number of tiles."""
+        return len(self.places)
+
+    def __iter__(self) -> Iterator[Array]:
+        """Yield the tiles."""
+        return (self.read(at) for at in range(len(self)))
+
+    def items(self) -> Iterator[tuple[Place, Array]]:
+        """Yield the place of each tile, (rows, columns), and the tile."""
+        return ((place, self.read(at)) for at, place in enumerate(self.places))
+
+    def __repr__(self) -> str:
+        """Return a short description."""
+        return f"Tiles({self.path!r}, n_tiles={len(self)}, n_pixels={self.n_pixels:,})"
+
+
+class ManyTiles:
+    """The tiles of many pictures, one picture after the other.
+
+    Attributes
+    ----------
+    pictures : list of Tiles
+        One for each picture.
+    """
+
+    def __init__(self, pictures: list[Tiles]) -> None:
+        self.pictures = pictures
+
+    @property
+    def n_pixels(self) -> int:
+        """The pixels of all pictures."""
+        return sum(picture.n_pixels for picture in self.pictures)
+
+    def __len__(self) -> int:
+        """Return the number of tiles."""
+        return sum(map(len, self.pictures))
+
+    def __iter__(self) -> Iterator[Array]:
+        """Yield the tiles."""
+        return (tile for picture in self.pictures for tile in picture)
+
+    def __repr__(self) -> str:
+        """Return a short description."""
+        return f"ManyTiles({len(self.pictures)} pictures, n_pixels={self.n_pixels:,})"
+
+
+def open_tiles(
+    path: Path | Sequence[Path],
+    *,
+    tile_pixels: int = TILE_PIXELS,
+    max_pixels: int | None = MAX_PIXELS,
+) -> Tiles | ManyTiles:
+    """Open a picture that may be larger than memory, or many, to be read a tile at a time.
+
+    A TIFF is read by its strips or tiles, whatever its compression, and a ``.npy`` file of pixels
+    (h, w, c) by its rows. Any other picture is one tile, as is a TIFF whose channels lie apart.
+    Pixels are those of `open_image`.
+
+    Parameters
+    ----------
+    path : str, path, or sequence of them
+        A file; a folder, for the pictures in it, by name; or a list of files.
+    tile_pixels : int
+        About how many pixels a tile has. Compressed strips and tiles are not cut.
+    max_pixels : int or None, default 2**29
+        The most pixels to decode at once. None: no limit.
+
+    Returns
+    -------
+    Tiles or ManyTiles
+        To iterate over, as often as needed, for arrays (h, w, c); ``tiles.items()`` gives the
+        place of each too. For a folder or a list `ManyTiles`, with `pictures`, each a `Tiles`.
+
+    Raises
+    ------
+    OSError
+        A file is missing, no picture, truncated or broken: here, or when a tile is read.
+    ValueError
+        A picture, or a strip or tile of it, has more than `max_pixels` pixels, or is of a kind
+        that has no colours to count; or a folder has no pictures.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import kmeans_fast as kf
+    >>> path = getfixture("tmp_path") / "picture.npy"
+    >>> np.save(path, np.zeros((300, 200, 3), np.uint8))
+    >>> tiles = kf.open_tiles(path, tile_pixels=100 * 200)
+    >>> result = kf.fit(kf.ColorHistogram.from_tiles(tiles), 1)
+    >>> labels = np.empty(tiles.shape[:2], np.uint8)
+    >>> for place, tile in tiles.items():
+    ...     _ = result.predict(tile, out=labels[place])
+    """
+    tile_pixels = check_integer("tile_pixels", tile_pixels, 1)
+    if max_pixels is not None:
+        max_pixels = check_integer("max_pixels", max_pixels, 1)
+    if isinstance(path, str | os.PathLike) and os.path.isdir(path):
+        path = pictures_in(path)
+    if not isinstance(path, str | os.PathLike):
+        return ManyTiles([open_picture(name, tile_pixels, max_pixels) for name in path])
+    return open_picture(path, tile_pixels, max_pixels)
+
+
+def pictures_in(folder: Path) -> list[str]:
+    """Return the pictures in a folder, by name: files with the suffix of one, but hidden ones."""
+    from PIL import Image
+
+    suffixes = {".npy", *Image.registered_extensions()}
+    name = os.fsdecode(folder)
+    paths = [
+        os.path.join(name, entry)
+        for entry in sorted(os.listdir(name))
+        if os.path.splitext(entry)[1].lower() in suffixes and not entry.startswith(".")
+    ]
+    paths = [path for path in paths if os.path.isfile(path)]
+    if not paths:
+        raise ValueError(f"{name}: is a folder without pictures; give another, or files")
+    return paths
+
+
+def open_picture(path: Path, tile_pixels: int, max_pixels: int | None) -> Tiles:
+    """Open one file as `open_tiles` does."""
+    name = os.fsdecode(path)
+    with open(name, "rb") as file:
+        magic = file.read(6)
+    if magic == b"\x93NUMPY":
+        return _OfNpy(name, tile_pixels)
+    if magic[:4] in MAGIC:
+        try:
+            return _OfTiff(name, tile_pixels, max_pixels)
+        except UnsupportedLayout:
+            pass
+    return _Whole(name, max_pixels)
+
+
+class _Whole(Tiles):
+    """A picture that is one tile; its shape and type are certain once it is decoded."""
+
+    def __init__(self, name: str, max_pixels: int | None) -> None:
+        self.path, self._max_pixels = name, max_pixels
+        width, height = measure_picture(name, max_pixels)
+        self._n_pixels = width * height
+        self._places = []
+
+    def read(self, at: int) -> Array:
+        return np.array(read_picture(self.path, max_pixels=self._max_pixels)[0])
+
+    def _look(self) -> None:
+        if not self._places:
+            array = read_picture(self.path, max_pixels=self._max_pixels)[0]
+            height, width, n_channels = array.shape
+            self._shape, self._dtype = (height, width, n_channels), array.dtype
+            self._places = [(slice(0, height), slice(0, width))]
+
+    @property
+    def n_pixels(self) -> int:
+        return self._n_pixels
+
+    def __len__(self) -> int:
+        return 1
+
+
+class _OfNpy(Tiles):
+    """A ``.npy`` file, some rows at a time."""
+
+    def __init__(self, name: str, tile_pixels: int) -> None:
+        self.path = name
+        array = self._map()
+        if array.ndim != 3 or array.size == 0 or not are_colors(array):
+            raise ValueError(
+                f"{name}: holds shape {array.shape} of {array.dtype}; save pixels (h, w, c), uint8 "
+                "with 1 to 4 channels or uint16 with 1 to 3, a grey picture as image[..., None]"
+            )
+        height, width, n_channels = array.shape
+        self._shape, self._dtype = (height, width, n_channels), array.dtype
+        step = max(1, tile_pixels // width)
+        self._places = [
+            (slice(row, min(row + step, height)), slice(0, width)) for row in range(0, height, step)
+        ]
+
+    def _map(self) -> Array:
+        try:
+            array: Array = np.load(self.path, mmap_mode="r", allow_pickle=False)
+        except OSError:
+            raise
+        except Exception as error:
+            raise OSError(f"{self.path}: a broken .npy file: {one_line(error)}") from error
+        return array
+
+    def read(self, at: int) -> Array:
+        # Mapped anew each time: the pages of a mapping count as memory until it is gone.
+        array = self._map()
+        if array.shape != self.shape or array.dtype != self.dtype:
+            raise OSError(f"{self.path}: has changed since it was opened; open it again")
+        return np.array(array[self.places[at]])
+
+
+class _OfTiff(Tiles):
+    """A TIFF, some strips or tiles at a time."""
+
+    def __init__(self, name: str, tile_pixels: int, max_pixels: int | None) -> None:
+        self.path = name
+        with open(name, "rb") as file:
+            try:
+                tiff = read_tiff(file)
+                if tiff.height * tiff.width <= tile_pixels:
+                    raise UnsupportedLayout  # no need for tiles
+                if max_pixels is not None and tiff.block_pixels > max_pixels:
+                    raise ValueError(
+                        f"{name}: strips or tiles of {tiff.block_pixels} pixels are more than "
+                        f"max_pixels={max_pixels}; allow more, or None for no limit"
+                    )
+                boxes = tiff.boxes(tile_pixels)
+                first = tiff.cut_out(file, boxes[0])
+            except OSError as error:
+                raise OSError(f"{name}: {one_line(error)}") from error
+        n_channels, self._dtype = kind_of_part(first, name)
+        self.tiff, self._boxes, self._turn = tiff, boxes, _TURNS[tiff.orientation]
+        shape = (tiff.width, tiff.height) if self._turn[0] else (tiff.height, tiff.width)
+        self._shape = (*shape, n_channels)
+        self._places = [self._turned(box) for box in boxes]
+
+    def _turned(self, box: Box) -> Place:
+        """Return where a box is once the picture is upright."""
+        rows, columns = slice(box[0], box[1]), slice(box[2], box[3])
+        exchange, up, left = self._turn
+        if exchange:
+            rows, columns = columns, rows
+        if up:
+            rows = slice(self.shape[0] - rows.stop, self.shape[0] - rows.start)
+        if left:
+            columns = slice(self.shape[1] - columns.stop, self.shape[1] - columns.start)
+        return rows, columns
+
+    def read(self, at: int) -> Array:
+        with open(self.path, "rb") as file:
+            try:
+                data = self.tiff.cut_out(file, self._boxes[at])
+            except OSError as error:
+                raise OSError(f"{self.path}: {one_line(error)}") from error
+        tile = read_part(data, self.path)
+        exchange, up, left = self._turn
+        tile = tile.swapaxes(0, 1) if exchange else tile
+        tile = np.array(tile[:: -1 if up else 1, :: -1 if left else 1])
+        rows, columns = self.places[at]
+        expected = (rows.stop - rows.start, columns.stop - columns.start, self.shape[2])
+        if tile.shape != expected or tile.dtype != self.dtype:
+            raise OSError(f"{self.path}: has changed since it was opened; open it again")
+        return tile

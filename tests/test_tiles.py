@@ -1,0 +1,422 @@
+"""Pictures read a tile at a time: the pixels of `open_image`, in place, whatever the file."""
+
+import io
+import os
+import struct
+import tracemalloc
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import kmeans_fast as kf
+from kmeans_fast import tiff as format_
+from kmeans_fast.tiles import pictures_in
+
+from .pictures import few_colors, photograph
+
+PICTURE = photograph(90, 130)
+TILE = 2000  # pixels, where nothing else is said
+
+
+def joined(tiles):
+    """Put the tiles together; each place is filled once."""
+    whole = np.zeros(tiles.shape, tiles.dtype)
+    times = np.zeros(tiles.shape[:2], int)
+    for place, tile in tiles.items():
+        assert tile.flags.writeable and tile.flags.owndata
+        whole[place] = tile
+        times[place] += 1
+    assert (times == 1).all()
+    return whole
+
+
+def saved(path, picture, strip=512, **options):
+    """Write a TIFF of strips of about so many bytes."""
+    image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
+    image.save(path, "TIFF", strip_size=strip, **options)
+    return path
+
+
+def tags(order="<", **values):
+    """Return entries by the names in `tiff`, shorts."""
+    return {
+        getattr(format_, name): format_._packed(order, 3, *np.atleast_1d(value))
+        for name, value in values.items()
+    }
+
+
+def tiled(path, picture, side=(48, 32), compression=8, order="<", **more):
+    """Write a TIFF of tiles, which Pillow cannot."""
+    height, width = picture.shape[:2]
+    blocks = []
+    for row in range(0, height, side[0]):
+        for column in range(0, width, side[1]):
+            block = np.full((*side, *picture.shape[2:]), 77, picture.dtype)
+            part = picture[row : row + side[0], column : column + side[1]]
+            block[: part.shape[0], : part.shape[1]] = part
+            if compression == 7:
+                file = io.BytesIO()
+                Image.fromarray(block).save(file, "JPEG", quality=95, subsampling=0)
+                blocks.append(file.getvalue())
+            else:
+                data = block.astype(block.dtype.newbyteorder(order)).tobytes()
+                blocks.append(zlib.compress(data) if compression == 8 else data)
+    channels = picture.shape[2] if picture.ndim == 3 else 1
+    entries = tags(
+        order, BITS=[8 * picture.itemsize] * channels, COMPRESSION=compression,
+        PHOTOMETRIC=6 if compression == 7 else 2 if channels > 1 else 1, CHANNELS=channels,
+    ) | tags(order, **more)  # fmt: skip
+    path.write_bytes(format_._wrapped(order, entries, (height, width), side, True, blocks))
+    return path
+
+
+# ----------------------------------------------------------------------------------- TIFF
+
+
+@pytest.mark.parametrize("compression", ["raw", "tiff_lzw", "tiff_adobe_deflate", "packbits"])
+@pytest.mark.parametrize("kind", ["RGB", "L", "RGBA", "P", "1", "I;16", "LA", "CMYK"])
+def test_strips_hold_the_pixels_of_open_image(kind, compression, tmp_path):
+    if kind == "I;16":
+        image = Image.fromarray(photograph(90, 130, 1, np.uint16)[..., 0])
+    else:
+        image = Image.fromarray(PICTURE).convert(kind)
+    path = saved(tmp_path / "picture.tif", image, compression=compression)
+    tiles = kf.open_tiles(path, tile_pixels=TILE)
+    expected = kf.open_image(path)
+    assert len(tiles) > 1
+    assert (tiles.shape, tiles.dtype) == (expected.shape, expected.dtype)
+    assert tiles.n_pixels == 90 * 130
+    assert np.array_equal(joined(tiles), expected)
+    assert np.array_equal(np.concatenate(list(tiles)), expected)  # again
+
+
+@pytest.mark.parametrize("compression", ["jpeg", "group4", "tiff_deflate"])
+def test_strips_of_other_compressions(compression, tmp_path):
+    image = Image.fromarray(PICTURE).convert("1" if compression == "group4" else "RGB")
+    options = {"quality": 90} if compression == "jpeg" else {}
+    path = saved(tmp_path / "picture.tif", image, compression=compression, **options)
+    tiles = kf.open_tiles(path, tile_pixels=TILE)
+    assert len(tiles) > 1
+    assert np.array_equal(joined(tiles), kf.open_image(path))
+
+
+def test_predictors_are_undone(tmp_path):
+    for compression in ("tiff_lzw", "tiff_adobe_deflate"):
+        path = saved(tmp_path / "picture.tif", PICTURE, compression=compression, tiffinfo={317: 2})
+        assert np.array_equal(joined(kf.open_tiles(path, tile_pixels=TILE)), PICTURE)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("compression", [1, 7, 8])
+@pytest.mark.parametrize("tile_pixels", [1, 5 * 48 * 32, 11_000])
+def test_tiles_are_cropped_at_the_edges(compression, order, tile_pixels, tmp_path):
+    path = tiled(tmp_path / "picture.tif", PICTURE, compression=compression, order=order)
+    tiles = kf.open_tiles(path, tile_pixels=tile_pixels)
+    assert len(tiles) == {1: 10, 5 * 48 * 32: 2, 11_000: 2}[tile_pixels]
+    assert np.array_equal(joined(tiles), kf.open_image(path))
+    if compression != 7:
+        assert np.array_equal(joined(tiles), PICTURE)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_16_bits_come_in_the_order_of_the_file(order, tmp_path):
+    grey = photograph(90, 130, 1, np.uint16)
+    path = tiled(tmp_path / "picture.tif", grey[..., 0], order=order)
+    tiles = kf.open_tiles(path, tile_pixels=TILE)
+    assert np.array_equal(joined(tiles), grey) and tiles.dtype == np.uint16
+
+
+def big(data):
+    """Return a TIFF as a BigTIFF; its directory is last."""
+    at = struct.unpack("<L", data[4:8])[0]
+    (n,) = struct.unpack_from("<H", data, at)
+    entries = {}
+    for tag, kind, count, value in struct.iter_unpack("<HHL4s", data[at + 2 : at + 2 + 12 * n]):
+        size = count * format_._SIZES[kind]
+        where = struct.unpack("<L", value)[0]
+        entries[tag] = kind, value[:size] if size <= 4 else data[where : where + size]
+    for tag in (format_.STRIP_OFFSETS, format_.TILE_OFFSETS):
+        if tag in entries:
+            offsets = np.frombuffer(entries[tag][1], "<u4") + 8
+            entries[tag] = format_._packed("<", 16, *offsets)
+    body, start = data[8:at], 8 + at
+    directory = format_._directory("<", entries, start, True)
+    return format_._header("<", start, True) + body + directory
+
+
+def test_big_tiff(tmp_path):
+    path = tiled(tmp_path / "picture.tif", PICTURE)
+    path.write_bytes(big(path.read_bytes()))
+    assert path.read_bytes()[2] == 43
+    assert np.array_equal(kf.open_image(path), PICTURE)
+    assert np.array_equal(joined(kf.open_tiles(path, tile_pixels=TILE)), PICTURE)
+
+
+def test_one_large_strip_is_cut_where_it_is_not_compressed(tmp_path):
+    path = saved(tmp_path / "raw.tif", PICTURE, strip=2**30)
+    tiles = kf.open_tiles(path, tile_pixels=130 * 7, max_pixels=130)
+    assert len(tiles) == 13 and np.array_equal(joined(tiles), PICTURE)
+    one_bit = Image.fromarray(PICTURE).convert("1")  # rows end within a byte
+    path = saved(tmp_path / "raw.tif", one_bit, strip=2**30)
+    tiles = kf.open_tiles(path, tile_pixels=130 * 7)
+    assert len(tiles) == 13 and np.array_equal(joined(tiles), kf.open_image(path))
+    path = saved(tmp_path / "lzw.tif", PICTURE, strip=2**30, compression="tiff_lzw")
+    assert len(kf.open_tiles(path, tile_pixels=TILE)) == 1
+    with pytest.raises(ValueError, match="lzw.tif: strips or tiles of 11700 pixels are more than"):
+        kf.open_tiles(path, tile_pixels=TILE, max_pixels=11_699)
+
+
+@pytest.mark.parametrize("orientation", range(10))
+def test_places_are_those_of_the_upright_picture(orientation, tmp_path):
+    path = tiled(tmp_path / "picture.tif", PICTURE, ORIENTATION=orientation)
+    assert np.array_equal(joined(kf.open_tiles(path, tile_pixels=TILE)), kf.open_image(path))
+
+
+def test_separate_channels_are_read_whole(tmp_path):
+    planes = np.ascontiguousarray(np.moveaxis(PICTURE, 2, 0))
+    entries = tags(BITS=[8] * 3, COMPRESSION=1, PHOTOMETRIC=2, CHANNELS=3, PLANAR=2)
+    blocks = [plane.tobytes() for plane in planes]
+    path = tmp_path / "planes.tif"
+    path.write_bytes(format_._wrapped("<", entries, (90, 130), (90, 130), False, blocks))
+    tiles = kf.open_tiles(path, tile_pixels=TILE)
+    assert len(tiles) == 1 and np.array_equal(joined(tiles), PICTURE)
+    with pytest.raises(ValueError, match="planes.tif: 130 x 90 pixels are more than max_pixels"):
+        kf.open_tiles(path, tile_pixels=TILE, max_pixels=1000)
+
+
+def test_floats_are_no_colors(tmp_path):
+    path = saved(tmp_path / "floats.tif", Image.fromarray(PICTURE[..., 0].astype(np.float32)))
+    with pytest.raises(ValueError, match="floats.tif: image of mode 'F' holds floating-point"):
+        kf.open_tiles(path, tile_pixels=TILE)
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory):
+    """A TIFF of tiles, and one of LZW strips, as bytes."""
+    folder = tmp_path_factory.mktemp("sound")
+    strips = saved(folder / "b.tif", PICTURE, 2048, compression="tiff_lzw")
+    return {
+        "tiles": tiled(folder / "a.tif", PICTURE).read_bytes(),
+        "strips": strips.read_bytes(),
+        "raw": saved(folder / "c.tif", PICTURE).read_bytes(),
+    }
+
+
+def changed(data, tag, values=None, count=None, kind=None):
+    """Return a little-endian TIFF in which a tag of the directory says otherwise."""
+    data = bytearray(data)
+    at = struct.unpack("<L", data[4:8])[0]
+    (n,) = struct.unpack_from("<H", data, at)
+    for entry in range(at + 2, at + 2 + 12 * n, 12):
+        if struct.unpack_from("<H", data, entry)[0] == tag:
+            old_kind, old_count = struct.unpack_from("<HL", data, entry + 2)
+            struct.pack_into("<HL", data, entry + 2, kind or old_kind, count or old_count)
+            where = entry + 8
+            if (count or old_count) * format_._SIZES[kind or old_kind] > 4:
+                (where,) = struct.unpack_from("<L", data, where)
+            if values is not None:
+                struct.pack_into(f"<{'L' if (kind or old_kind) == 4 else 'H'}", data, where, values)
+            return bytes(data)
+    raise AssertionError(tag)
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "message"),
+    [
+        ("tiles", lambda d: changed(d, 324, 2**31), "some tiles lie outside"),
+        ("tiles", lambda d: changed(d, 325, 2**31), "some tiles lie outside"),
+        ("tiles", lambda d: changed(d, 325, 0), "some tiles lie outside"),
+        ("tiles", lambda d: changed(d, 324, count=9), "lists 9 offsets and 10 sizes of tiles"),
+        ("tiles", lambda d: changed(d, 324, count=2**31), "values of tag 324 lie outside"),
+        ("tiles", lambda d: changed(d, 257, 2**32 - 1), "10 sizes of tiles; there are"),
+        ("tiles", lambda d: changed(d, 256, 0), "90 x 0 pixels in blocks"),
+        ("tiles", lambda d: changed(d, 322, 0), "pixels in blocks of 48 x 0"),
+        ("tiles", lambda d: changed(d, 322, 2**31), "10 sizes of tiles; there are 2"),
+        ("tiles", lambda d: d[:4] + struct.pack("<L", 2**31) + d[8:], "its directory lies outside"),
+        ("tiles", lambda d: d[:-500], "truncated"),
+        ("tiles", lambda d: d[:6], "truncated"),
+        ("strips", lambda d: changed(d, 273, 2**31), "some strips lie outside"),
+        ("strips", lambda d: changed(d, 278, 1), "there are 90"),
+        ("raw", lambda d: changed(d, 256, 65535), "some strips are shorter than their rows"),
+        ("raw", lambda d: changed(d, 257, 65535), "sizes of strips; there are"),
+    ],
+)
+def test_a_tiff_that_lies_is_refused_by_name(kind, change, message, sound, tmp_path):
+    path = tmp_path / "lies.tif"
+    path.write_bytes(change(sound[kind]))
+    with pytest.raises(OSError, match=f"lies.tif: .*{message}"):
+        kf.open_tiles(path, tile_pixels=1000)
+
+
+def test_blocks_that_lie_over_each_other_are_refused(sound, tmp_path):
+    """A file of little bytes could name the same block a million times."""
+    path = tmp_path / "bomb.tif"
+    data = sound["tiles"]
+    entries = tags(BITS=[8] * 3, COMPRESSION=8, PHOTOMETRIC=2, CHANNELS=3)
+    data = format_._wrapped("<", entries, (48, 32 * 99), (48, 32), True, [bytes(99)] * 99)
+    path.write_bytes(data[: 8 + 99 * 99] + changed(data, 325, 9000)[8 + 99 * 99 :])
+    with pytest.raises(OSError, match="bomb.tif: has tiles that lie over each other"):
+        kf.open_tiles(path, tile_pixels=1000)
+
+
+def write(path, data):
+    path.write_bytes(data)
+    return path
+
+
+def test_a_broken_block_is_an_error_of_its_tile(sound, tmp_path):
+    path = tmp_path / "broken.tif"
+    data = bytearray(sound["tiles"])
+    tiles = kf.open_tiles(write(path, data), tile_pixels=1)
+    second = int(tiles.tiff.offsets[1])
+    data[second : second + 10] = bytes(10)
+    write(path, data)
+    assert np.array_equal(tiles.read(0), PICTURE[:48, :32])
+    with pytest.raises(OSError, match="broken.tif: "):
+        tiles.read(1)
+    path.write_bytes(data[:2000])
+    with pytest.raises(OSError, match="broken.tif: is truncated"):
+        list(tiles)
+
+
+@pytest.mark.parametrize("kind", ["tiles", "strips", "raw"])
+def test_no_flipped_byte_of_a_header_breaks_more_than_its_file(kind, sound, tmp_path):
+    path = tmp_path / "flipped.tif"
+    data = sound[kind]
+    at = struct.unpack("<L", data[4:8])[0]
+    places = [*range(8), *range(at, min(len(data), at + 200))]
+    rng = np.random.default_rng(0)
+    tracemalloc.start()
+    for place in rng.choice(places, 60, replace=False):
+        broken = bytearray(data)
+        broken[place] ^= 1 << rng.integers(8)
+        path.write_bytes(broken)
+        try:
+            tiles = kf.open_tiles(path, tile_pixels=1000, max_pixels=100_000)
+            for tile in tiles:
+                assert tile.dtype in (np.uint8, np.uint16)
+        except (OSError, ValueError) as error:
+            assert "flipped.tif" in str(error)
+    assert tracemalloc.get_traced_memory()[1] < 20e6
+    tracemalloc.stop()
+
+
+# --------------------------------------------------------------------------------- others
+
+
+@pytest.mark.parametrize("fortran", [False, True])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_npy_files_are_read_some_rows_at_a_time(dtype, fortran, tmp_path):
+    picture = few_colors((33, 20, 3), dtype=dtype)
+    np.save(tmp_path / "a.npy", np.asfortranarray(picture) if fortran else picture)
+    tiles = kf.open_tiles(tmp_path / "a.npy", tile_pixels=100)
+    assert len(tiles) == 7 and np.array_equal(joined(tiles), picture)
+    assert tiles.shape == (33, 20, 3) and tiles.dtype == dtype
+    assert repr(tiles).endswith("a.npy', n_tiles=7, n_pixels=660)")
+    assert kf.ColorHistogram.from_tiles(tiles) == kf.ColorHistogram(picture)
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.zeros((3, 4)), r"holds shape \(3, 4\) of float64; save pixels \(h, w, c\)"),
+        (np.zeros((3, 4), np.uint8), "a grey picture as image"),
+        (np.zeros((3, 4, 5), np.uint8), r"holds shape \(3, 4, 5\) of uint8"),
+        (np.zeros((0, 4, 3), np.uint8), r"holds shape \(0, 4, 3\)"),
+        (np.array([{}]), "a.npy: a broken .npy file"),
+    ],
+)
+def test_npy_files_of_other_things_are_refused(array, message, tmp_path):
+    np.save(tmp_path / "a.npy", array)
+    with pytest.raises((OSError, ValueError), match=message):
+        kf.open_tiles(tmp_path / "a.npy")
+
+
+def test_a_truncated_npy_file_is_refused(tmp_path):
+    path = tmp_path / "a.npy"
+    np.save(path, PICTURE)
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(OSError, match="a.npy: a broken .npy file"):
+        kf.open_tiles(path)
+
+
+def test_any_other_picture_is_one_tile(tmp_path):
+    path = tmp_path / "a.png"
+    Image.fromarray(PICTURE).save(path)
+    tiles = kf.open_tiles(path, tile_pixels=100)
+    assert (len(tiles), tiles.n_pixels) == (1, 11_700)
+    assert np.array_equal(joined(tiles), PICTURE)
+    with pytest.raises(ValueError, match="a.png: 130 x 90 pixels are more than max_pixels=99"):
+        kf.open_tiles(path, max_pixels=99)
+    turned = tmp_path / "b.jpg"
+    exif = Image.Exif()
+    exif[274] = 6
+    Image.fromarray(PICTURE).save(turned, exif=exif)
+    assert kf.open_tiles(turned).shape == (130, 90, 3)
+
+
+def test_folders_and_lists_are_read_by_name(tmp_path):
+    Image.fromarray(PICTURE[:30]).save(tmp_path / "b.png")
+    saved(tmp_path / "a.tif", PICTURE[30:])
+    np.save(tmp_path / "c.npy", PICTURE[:5])
+    (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / ".hidden.png").write_bytes(b"no picture")
+    (tmp_path / "folder.png").mkdir()
+    tiles = kf.open_tiles(tmp_path, tile_pixels=TILE)
+    assert [os.path.basename(one.path) for one in tiles.pictures] == ["a.tif", "b.png", "c.npy"]
+    assert tiles.n_pixels == 95 * 130
+    assert len(tiles) == sum(map(len, tiles.pictures)) == 4 + 1 + 1
+    expected = np.concatenate([PICTURE[30:], PICTURE[:30], PICTURE[:5]])
+    for _ in range(2):
+        assert np.array_equal(np.concatenate(list(tiles)), expected)
+    assert kf.ColorHistogram.from_tiles(tiles) == kf.ColorHistogram(expected)
+    assert "3 pictures" in repr(tiles)
+    listed = kf.open_tiles([tmp_path / "c.npy", str(tmp_path / "b.png")])
+    assert np.array_equal(np.concatenate(list(listed)), np.concatenate([PICTURE[:5], PICTURE[:30]]))
+    assert pictures_in(tmp_path)[0] == str(tmp_path / "a.tif")
+
+
+def test_bad_paths_are_named(tmp_path):
+    with pytest.raises(ValueError, match="is a folder without pictures; give another, or files"):
+        kf.open_tiles(tmp_path)
+    with pytest.raises(FileNotFoundError, match="none.tif"):
+        kf.open_tiles(tmp_path / "none.tif")
+    (tmp_path / "a.png").write_bytes(b"no picture")
+    with pytest.raises(OSError, match="a.png: not a picture in a format that Pillow reads"):
+        kf.open_tiles(tmp_path)
+    with pytest.raises(ValueError, match="tile_pixels=0 is less than 1"):
+        kf.open_tiles(tmp_path, tile_pixels=0)
+
+
+# -------------------------------------------------------------------------------- written
+
+
+@pytest.mark.parametrize("mode", ["P", "RGB", "RGBA", "I;16"])
+@pytest.mark.parametrize("big_file", [False, True])
+def test_a_tiff_is_written_in_place(mode, big_file, tmp_path, monkeypatch):
+    if big_file:
+        monkeypatch.setattr(format_, "CLASSIC_BYTES", 1000)
+    palette = np.array([[0, 0, 0], [10, 20, 30], [255, 254, 3]], np.uint8)
+    pixels = {
+        "P": PICTURE[..., 0] % 3,
+        "RGB": PICTURE,
+        "RGBA": np.dstack([PICTURE, PICTURE[..., 0]]),
+        "I;16": PICTURE[..., 0] * np.uint16(257),
+    }[mode]
+    path = tmp_path / "written.tif"
+    with open(path, "wb") as file:
+        writer = format_.TiffWriter(file, (90, 130), mode, palette)
+        for row in (50, 0):
+            for column in (100, 0):
+                place = slice(row, (row or 40) + 50), slice(column, (column or 70) + 30)
+                place = slice(row, 90 if row else 50), slice(column, 130 if column else 100)
+                writer.write(place, pixels[place])
+    with Image.open(path) as image:
+        assert image.mode == mode
+        assert np.array_equal(np.asarray(image), pixels)
+        if mode == "P":
+            assert image.getpalette()[:9] == palette.ravel().tolist()
+    assert (path.read_bytes()[2] == 43) == big_file
+    assert np.array_equal(joined(kf.open_tiles(path, tile_pixels=TILE)), kf.open_image(path))
