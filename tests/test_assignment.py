@@ -385,6 +385,19 @@ def test_inertia_comes_from_the_points_where_moments_lose_it(dtype, far):
     assert step.inertia == pytest.approx(expected, rel=1e-12)
 
 
+def test_inertia_comes_from_the_points_where_the_quanta_lose_small_values():
+    # Of what lies about 0 the quanta leave out more than lies between points about 1.
+    rng = np.random.default_rng(0)
+    about_0, about_1 = 1e-9 * rng.standard_normal((100, 3)), 1 + 1e-6 * rng.random((401, 3))
+    points = np.concatenate([about_0, about_1]).astype(np.float32)
+    centroids = np.array([[0.0] * 3, [1.0] * 3])
+    with Threads(1) as pool:
+        dense = DensePoints(points, None, pool)
+        inertia = dense.step(centroids).inertia
+    expected = exact_inertia(points, centroids, labels_of(dense))
+    assert inertia == pytest.approx(expected, rel=1e-12, abs=0)
+
+
 def test_the_inertia_of_points_on_their_centroids_is_zero():
     points = clusters(50, 3, 4, np.float32)
     assert kf.fit(points, 50, init=points, max_iter=1).inertia == 0.0

@@ -148,3 +148,22 @@ def test_memory_goes_with_the_point_set_not_with_the_garbage_collector(monkeypat
             assert kept() is None
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("d", [3, 9])
+def test_two_searches_at_a_time_do_not_mix(d, monkeypatch):
+    monkeypatch.setattr(trees, "LEAST_POINTS", 1)
+    points = clusters(500, d, 5, np.float32)
+
+    def potentials(*all_centers):
+        """Return those of one search for each of some centers, which take turns."""
+        with Threads(1) as threads:
+            point_set = DensePoints(points, None, threads)
+            searches = [point_set.nearest_search() for _ in all_centers]
+            for turn in range(3):
+                for search, centers in zip(searches, all_centers, strict=True):
+                    search.add(centers[turn])
+                    last = search.potentials(points[:3])
+        return last
+
+    np.testing.assert_array_equal(potentials(points[:3], points[3:6]), potentials(points[3:6]))
