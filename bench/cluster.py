@@ -13,6 +13,7 @@ import statistics
 import time
 import warnings
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -174,7 +175,7 @@ def plan(worker: Record, overhead: Record) -> str:
     """Return the cost of a fit of PIXELS pixels on WORKERS workers, worked out."""
     each, took = worker["pixels"], worker["seconds"]
     chunks = -(-PIXELS // each)
-    tasks = round(chunks * (1 + 1 / 7) * 2)  # counting and merging, then labelling with overheads
+    tasks = round(chunks * (2 + 1 / 7))  # to count, to label, and a merge for every seven
     held = worker["bytes"]
     rows = [
         (
@@ -199,7 +200,7 @@ def plan(worker: Record, overhead: Record) -> str:
         ),
         (
             "schedule tasks, one after the other",
-            f"{tasks:,} x {overhead['task'] * 1e3:.2f} ms",
+            f"{chunks:,} x (2 + 1/7) x {overhead['task'] * 1e3:.2f} ms",
             tasks * overhead["task"],
         ),
         ("fit the histogram, on the client", f"{took['fit'] * 1e3:.0f} ms", took["fit"]),
@@ -295,6 +296,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     path = options.out or (None if options.quick else records.RESULTS / "cluster.json")
     record = records.describe(Setting({}, rounds=options.rounds), {}, None)
+    record["versions"] |= {name: metadata.version(name) for name in ("dask", "distributed")}
     progress("the rates of a worker")
     record["worker"] = measure_worker(512 if options.quick else SIDE, options.rounds)
     progress("with and without Dask")

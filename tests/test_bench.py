@@ -11,7 +11,18 @@ import pytest
 import conftest
 import kmeans_fast as kf
 from bench import __main__ as bench
-from bench import compare, model, pictures, plots, profile, quantizers, records, report, table
+from bench import (
+    cluster,
+    compare,
+    model,
+    pictures,
+    plots,
+    profile,
+    quantizers,
+    records,
+    report,
+    table,
+)
 from bench.stages import STAGES, timing
 
 ROOT = Path(__file__).parent.parent
@@ -385,3 +396,27 @@ def test_a_table_of_a_tiny_run(tmp_path, capsys):
     assert "| the tutorial's loop, 20 x 20, K = 10" in capsys.readouterr().out
     with pytest.raises(SystemExit, match="2"):
         table.main(["--rows", "nothing"])
+
+
+# -------------------------------------------------------------------------- tiles and clusters
+
+
+def test_tiles_are_measured_in_processes_of_their_own(tmp_path, capsys):
+    path = tmp_path / "tiles.json"
+    assert bench.main(["tiles", "--megapixels", "0.3", "--out", str(path)]) == 0
+    (point,) = records.load(path)["points"]
+    assert (point["tiles"], point["megapixels"]) == (5, 5 * 256**2 / 1e6)
+    assert list(point["seconds"]) == ["making", "counting", "fitting", "labelling"]
+    assert point["peak, MB"]["counting"] <= point["peak, MB"]["labelling"]
+    assert "| 0.328 | 5 | " in capsys.readouterr().out
+
+
+def test_a_plan_is_worked_out_from_the_rates_of_a_worker():
+    worker = cluster.measure_worker(64, 1)
+    assert 0 < worker["colors"] <= worker["pixels"] == 64**2
+    assert worker["bytes"] == 12 * worker["colors"]
+    worker |= {"pixels": 10**9, "seconds": dict.fromkeys(("count", "merge", "fit", "label"), 2.0)}
+    plan = cluster.plan(worker, {"task": 0.001})
+    assert "| count chunks | 1,000 x 2000 ms / 100 | 20 |" in plan
+    assert "| schedule tasks, one after the other | 1,000 x (2 + 1/7) x 1.00 ms | 2.14 |" in plan
+    assert "The bottleneck: to read the pixels, twice" in plan
