@@ -79,9 +79,10 @@ def as_array(data: Any, name: str = "data") -> Array:
             "ColorHistogram.from_tiles(tiles), and give that"
         )
     if isinstance(data, np.ma.MaskedArray) and np.ma.is_masked(data):
+        n_masked = int(np.ma.getmaskarray(data).sum())
         raise ValueError(
-            f"{name} has {int(np.ma.getmaskarray(data).sum())} masked values; leave those points out, or fill "
-            "them in, or weigh them with 0 in sample_weight"
+            f"{name} has {n_masked} masked values; leave those points out, or fill them in, or "
+            "weigh them with 0 in sample_weight"
         )
     try:
         array = np.asarray(data)
