@@ -285,14 +285,14 @@ def test_stages_are_where_the_time_goes(kind):
 def test_peers_beside_ours(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(compare, "peak_bytes", lambda name, folder, k: 5e6)
     out = tmp_path / "peers.json"
-    given = ["--peers", "pillow,pillow-kmeans,nobody", "-k", "8,16", "--rounds", "2"]
+    given = ["--peers", "pillow,pillow-kmeans,nobody", "-k", "4,8", "--rounds", "2"]
     for _ in range(2):
-        assert compare.main([*given, "--megapixels", "0.05", "--out", str(out)]) == 0
+        assert compare.main([*given, "--megapixels", "0.02", "--out", str(out)]) == 0
     printed = capsys.readouterr()
     assert "left out: nobody, unknown: none of sklearn," in printed.err
     assert "Beside the run of " in printed.out
     record = records.load(out)
-    assert [case["k"] for case in record["cases"]] == [8, 16]
+    assert [case["k"] for case in record["cases"]] == [4, 8]
     for case in record["cases"]:
         rows = {row["name"]: row for row in case["rows"]}
         assert set(rows) == {"kmeans_fast", "kmeans_fast-defaults", "pillow", "pillow-kmeans"}

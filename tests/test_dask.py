@@ -131,12 +131,11 @@ def test_labels_are_not_worked_out_before_they_are_asked_for(threads):
 
 
 def test_processes():
-    image, points = picture(), clusters(600, 5, 3, np.float32)
+    points = clusters(600, 9, 3, np.float32)  # that colours are counted so needs less of them
     options = {"init": "random", "max_iter": 3}
-    for array, chunks in ((image, (45, 70, 3)), (points, (300, 5))):
-        with dask.config.set(scheduler="processes", num_workers=1):
-            ours = kf.fit(da.from_array(array, chunks=chunks), 3, **options)
-        np.testing.assert_array_equal(ours.centroids, kf.fit(array, 3, **options).centroids)
+    with dask.config.set(scheduler="processes", num_workers=1):
+        ours = kf.fit(da.from_array(points, chunks=(300, 9)), 3, **options)
+    np.testing.assert_array_equal(ours.centroids, kf.fit(points, 3, **options).centroids)
 
 
 def test_nothing_larger_than_the_sums_comes_to_the_client(threads, monkeypatch):

@@ -243,9 +243,9 @@ def test_centroids_far_outside_the_data():
 def test_hardly_any_difference_is_left_to_rounding(ulp):
     # Points within a few ulp of the plane between two centroids.
     rng = np.random.default_rng(3)
-    points = rng.random((4000, 3))
+    points = rng.random((4000, 2))
     points[:, 0] = 0.1 + np.arange(-2000, 2000) * ulp
-    there = rng.random((30, 3))
+    there = rng.random((30, 2))
     there[15:, 1:] = there[:15, 1:]
     there[15:, 0] = 0.2 - there[:15, 0]
     assert_walk_is_brute_force(points, there, iterations=1)
