@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import validate
+from . import memory, validate
 from .histogram import ColorHistogram
-from .pixels import ColorFormat, CountedPixels, PixelChunks, split_keys
+from .pixels import TABLE_BITS, ColorFormat, CountedPixels, PixelChunks, split_keys
 from .points import Points
 from .points.colors import ColorPoints
 from .points.dense import DensePoints
@@ -95,6 +95,7 @@ def as_dataset(
     weights = None
     if sample_weight is not None:
         weights = validate.as_weights(sample_weight, shape)
+    _check_memory(data)
     if not validate.are_colors(data):
         points = DensePoints(data.reshape(-1, data.shape[-1]), weights, threads)
         return Dataset(points, data, data.dtype, shape, _is_image(data), _as_they_are)
@@ -105,6 +106,28 @@ def as_dataset(
     totals = pixels.counts if weights is None else pixels.weigh(weights)
     counted = pixels.chunks.format, pixels.keys, totals, quantum
     return _of_colors(data, *counted, threads, space, lambda labels, _: pixels.paint(labels))
+
+
+def _check_memory(data: Array) -> None:
+    """Raise where what a fit holds beside the data does not fit in memory.
+
+    Labels of pixels take a byte each, and sorted colours 12 more, as many as there are pixels at
+    the most; of other points bounds, labels and sums take 16 bytes, and copies what they take.
+    """
+    n = data.size // data.shape[-1]
+    if validate.are_colors(data):
+        wide = 8 * data.itemsize * data.shape[-1] > TABLE_BITS
+        remedy = (
+            "count it in tiles (ColorHistogram.from_tiles), fit the histogram, and label tile by "
+            "tile (KMeansResult.predict)"
+        )
+        memory.check(n * (1 + 12 * wide), remedy)
+        return
+    kept = data.flags.c_contiguous and data.dtype in (np.float32, np.float64)
+    small = data.itemsize <= (4 if data.dtype.kind == "f" else 2)
+    copy = 0 if kept else data.size * (4 if small else 8)
+    remedy = "fit fewer points, or a Dask array in chunks (kmeans_fast[dask])"
+    memory.check(16 * n + copy, remedy)
 
 
 def _of_histogram(data: ColorHistogram, threads: Threads, space: str) -> Dataset:

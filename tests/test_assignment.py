@@ -68,7 +68,7 @@ def assert_walk_is_brute_force(points, centroids, iterations=4, threads=2):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("d", [1, 2, 3, 4, 7, 8, 15, 16, 33, 100])
+@pytest.mark.parametrize("d", [1, 2, 3, 7, 8, 16, 33, 100])
 @pytest.mark.parametrize("k", [1, 2, 9, 40])
 def test_every_iteration_is_brute_force(dtype, d, k):
     points = clusters(900, d, max(2, k // 2), dtype, seed=d)
@@ -99,7 +99,7 @@ def test_means_are_the_references_after_many_iterations(dtype, k):
 
 
 @pytest.mark.parametrize("k", [9, 40])
-@pytest.mark.parametrize("d", [2, 16, 70, 200])
+@pytest.mark.parametrize("d", [2, 16, 200])
 @pytest.mark.parametrize(
     "dtype, offset", [(np.float32, 1e4), (np.float32, 1e6), (np.float64, 1e8), (np.float64, -1e13)]
 )

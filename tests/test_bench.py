@@ -14,6 +14,7 @@ from bench import __main__ as bench
 from bench import (
     cluster,
     compare,
+    measure,
     model,
     pictures,
     plots,
@@ -85,6 +86,15 @@ def test_each_command_has_a_help(command, capsys):
     with pytest.raises(SystemExit, match="0"):
         bench.main([command, "--help"])
     assert f"usage: python -m bench {command}" in capsys.readouterr().out
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_pauses():
+    """Let nothing wait for the peers' threads to come to rest: no time is looked at."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (compare, measure, profile):
+            patch.setattr(module, "IDLE", 0.0)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -19,9 +20,12 @@ def jit(function: Callable[..., Any], **options: Any) -> Any:
     decoration; the kernel is then compiled in each process instead.
     """
     try:
-        return njit(nogil=True, cache=True, **options)(function)
+        kernel = njit(nogil=True, cache=True, **options)(function)
     except RuntimeError:
         return njit(nogil=True, **options)(function)
+    if hasattr(kernel, "_cache"):  # not with the JIT off
+        kernel._cache = _SoundCache(kernel._cache)
+    return kernel
 
 
 def jit_contracted(function: Callable[..., Any]) -> Any:
@@ -35,3 +39,47 @@ def jit_inline(function: Callable[..., Any]) -> Any:
     It becomes part of its callers, and of what is kept of them on disk: nothing is kept of itself.
     """
     return njit(nogil=True, forceinline=True)(function)
+
+
+class _SoundCache:
+    """A kernel's cache on disk that never fails a call: what cannot be read is compiled.
+
+    Numba lets errors of the disk and of damaged files out, amid a fit.
+    """
+
+    warned = False
+
+    def __init__(self, cache: Any) -> None:
+        self._numbas = cache
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what is Numba's."""
+        return getattr(self._numbas, name)
+
+    def load_overload(self, *arguments: Any) -> Any:
+        """Return what is kept, or None; an index that cannot be read is begun anew."""
+        try:
+            return self._numbas.load_overload(*arguments)
+        except Exception:
+            try:
+                self._numbas.flush()
+            except Exception as error:
+                self._warn(error)
+            return None
+
+    def save_overload(self, *arguments: Any) -> None:
+        """Keep machine code, if that can be."""
+        try:
+            self._numbas.save_overload(*arguments)
+        except Exception as error:
+            self._warn(error)
+
+    def _warn(self, error: Exception) -> None:
+        if not _SoundCache.warned:  # once a process
+            _SoundCache.warned = True
+            warnings.warn(
+                f"compiled kernels cannot be kept in {self._numbas.cache_path} ({error}); they "
+                "are compiled in each process; make room there, or set NUMBA_CACHE_DIR",
+                RuntimeWarning,
+                stacklevel=2,
+            )

@@ -1,0 +1,144 @@
+"""Many callers at once, Ctrl-C, errors from within: right answers, or none, and no harm done."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+import kmeans_fast as kf
+from kmeans_fast import memory
+from kmeans_fast.points.dense_part import DensePart
+
+from .pictures import photograph
+from .test_tree import clusters
+
+PICTURE = photograph(300, 400)
+POINTS = clusters(30_000, 9, 20, np.float32)
+LOW = clusters(30_000, 3, 20, np.float32)
+
+
+def test_eight_threads_with_pictures_and_floats_at_once():
+    histogram = kf.ColorHistogram()
+    lock = threading.Lock()
+
+    def count():
+        with lock:
+            histogram.update(PICTURE)
+            return histogram.n_colors
+
+    works = {
+        "picture": lambda: kf.fit(PICTURE, 8).centroids,
+        "floats": lambda: kf.fit(POINTS, 8, max_iter=5).centroids,
+        "tree": lambda: kf.fit(LOW, 100, max_iter=5).centroids,
+        "assign": lambda: kf.assign(PICTURE, PICTURE[0, :9]),
+        "count": count,
+    }
+    expected = {name: work() for name, work in works.items()}
+    names = list(works) * 8
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda name: works[name](), names))
+    for name, answer in zip(names, found, strict=True):
+        np.testing.assert_array_equal(answer, expected[name])
+    assert histogram.n_pixels == 9 * PICTURE.shape[0] * PICTURE.shape[1]
+
+
+@pytest.fixture
+def ctrl_c():
+    """Return a function that sends Ctrl-C; as in a terminal, it is raised in the main thread."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield lambda: os.kill(os.getpid(), signal.SIGINT)
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("data", [PICTURE, POINTS, LOW], ids=["picture", "floats", "tree"])
+def test_ctrl_c_ends_a_fit_within_an_iteration(data, ctrl_c):
+    start = data.reshape(-1, data.shape[-1])[:20].astype(float)
+    expected = kf.fit(data, 20, max_iter=4, init=start)
+    n_threads, after, sent = threading.active_count(), [], threading.Event()
+
+    def send():
+        sent.set()
+        ctrl_c()
+
+    def watch(progress):
+        if progress.iteration == 3:
+            threading.Thread(target=send).start()
+        if sent.is_set():
+            after.append(progress.iteration)
+
+    with pytest.raises(KeyboardInterrupt):
+        kf.fit(data, 20, tol=0, init=start, callback=watch)
+        sent.wait(10)
+        threading.Event().wait(10)  # a fit that has ended before the signal came
+    assert len(after) <= 2
+    for _ in range(100):
+        if threading.active_count() == n_threads:
+            break
+        threading.Event().wait(0.02)
+    assert threading.active_count() == n_threads
+    again = kf.fit(data, 20, max_iter=4, init=start)
+    np.testing.assert_array_equal(again.labels, expected.labels)
+    assert again.inertia == expected.inertia
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError, MemoryError, KeyboardInterrupt])
+def test_a_callback_that_raises_leaves_the_library_usable(error):
+    expected = kf.fit(POINTS, 5)
+
+    def fail(progress):
+        raise error("from the callback")
+
+    for data in (PICTURE, POINTS, LOW):
+        with pytest.raises(error, match="from the callback"):
+            kf.fit(data, 5, callback=fail)
+    assert kf.fit(POINTS, 5).inertia == expected.inertia
+
+
+def test_running_out_of_memory_within_leaves_the_library_usable(monkeypatch):
+    expected = kf.fit(POINTS, 5)
+    with monkeypatch.context() as patch:
+        patch.setattr(DensePart, "_assign_to", lambda *_: (_ for _ in ()).throw(MemoryError))
+        with pytest.raises(MemoryError):
+            kf.fit(POINTS, 5)
+    assert kf.fit(POINTS, 5).inertia == expected.inertia
+
+
+# ------------------------------------------------------------------------------- too large to fit
+
+
+@pytest.mark.parametrize(
+    "data, need, remedy",
+    [
+        (PICTURE, "0.00012 GB", "ColorHistogram.from_tiles"),
+        (PICTURE.astype(np.uint16), "0.0016 GB", "ColorHistogram.from_tiles"),
+        (POINTS, "0.00048 GB", "Dask array"),
+        (POINTS.astype(np.float16), "0.0016 GB", "Dask array"),
+        (POINTS.T.copy().T, "0.0016 GB", "Dask array"),
+    ],
+    ids=["RGB", "48 bits", "float32", "float16", "by columns"],
+)
+def test_what_will_not_find_its_memory_is_refused_with_the_figure(data, need, remedy, monkeypatch):
+    monkeypatch.setattr(memory, "LARGE", 0)
+    monkeypatch.setattr(memory, "find_free", lambda: 1000)
+    with pytest.raises(MemoryError, match=f"about {need} are needed beside.*1e-06 GB.*{remedy}"):
+        kf.fit(data, 3, callback=lambda progress: pytest.fail("work was done"))
+    monkeypatch.setattr(memory, "find_free", lambda: None)  # not known: no reason to refuse
+    assert kf.fit(data, 3, max_iter=1).n_iter == 1
+
+
+def test_free_memory_is_that_of_the_machine_or_of_its_container(tmp_path, monkeypatch):
+    free = memory.find_free()
+    assert free is None or 2**20 < free < 2**60
+    if free is not None:
+        limit, held = tmp_path / "limit", tmp_path / "held"
+        limit.write_text("5000000")
+        held.write_text("2000000")
+        monkeypatch.setattr(memory, "_GROUPS", ((str(limit), str(held)),))
+        assert memory.find_free() == 3_000_000
+        limit.write_text("max")
+        assert memory.find_free() > 2**20
