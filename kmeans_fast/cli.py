@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _complain(error: Exception) -> None:
     if isinstance(error, MemoryError):
-        message = "not enough memory for this picture"
+        message = " ".join(str(error).split()) or "not enough memory for this picture"
     elif isinstance(error, OSError) and error.strerror and error.filename is not None:
         message = f"{error.filename}: {error.strerror}"
     else:
