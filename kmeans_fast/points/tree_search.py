@@ -33,8 +33,8 @@ WORTH_THREADS = 100_000
 class TreeSearch:
     """A `Search` over points in trees: for k-means++ in few dimensions.
 
-    Whole cells are skipped, so a draw costs about what it changes: 512 centers of 400,000
-    points in three dimensions take 180 to 270 ms, the tree included, where `NearestSearch` takes 860.
+    Whole cells are skipped, so a draw costs about what it changes: 512 centers of 400,000 points
+    in three dimensions take 180 to 270 ms, the tree included, where `NearestSearch` takes 860.
 
     A draw goes by the children of the root and by theirs, whose cuts follow from all points, and
     then by the values of the points (`kernels.find_points`). So nothing that is returned depends
