@@ -66,7 +66,7 @@ def measure_worker(side: int, rounds: int) -> Record:
     other = np.minimum(chunk, 254) + np.uint8(1)
 
     def count(pixels: pictures.Picture) -> on_dask.Counted:
-        return on_dask._count(pixels, pixels.dtype, None, 1.0, 1)
+        return on_dask._count(pixels, pixels.dtype, pixels.shape, None, 1.0, 1)
 
     one, two = count(chunk), count(other)
     histogram = kf.ColorHistogram(chunk)

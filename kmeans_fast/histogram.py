@@ -366,17 +366,9 @@ class ColorHistogram:
 
     # Kept and sent
 
-    def __getstate__(self) -> tuple[int, int, Array, Array]:
-        """Return channels, bits, keys and counts: no tables."""
-        channels, depth = (self.n_channels, 8 * self.dtype.itemsize)
-        return channels, depth, *self._settled()
-
-    def __setstate__(self, state: tuple[int, int, Array, Array]) -> None:
-        """Take over what `__getstate__` returned."""
-        channels, depth, keys, counts = state
-        self.__init__()  # type: ignore[misc]
-        if channels > 0:
-            self._add(color_format(channels, depth), keys, counts)
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle channels, bits, keys and counts: no tables."""
+        return _restored, (self.n_channels, 8 * self.dtype.itemsize, *self._settled())
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the histogram to a file, whole or not at all.
@@ -431,6 +423,14 @@ class ColorHistogram:
                     f"{os.fsdecode(path)}: {error}; write it again with ColorHistogram.save"
                 ) from error
         return histogram
+
+
+def _restored(n_channels: int, depth: int, keys: Array, counts: Array) -> ColorHistogram:
+    """Return the histogram of a pickle."""
+    histogram = ColorHistogram()
+    if n_channels > 0:
+        histogram._add(color_format(n_channels, depth), keys, counts)
+    return histogram
 
 
 def _finish(work: Callable[[], None]) -> None:

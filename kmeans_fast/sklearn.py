@@ -121,7 +121,7 @@ class KMeans(cluster.KMeans):  # type: ignore[misc]  # scikit-learn has no types
     True
     """
 
-    @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
+    @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]  # as above
     def fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> KMeans:
         """Cluster the rows of `X`.
 

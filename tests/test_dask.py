@@ -297,3 +297,26 @@ def test_chunks_of_another_type_than_the_array_says_are_refused(dtype, threads):
     data = data.map_blocks(lambda chunk: chunk.astype(np.float64), dtype=dtype, meta=image[:0])
     with pytest.raises(TypeError, match=f"chunk of data has dtype float64, .* says {data.dtype}"):
         kf.fit(data, 3)
+
+
+def test_chunks_that_hold_nothing_are_left_out(threads):
+    image, points = picture().reshape(-1, 3), clusters(900, 9, 4, np.float32)
+    for array in (image, points):
+        data = da.from_array(array, chunks=(100, array.shape[1]))
+        held = da.from_array(np.arange(len(array)) % 700 > 250, chunks=100)
+        some = data[held].compute_chunk_sizes()
+        assert 0 in some.chunks[0]
+        weights = np.arange(some.shape[0]) % 3
+        for given in (None, weights):
+            assert_same(
+                kf.fit(some, 4, sample_weight=given), kf.fit(some.compute(), 4, sample_weight=given)
+            )
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_chunks_of_another_shape_than_the_array_says_are_refused(dtype, threads):
+    image = picture().astype(dtype)
+    data = da.from_array(image, chunks=(45, 70, 3))
+    for lie in (lambda chunk: chunk[..., :2], lambda chunk: chunk[:-1]):
+        with pytest.raises(ValueError, match=r"a chunk of data has shape .* says \(45, 70, 3\)"):
+            kf.fit(data.map_blocks(lie, meta=image[:0]), 3)

@@ -1,12 +1,13 @@
 """Arrays in chunks on a Dask cluster, or with any other of Dask's schedulers.
 
-Integer pixels become histograms where the chunks are, which are merged pair by pair; the rest of
-a fit is local. Other points stay where they are, as the parts of a `DensePoints`: each iteration
-is one pass over them, and what travels is the centroids out and integer sums back.
+Integer pixels become histograms where the chunks are, which are merged there, a few at a time; the
+rest of a fit is local. Other points stay where they are, as the parts of a `DensePoints`: each
+iteration is one pass over them, and what travels is the centroids out and integer sums back.
 """
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Iterator
 from concurrent.futures import CancelledError, ProcessPoolExecutor
@@ -29,6 +30,7 @@ from .dense_part import DensePart, Facts
 from .parts import Merge
 
 Array = NDArray[Any]
+Shape = tuple[int, ...]
 
 FAN_IN = 8  # answers merged by one task
 
@@ -98,7 +100,7 @@ def check_weights(sample_weight: Any, data: Any) -> Weights:
             f"sample_weight has shape {weights.shape}; give one for each point, {shape}"
         )
     weights = weights.rechunk(data.chunks[:-1])
-    summaries = [dask.delayed(_summarize)(block) for block in _blocks(weights)]
+    summaries = [dask.delayed(_summarize)(block) for block, _ in _blocks(weights)]
     with scheduler_stays():
         finite, least, largest, whole, total = dask.compute(_merged(summaries, _merge_summaries))[0]
     validate.check_weight_values(finite, least, largest)
@@ -137,9 +139,13 @@ def scheduler_stays(client: Any = None) -> Iterator[None]:
         raise ConnectionError(gone) from error
 
 
-def _blocks(array: Any) -> list[Any]:
-    """Return the chunks of an array as delayed objects, in order."""
-    return list(array.to_delayed().ravel())
+def _blocks(array: Any) -> list[tuple[Any, Shape]]:
+    """Return the chunks of an array as delayed objects, in order, and their shapes.
+
+    Without those that hold nothing, which a selection leaves behind.
+    """
+    shapes = itertools.product(*array.chunks)
+    return [(b, s) for b, s in zip(array.to_delayed().ravel(), shapes, strict=True) if all(s)]
 
 
 def _merged(answers: list[Any], merge: Merge) -> Any:
@@ -176,20 +182,31 @@ def count_colors(
     quantum = 1.0
     if weights is not None:
         quantum = validate.choose_weight_quantum(*weights[1:], form.largest)
-    pieces = [None] * data.npartitions if weights is None else _blocks(weights.array)
     parts = [
-        dask.delayed(_count)(block, data.dtype, some, quantum, n_threads)
-        for block, some in zip(_blocks(data), pieces, strict=True)
+        dask.delayed(_count)(block, data.dtype, shape, some, quantum, n_threads)
+        for (block, shape), some in _with_weights(data, None if weights is None else weights.array)
     ]
     with scheduler_stays():
         counted = dask.compute(_merged(parts, _merge_counted))[0]
     return form, counted.keys, counted.counts, quantum
 
 
+def _with_weights(data: Any, weights: Any) -> list[tuple[tuple[Any, Shape], Any]]:
+    """Return the chunks of the data, each with that of the weights, or None."""
+    blocks = _blocks(data)
+    pieces = [None] * len(blocks) if weights is None else [block for block, _ in _blocks(weights)]
+    return list(zip(blocks, pieces, strict=True))
+
+
 def _count(
-    block: Any, dtype: np.dtype[Any], weights: Array | None, quantum: float, n_threads: int
+    block: Any,
+    dtype: np.dtype[Any],
+    shape: Shape,
+    weights: Array | None,
+    quantum: float,
+    n_threads: int,
 ) -> Counted:
-    pixels = _as_block(block, dtype)
+    pixels = _as_block(block, dtype, shape)
     with Threads(n_threads) as threads:
         counted = CountedPixels(PixelChunks(pixels), threads)
         if weights is None:
@@ -205,9 +222,14 @@ def _merge_counted(parts: list[Counted]) -> Counted:
     return merged
 
 
-def _as_block(block: Any, dtype: np.dtype[Any]) -> Array:
+def _as_block(block: Any, dtype: np.dtype[Any], shape: Shape | None = None) -> Array:
     """Return a chunk, which must be what the array says."""
     array = np.asarray(block)
+    if shape is not None and array.shape != shape:
+        raise ValueError(
+            f"a chunk of data has shape {array.shape}, where the array says {shape}; give "
+            "map_blocks the chunks that it makes, or call data.compute_chunk_sizes()"
+        )
     if array.dtype != dtype:
         raise TypeError(
             f"a chunk of data has dtype {array.dtype}, where the array says {dtype}; convert it "
@@ -237,13 +259,8 @@ class DaskParts:
             data = data.rechunk({0: "auto", 1: -1, 2: -1}, block_size_limit=_largest_chunk(data))
             pieces = None if pieces is None else pieces.rechunk(data.chunks[:-1])
         per_row = int(np.prod(data.shape[1:-1]))
-        starts = np.cumsum([0, *data.chunks[0]])[:-1] * per_row
-        numbered = zip(
-            _blocks(data),
-            [None] * len(starts) if pieces is None else _blocks(pieces),
-            starts.tolist(),
-            strict=True,
-        )
+        blocks = _with_weights(data, pieces)
+        starts = np.cumsum([0, *(shape[0] * per_row for (_, shape), _ in blocks)]).tolist()
         # All on one scheduler, and a cluster's is known by its client.
         self._options: dict[str, Any] = {"scheduler": get_scheduler(collections=[data])}
         self._client = getattr(self._options["scheduler"], "__self__", None)
@@ -258,8 +275,10 @@ class DaskParts:
             )
         self._parts = self._persist(
             [
-                dask.delayed(_make_part)(block, data.dtype, some, n_threads, start, number)
-                for number, (block, some, start) in enumerate(numbered)
+                dask.delayed(_make_part)(
+                    block, data.dtype, shape, some, n_threads, starts[number], number
+                )
+                for number, ((block, shape), some) in enumerate(blocks)
             ]
         )
 
@@ -305,9 +324,15 @@ def _largest_chunk(data: Any) -> int:
 
 
 def _make_part(
-    block: Any, dtype: np.dtype[Any], weights: Any, n_threads: int, start: int, number: int
+    block: Any,
+    dtype: np.dtype[Any],
+    shape: Shape,
+    weights: Any,
+    n_threads: int,
+    start: int,
+    number: int,
 ) -> DensePart:
-    points = _as_block(block, dtype)
+    points = _as_block(block, dtype, shape)
     points = points.reshape(-1, points.shape[-1])
     weights = None if weights is None else np.asarray(weights).reshape(-1)
     return DensePart(points, weights, Threads(n_threads), start, number)
@@ -343,7 +368,10 @@ def lazy_labels(data: Any, centroids: ArrayLike, space: str, n_threads: int) -> 
 
 def _label(block: Any, dtype: np.dtype[Any], shared: _Shared) -> Array:
     numbers, shape, space, n_threads = shared.arguments
-    labels: Array = _labeller(numbers, shape, space)(_as_block(block, dtype), n_threads)
+    points = _as_block(block, dtype)
+    if points.size == 0:
+        return np.empty(points.shape[:-1], label_dtype(shape[0]))
+    labels: Array = _labeller(numbers, shape, space)(points, n_threads)
     return labels
 
 

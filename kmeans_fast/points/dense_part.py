@@ -217,25 +217,11 @@ class DensePart:
         weights = 0 if self._given_weights is None else self._given_weights.nbytes
         return self.points.nbytes + weights
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Return what a copy on another machine needs: not what can be made again."""
-        return {
-            "points": self.points,
-            "weights": self._given_weights,
-            "n_threads": self.threads.n,
-            "start": self.start,
-            "number": self.number,
-            "facts": getattr(self, "facts", None),
-        }
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Become such a copy."""
-        self.__init__(  # type: ignore[misc]
-            state["points"], state["weights"], Threads(state["n_threads"]), state["start"],
-            state["number"],
-        )  # fmt: skip
-        if state["facts"] is not None:
-            self.settle(state["facts"])
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return what a copy on another machine is made from: not what can be made again."""
+        facts = getattr(self, "facts", None)
+        made_from = self.points, self._given_weights, self.threads.n, self.start, self.number
+        return _copied, (*made_from, facts)
 
     # -------------------------------------------------------------------- Lloyd's iteration
 
@@ -282,10 +268,6 @@ class DensePart:
         labels = self._labels(centroids)
         self._assignment = self._assigned = None
         return labels
-
-    def labels(self, centroids: Floats) -> Array:
-        """Return the labels of an assignment."""
-        return self._labels(centroids)
 
     def _labels(self, centroids: Floats) -> Array:
         if len(centroids) == 1:  # of all points together, amid an assignment to more
@@ -552,6 +534,21 @@ class DensePart:
                 f"{wrong.size} labels are wrong: point {i} has {labels[i]}, nearest is "
                 f"{expected[i]}"
             )
+
+
+def _copied(
+    points: Array,
+    weights: Array | None,
+    n_threads: int,
+    start: int,
+    number: int,
+    facts: Facts | None,
+) -> DensePart:
+    """Return the copy of a part."""
+    part = DensePart(points, weights, Threads(n_threads), start, number)
+    if facts is not None:
+        part.settle(facts)
+    return part
 
 
 # ------------------------------------------------------------------------------------- merging
