@@ -64,7 +64,7 @@ def open_data(data: Any) -> Any:
         return validate.as_array(data)
     if data.n_colors == 0:
         raise ValueError("data is an empty ColorHistogram; update it with a picture first")
-    return data
+    return data.copy()  # of one moment: other threads may update it
 
 
 def size_of(data: Any) -> tuple[int, int]:

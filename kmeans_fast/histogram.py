@@ -14,7 +14,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .images import one_line
+from .identify import one_line
 from .pixels import (
     SMALL,
     TABLE_BITS,
@@ -27,8 +27,8 @@ from .pixels import (
     split_keys,
 )
 from .points.colors import ColorPoints
-from .threads import Threads
-from .validate import SUM_BITS, are_colors, as_pixels, check_threads
+from .threads import Threads, shared_lock
+from .validate import SUM_BITS, are_colors, as_pixels, check_mask, check_threads
 
 Array = NDArray[Any]
 Part = tuple[Array, Array]  # distinct keys, sorted, and their counts
@@ -55,7 +55,8 @@ class ColorHistogram:
     It grows with the colours, not with the pixels: one palette for many pictures, or for a
     picture read a tile at a time. ``fit(histogram, k)`` has the bits of a fit of all the pixels.
     Histograms add up (``a + b``, ``a += b``), compare equal where their colours and counts are,
-    and can be pickled, or saved to a file.
+    and can be pickled, or saved to a file. Threads may share one: it counts one picture after the
+    other. One for each thread, merged in the end, spares them the wait.
 
     Parameters
     ----------
@@ -78,6 +79,7 @@ class ColorHistogram:
     """
 
     def __init__(self, image: ArrayLike | None = None) -> None:
+        self._lock = shared_lock()  # of what follows
         self._format: ColorFormat | None = None
         self._total = 0  # pixels
         # Sorted lists of colours, each less than half as long as the one before, and a table in
@@ -195,10 +197,10 @@ class ColorHistogram:
             raise TypeError(f"other must be a ColorHistogram, not {type(other).__name__}")
         if other._format is not None:
             self._check_format(other._format)
-            self._add(other._format, *other._settled())
+            self._add(other._format, *other._settled())  # one lock after the other: no deadlock
 
     def copy(self) -> ColorHistogram:
-        """Return a histogram of the same content that can be added to by itself."""
+        """Return a histogram of what this one holds now, that can be added to by itself."""
         new = ColorHistogram()
         new.merge(self)
         return new
@@ -232,7 +234,7 @@ class ColorHistogram:
         self, pixels: Array, weights: Array | int | None, mask: Array | None, threads: Threads
     ) -> None:
         form = PixelChunks(pixels).format
-        self._check_format(form)
+        self._check_format(form)  # before any work, and again when it is added
         if mask is not None:
             # Boolean indexing takes 23 ns a pixel of three bytes, this 2.
             chosen = np.flatnonzero(mask)
@@ -244,7 +246,7 @@ class ColorHistogram:
         if total == 0:
             return
         chunks = PixelChunks(pixels)
-        if weights is not None or n > LARGE or not self._takes_table(form, n, threads):
+        if weights is not None or n > LARGE or not self._takes_table(form, n):
             counted = CountedPixels(chunks, threads)
             keys, counts = counted.keys, counted.counts
             if isinstance(weights, np.ndarray):
@@ -256,39 +258,45 @@ class ColorHistogram:
             return
         _finish(lambda: self._add_to_table(chunks, threads))  # no tile is ever half counted
 
-    def _takes_table(self, form: ColorFormat, n: int, threads: Threads) -> bool:
+    def _takes_table(self, form: ColorFormat, n: int) -> bool:
         """Tell whether these pixels go to the table: those after the first few do."""
         if form.key_bits > TABLE_BITS:
             return False
-        self._unread += n
-        if self._table is None and self._unread > SMALL:
-            self._table = CountTable(form, threads.n)
-        return self._table is not None
+        with self._lock:
+            self._unread += n
+            return self._table is not None or self._unread > SMALL
 
     def _add_to_table(self, chunks: PixelChunks, threads: Threads) -> None:
-        assert self._table is not None
-        self._table.add(chunks, threads)
-        self._format = chunks.format
-        self._total += chunks.n_pixels
+        with self._lock:
+            self._check_format(chunks.format)
+            self._check_total(chunks.n_pixels)
+            if self._table is None:
+                self._table = CountTable(chunks.format, threads.n)
+            self._table.add(chunks, threads)
+            self._format = chunks.format
+            self._total += chunks.n_pixels
 
     def _add(self, form: ColorFormat, keys: Array, counts: Array) -> None:
         total = int(counts.sum())
-        self._check_total(total)
-        parts = _with_part(self._parts, (keys, counts))
-        self._format, self._parts, self._total = form, parts, self._total + total
+        with self._lock:
+            self._check_format(form)
+            self._check_total(total)
+            parts = _with_part(self._parts, (keys, counts))
+            self._format, self._parts, self._total = form, parts, self._total + total
 
     def _settled(self, threads: Threads | None = None) -> Part:
         """Return all the colours as one sorted list; the table is given back."""
-        parts = self._parts
-        if self._table is not None:
-            with Threads() as own:
-                parts = [*parts, self._table.gather(threads or own)]
-        while len(parts) > 1:
-            parts = [*parts[:-2], merge_counts(*parts[-2], *parts[-1])]
-        if not parts:
-            parts = [(np.empty(0, np.uint32), np.empty(0, np.int64))]
-        self._parts, self._table, self._unread = parts, None, 0
-        return parts[0]
+        with self._lock:
+            parts = self._parts
+            if self._table is not None:
+                with Threads() as own:
+                    parts = [*parts, self._table.gather(threads or own)]
+            while len(parts) > 1:
+                parts = [*parts[:-2], merge_counts(*parts[-2], *parts[-1])]
+            if not parts:
+                parts = [(np.empty(0, np.uint32), np.empty(0, np.int64))]
+            self._parts, self._table, self._unread = parts, None, 0
+            return parts[0]
 
     def _count_colors(self, threads: Threads) -> int:
         """Return the number of colours; the table stays where all of them are in it."""
@@ -348,8 +356,9 @@ class ColorHistogram:
     @property
     def nbytes(self) -> int:
         """The memory held now: 12 or 16 bytes a colour, and a table while tiles are counted."""
-        table = 0 if self._table is None else self._table.nbytes
-        return table + sum(keys.nbytes + counts.nbytes for keys, counts in self._parts)
+        table, parts = self._table, self._parts  # another thread may give the table back
+        held = 0 if table is None else table.nbytes
+        return held + sum(keys.nbytes + counts.nbytes for keys, counts in parts)
 
     def as_points(self, threads: Threads) -> ColorPoints:
         """Return the colours as a point set; there must be one or more."""
@@ -392,7 +401,8 @@ class ColorHistogram:
         from .saving import check_folder, write_whole
 
         check_folder(path)
-        version, colors, counts = np.array(FILE_VERSION), self.colors, self._settled()[1]
+        whole = self.copy()  # of one moment
+        version, colors, counts = np.array(FILE_VERSION), whole.colors, whole._settled()[1]
         write_whole(
             path, lambda file: np.savez(file, version=version, colors=colors, counts=counts)
         )
@@ -495,6 +505,7 @@ def _each_tile(tiles: Any) -> Iterator[Any]:
 
 
 def _as_mask(mask: ArrayLike, shape: tuple[int, ...]) -> Array:
+    check_mask("mask", mask, "fill them in")
     array = np.asarray(mask)
     if array.dtype != bool:
         raise TypeError(f"mask has dtype {array.dtype}; give bool, such as mask != 0")
@@ -505,6 +516,7 @@ def _as_mask(mask: ArrayLike, shape: tuple[int, ...]) -> Array:
 
 def _as_weight(weight: ArrayLike, shape: tuple[int, ...]) -> Array | int:
     """Return a whole number, or one for each pixel: int64, flat."""
+    check_mask("weight", weight, "fill them in, with 0 for what does not count")
     array = np.asarray(weight)
     if array.dtype.kind not in "iuf":
         raise TypeError(f"weight has dtype {array.dtype}; give whole numbers")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 from .pixels import TABLE_BITS, ColorFormat, PixelChunks, label_by_table, split_keys
 from .points import label_dtype
 from .points.colors import CUBE, label_all_colors
-from .threads import Threads
+from .threads import Threads, shared_lock
 from .validate import are_colors, as_array, check_threads
 
 Array = NDArray[Any]
@@ -43,7 +42,7 @@ class Labeller:
     def __init__(self, centroids: NDArray[np.float64], space: str = "rgb") -> None:
         self._centroids = centroids
         self._space = space
-        self._lock = Lock()
+        self._lock = shared_lock()
         self._seen = 0  # pixels labelled without the table
         self._table: Array = np.empty(0, label_dtype(len(centroids)))
         self._form: ColorFormat | None = None  # of its colours

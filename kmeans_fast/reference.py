@@ -63,9 +63,10 @@ def k_means(
         filled = fill_empty(dataset, indexes, now)
         new = means(dataset, filled, len(now))
         new = np.where(np.isnan(new), now, new)  # nothing to move there: the centroid stays
-        if np.array_equal(new, now):
+        fixed = np.array_equal(new, now)
+        now = new  # a mean of 0.0 also where the start was -0.0
+        if fixed:
             break
-        now = new
         indexes = assign(dataset, now)
     return now, indexes
 
@@ -168,7 +169,8 @@ def inertia(
     """Return the sum of ``weight * sq_dist(point, its centroid)``, rounded once.
 
     `math.fsum` loses nothing on the way. The engines add quanta, as they do for the means, and
-    agree with this to a part in 10**12 or better.
+    agree with this to a part in 10**12 or better; with weights that are fractions, where these
+    are what `in_quanta` makes of them.
 
     Examples
     --------
@@ -245,6 +247,9 @@ def label_dtype(n_clusters: int) -> np.dtype[Any]:
 
 def quantum(largest: float, n: int, bits: int) -> float:
     """Return the power of two in which `n` values up to `largest` sum to at most ``2**bits``.
+
+    It is never below the least normal number: where all values are below 1e-289 or so, their
+    mean has fewer digits than they have. (Their squares are zero in float64 long before.)
 
     Examples
     --------

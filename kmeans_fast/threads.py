@@ -2,15 +2,44 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from threading import RLock
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar, overload
+from weakref import WeakValueDictionary
 
 from numba.core import config
+from numba.core.compiler_lock import global_compiler_lock
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
+
+
+class cached_property(Generic[Answer]):
+    """A property that is worked out once.
+
+    That of functools has a lock, before Python 3.12: one for all objects, which wait for each
+    other, and a child that is forked meanwhile waits for ever.
+    """
+
+    def __init__(self, method: Callable[[Any], Answer]) -> None:
+        self._method = method
+        self.__doc__ = method.__doc__
+
+    @overload
+    def __get__(self, owner: None, kind: type[Any]) -> cached_property[Answer]: ...
+
+    @overload
+    def __get__(self, owner: object, kind: type[Any]) -> Answer: ...
+
+    def __get__(self, owner: object, kind: type[Any]) -> Answer | cached_property[Answer]:
+        """Work it out, and put it where it will be found first."""
+        if owner is None:
+            return self
+        answer = owner.__dict__[self._method.__name__] = self._method(owner)
+        return answer
 
 
 def default_threads() -> int:
@@ -53,8 +82,6 @@ class Threads:
         n_helpers = min(self.n, len(work)) - 1
         if n_helpers < 1:
             return [function(item) for item in work]
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(self.n - 1, thread_name_prefix="kmeans_fast")
         answers: list[Any] = [None] * len(work)
         todo = list(range(len(work) - 1, -1, -1))
 
@@ -70,8 +97,9 @@ class Threads:
                     todo.clear()
                     raise
 
-        helpers: list[Future[None]] = [self._pool.submit(take) for _ in range(n_helpers)]
+        helpers: list[Future[None]] = []
         try:
+            self._start(take, n_helpers, helpers)
             take()
         finally:
             todo.clear()
@@ -82,3 +110,52 @@ class Threads:
             if error is not None:
                 raise error
         return answers
+
+    def _start(self, work: Callable[[], None], n: int, helpers: list[Future[None]]) -> None:
+        """Add `n` helpers; fewer where there are no more threads, or Python starts none any more.
+
+        So it is once the main thread has ended, and others have not.
+        """
+        try:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(self.n - 1, thread_name_prefix="kmeans_fast")
+            while len(helpers) < n:
+                helpers.append(self._pool.submit(work))
+        except RuntimeError:
+            pass
+
+
+# What threads share, and a forked child goes on with. Only the thread that forks lives on there: a
+# lock that another one held would never be free again, and what it guards never whole.
+
+_shared: WeakValueDictionary[int, Any] = WeakValueDictionary()
+_forking = RLock()
+_held: list[list[Any]] = []
+
+
+def shared_lock() -> Any:
+    """Return a lock (reentrant) that forks wait for."""
+    lock = RLock()
+    _shared[id(lock)] = lock
+    return lock
+
+
+def _hold() -> None:
+    _forking.acquire()
+    held: list[Any] = []
+    _held.append(held)
+    locks = [lock for reference in _shared.valuerefs() if (lock := reference()) is not None]
+    for lock in (*locks, global_compiler_lock):  # in this order: who counts may have to compile
+        lock.acquire()
+        held.append(lock)
+
+
+def _let_go() -> None:
+    for lock in _held.pop():
+        lock.release()
+    _forking.release()
+
+
+if hasattr(os, "register_at_fork"):
+    # After that of concurrent.futures, so that it is run before: who counts may start threads.
+    os.register_at_fork(before=_hold, after_in_parent=_let_go, after_in_child=_let_go)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from math import frexp
+from math import frexp, isfinite
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,12 @@ Array = NDArray[Any]
 
 # Sums of integer data are int64; a bit is kept free for differences of two sums.
 SUM_BITS = 62
+# Whole numbers are exact in float64 up to here.
+MOST_EXACT = 2**53
+# The largest weight is at least so much: what adds up to it keeps its digits above 2**-1022.
+LEAST_WEIGHT = 2.0**-900
+# More threads than any machine has; each asks for some memory before it starts.
+MOST_THREADS = 1024
 
 
 def check_integer(name: str, value: Any, least: int) -> int:
@@ -33,7 +39,9 @@ def check_integer(name: str, value: Any, least: int) -> int:
 
 def check_threads(n_threads: int | None) -> int | None:
     """Return `n_threads`, None for all."""
-    return None if n_threads is None else check_integer("n_threads", n_threads, 1)
+    if n_threads is None:
+        return None
+    return min(check_integer("n_threads", n_threads, 1), MOST_THREADS)
 
 
 def check_tol(tol: float) -> float:
@@ -42,6 +50,8 @@ def check_tol(tol: float) -> float:
         number = float(tol)
     except (TypeError, ValueError):
         raise TypeError(f"tol={tol!r} is not a number; give 0 or more") from None
+    except OverflowError:
+        number = np.inf
     if not 0 <= number < np.inf:
         raise ValueError(f"tol={number} must be finite and not negative; give 0 or more")
     return number
@@ -78,12 +88,11 @@ def as_array(data: Any, name: str = "data") -> Array:
             f"{name} comes in tiles ({type(data).__name__}); count them first with "
             "ColorHistogram.from_tiles(tiles), and give that"
         )
-    if isinstance(data, np.ma.MaskedArray) and np.ma.is_masked(data):
-        n_masked = int(np.ma.getmaskarray(data).sum())
-        raise ValueError(
-            f"{name} has {n_masked} masked values; leave those points out, or fill them in, or "
-            "weigh them with 0 in sample_weight"
-        )
+    check_mask(
+        name,
+        data,
+        "leave those points out, or fill them in, or weigh them with 0 in sample_weight",
+    )
     try:
         array = np.asarray(data)
     except ValueError as error:
@@ -104,9 +113,28 @@ def as_array(data: Any, name: str = "data") -> Array:
         raise ValueError(
             f"{name} has shape {array.shape}: nothing to cluster; give one point or more"
         )
+    _check_range(name, array)
     if array.dtype == bool:
         return array.view(np.uint8) if array.flags.c_contiguous else array.astype(np.uint8)
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+
+def check_mask(name: str, values: Any, remedy: str) -> None:
+    """Raise where values are masked, which NumPy forgets about."""
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+        n_masked = int(np.ma.getmaskarray(values).sum())
+        raise ValueError(f"{name} has {n_masked} masked values; {remedy}")
+
+
+def _check_range(name: str, array: Array) -> None:
+    """Raise where floats of more than 64 bits are finite, and infinite in float64."""
+    if array.dtype.kind == "f" and array.dtype.itemsize > 8:
+        sizes = np.abs(array[np.isfinite(array)])
+        if sizes.size and sizes.max() > np.finfo(np.float64).max:
+            raise ValueError(
+                f"{name} holds values up to {sizes.max()!s}, more than float64 does; divide them "
+                "by a constant"
+            )
 
 
 def is_dask(data: Any) -> bool:
@@ -157,15 +185,26 @@ def check_n_clusters(n_clusters: int, n_points: int, name: str = "n_clusters") -
 
 def as_centroids(centroids: ArrayLike, n_features: int, name: str, k: int | None = None) -> Array:
     """Return starting or given centroids, float64 (k, d)."""
+    check_mask(name, centroids, "fill them in")
     try:
-        array = np.array(centroids, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise type(error)(
+        given = np.asarray(centroids)
+        if given.dtype.kind not in "buifO":
+            raise ValueError(f"dtype {given.dtype}")
+        with np.errstate(over="ignore"):
+            array = given.astype(np.float64, order="C")
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(
             f"{name} is not an array of numbers ({error}); give shape (k, d)"
         ) from None
     rows = "k" if k is None else k
     if array.ndim != 2 or array.shape[1] != n_features or len(array) != (k or max(len(array), 1)):
         raise ValueError(f"{name} has shape {array.shape}; give ({rows}, {n_features})")
+    _check_range(name, given)
+    if given.dtype.kind in "iu" and max(int(given.max()), -int(given.min())) > MOST_EXACT:
+        raise ValueError(
+            f"{name} holds integers up to {np.abs(array).max():.17g}, more than float64 holds "
+            "exactly (2**53); give float64"
+        )
     if not np.isfinite(array).all():
         raise ValueError(f"{name} holds NaN or infinity; give finite numbers")
     largest = float(np.abs(array).max())
@@ -176,6 +215,7 @@ def as_centroids(centroids: ArrayLike, n_features: int, name: str, k: int | None
 
 def as_labels(labels: ArrayLike, shape: tuple[int, ...], k: int) -> Array:
     """Return labels, flat, one for each point."""
+    check_mask("labels", labels, "fill them in")
     array = np.asarray(labels)
     if array.dtype.kind not in "iu":
         raise TypeError(f"labels has dtype {array.dtype}; give integers from 0 to {k - 1}")
@@ -186,11 +226,14 @@ def as_labels(labels: ArrayLike, shape: tuple[int, ...], k: int) -> Array:
             f"labels run from {array.min()} to {array.max()}; with n_clusters={k} give 0 to {k - 1}"
         )
     flat = array.reshape(-1)
-    return flat if flat.dtype.itemsize <= 4 and flat.dtype.kind == "u" else flat.astype(np.int32)
+    as_is = flat.dtype.itemsize <= 4 and flat.dtype.kind == "u" and flat.dtype.isnative
+    # One layout, for which kernels are compiled: others cost seconds, once.
+    return np.require(flat, flat.dtype if as_is else np.int32, ["C", "A", "W"])
 
 
 def as_weights(sample_weight: ArrayLike, shape: tuple[int, ...]) -> Array:
     """Return weights, flat: int64 where all are whole numbers, else float64."""
+    check_mask("sample_weight", sample_weight, "fill them in, with 0 for what does not count")
     try:
         weights = np.asarray(sample_weight)
         if weights.dtype.kind not in "buif":
@@ -201,12 +244,14 @@ def as_weights(sample_weight: ArrayLike, shape: tuple[int, ...]) -> Array:
         raise ValueError(
             f"sample_weight has shape {weights.shape}; give one for each point, {shape}"
         )
+    _check_range("sample_weight", weights)
     weights = weights.reshape(-1)
+    if weights.dtype.kind == "f":
+        weights = weights.astype(np.float64, copy=False)
     finite = weights.dtype.kind != "f" or bool(np.isfinite(weights).all())
     check_weight_values(finite, weights.min(), weights.max())
     if weights.dtype.kind == "f":
-        weights = weights.astype(np.float64, copy=False)
-        if weights.max() < 2.0**53 and (np.rint(weights) == weights).all():
+        if weights.max() < MOST_EXACT and (np.rint(weights) == weights).all():
             return weights.astype(np.int64)
         return weights
     return weights.astype(np.int64)
@@ -224,6 +269,20 @@ def check_weight_values(finite: bool, least: Any, largest: Any) -> None:
         raise ValueError(f"sample_weight reaches {largest}; sums are exact to 2**62: scale it down")
 
 
+def check_weight_sizes(largest: float, inertia: float) -> None:
+    """Raise where weights up to `largest` lose digits, or where such an inertia overflows."""
+    if largest < LEAST_WEIGHT:
+        raise ValueError(
+            f"sample_weight holds values up to {largest:.3g}, too small to add up; multiply the "
+            "weights by a constant"
+        )
+    if not isfinite(inertia):
+        raise ValueError(
+            f"sample_weight holds values up to {largest:.3g}, with which the inertia overflows; "
+            "divide the weights by a constant"
+        )
+
+
 def weight_quanta(weights: Array, largest: int) -> tuple[Array, float]:
     """Return weights as whole numbers of quanta, and the quantum.
 
@@ -233,7 +292,8 @@ def weight_quanta(weights: Array, largest: int) -> tuple[Array, float]:
     largest : int
         The greatest value that they will multiply: the sum of all products fits an int64.
     """
-    whole, total = weights.dtype.kind == "i", float(weights.sum(dtype=np.float64))
+    with np.errstate(over="ignore"):
+        whole, total = weights.dtype.kind == "i", float(weights.sum(dtype=np.float64))
     quantum = choose_weight_quantum(weights.size, whole, total, float(weights.max()), largest)
     if whole:
         return weights, 1.0
@@ -246,8 +306,11 @@ def choose_weight_quantum(
     """Return the quantum of `n` weights up to `largest` (`weight_quanta`): 1 if they are whole."""
     bits = SUM_BITS - int(largest_value).bit_length()
     if not whole:
+        # Of up to four channels, each twice as far as any two colours are apart.
+        check_weight_sizes(largest, 16.0 * largest_value**2 * largest * n)
         exponent = frexp(largest)[1] + (n - 1).bit_length() - bits
         return float(2.0 ** max(exponent, -1022))
+    bits = min(bits, 53)  # beyond which whole weights are no copies (`reference.weight_quanta`)
     if total >= 2.0**bits:
         raise ValueError(
             f"sample_weight adds up to {total:.3g}; sums are exact below 2**{bits}: scale it down"

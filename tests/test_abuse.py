@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 import kmeans_fast as kf
+from kmeans_fast import histogram as module
 from kmeans_fast import memory
 from kmeans_fast.points.dense_part import DensePart
 
@@ -24,12 +26,10 @@ LOW = clusters(30_000, 3, 20, np.float32)
 
 def test_eight_threads_with_pictures_and_floats_at_once():
     histogram = kf.ColorHistogram()
-    lock = threading.Lock()
 
     def count():
-        with lock:
-            histogram.update(PICTURE)
-            return histogram.n_colors
+        histogram.update(PICTURE)
+        return histogram.n_colors
 
     works = {
         "picture": lambda: kf.fit(PICTURE, 8).centroids,
@@ -45,6 +45,78 @@ def test_eight_threads_with_pictures_and_floats_at_once():
     for name, answer in zip(names, found, strict=True):
         np.testing.assert_array_equal(answer, expected[name])
     assert histogram.n_pixels == 9 * PICTURE.shape[0] * PICTURE.shape[1]
+
+
+def test_threads_share_a_histogram_and_always_find_it_whole(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "SMALL", 1000)  # so that most are counted in the table
+    tiles = [PICTURE[at : at + 50] for at in range(0, 300, 50)] * 6
+    size = tiles[0][..., 0].size
+    histogram = kf.ColorHistogram()
+    options = [{}, {}, {"n_threads": 2}, {"weight": 1}, {"mask": np.ones((50, 400), bool)}]
+
+    def whole(other):
+        assert other.counts.sum() == other.n_pixels and other.n_pixels % size == 0
+        return other.n_pixels // size
+
+    def fit():
+        result = kf.fit(histogram, 1, max_iter=1)
+        assert result.counts.sum() % size == 0
+        return result.counts.sum() // size
+
+    def save(at):
+        path = tmp_path / str(at)
+        histogram.save(path)
+        return whole(kf.ColorHistogram.load(path))
+
+    def work(at):
+        if at % 2:
+            histogram.update(tiles[at // 2], **options[at // 2 % len(options)])
+            return histogram.nbytes > 0
+        looks = [
+            lambda: whole(histogram.copy()),
+            lambda: whole(pickle.loads(pickle.dumps(histogram))),
+            lambda: whole(kf.ColorHistogram() + histogram),
+            lambda: histogram.counts.sum() % size == 0,
+            lambda: save(at),
+            fit,
+        ]
+        return looks[at // 2 % len(looks)]()
+
+    histogram.update(tiles[0])  # nothing to fit before
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(work, range(2 * len(tiles))))
+    assert whole(histogram) == 1 + len(tiles)
+    assert histogram == kf.ColorHistogram(tiles[0]) + kf.ColorHistogram(np.concatenate(tiles))
+
+
+def test_of_two_kinds_of_pictures_at_once_a_histogram_takes_one(monkeypatch):
+    both = threading.Barrier(2, timeout=60)
+
+    def count(*arguments, count=module.CountedPixels):
+        both.wait()  # each has found the histogram empty
+        return count(*arguments)
+
+    monkeypatch.setattr(module, "CountedPixels", count)
+    histogram, small = kf.ColorHistogram(), PICTURE[:9, :9]
+    with ThreadPoolExecutor(2) as pool:
+        calls = [pool.submit(histogram.update, each) for each in (small, small[..., :1])]
+    (error,) = [call.exception() for call in calls if call.exception()]
+    assert isinstance(error, ValueError) and "this histogram holds" in str(error)
+    assert histogram.counts.sum() == histogram.n_pixels == 81
+
+
+def test_a_fit_of_a_histogram_is_of_what_it_held_at_the_start(monkeypatch):
+    histogram = kf.ColorHistogram(PICTURE[:50])
+    expected = kf.fit(histogram, 5)
+
+    def as_points(of, threads, as_points=kf.ColorHistogram.as_points):
+        histogram.update(PICTURE)  # as another thread may
+        return as_points(of, threads)
+
+    monkeypatch.setattr(kf.ColorHistogram, "as_points", as_points)
+    found = kf.fit(histogram, 5)
+    np.testing.assert_array_equal(found.labels, expected.labels)
+    np.testing.assert_array_equal(found.centroids, expected.centroids)
 
 
 @pytest.fixture

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
+import multiprocessing
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
+import numba
+import numpy as np
 import pytest
-from numba.core import caching
+from numba.core import caching, codegen
 
+import kmeans_fast
 from kmeans_fast.kernels import _jit
 
+KERNELS = Path(_jit.__file__).parent
 SOURCE = """
 from kmeans_fast.kernels._jit import jit
 
@@ -24,9 +34,10 @@ def load(tmp_path, monkeypatch):
     """Return a function that imports a module with a kernel, as a new process would."""
     monkeypatch.setattr(_jit._SoundCache, "warned", False)
     path = tmp_path / "kernels_here.py"
-    path.write_text(SOURCE)
 
-    def load():
+    def load(source=SOURCE):
+        if not path.exists() or path.read_text() != source:
+            path.write_text(source)
         spec = importlib.util.spec_from_file_location("kernels_here", path)
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
@@ -79,3 +90,200 @@ def test_where_no_folder_can_be_written_kernels_compile_in_each_process(load, mo
     monkeypatch.setattr(caching.CompileResultCacheImpl, "_locator_classes", [])
     kernel = load()
     assert (kernel(1, 2), kernel.stats.cache_path) == (3, None)
+
+
+def test_a_cache_folder_that_cannot_be_made_is_passed_over(load, monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path / "file"))
+    kernel = load()
+    assert (kernel(1, 2), Path(kernel.stats.cache_path)) == (3, tmp_path / "__pycache__")
+
+
+# ------------------------------------------------------------------- code that is not the right one
+
+
+@pytest.mark.parametrize("place", [0.1, 0.3, 0.5, 0.7, 0.9])
+def test_machine_code_that_has_changed_is_not_run(load, place):
+    """It would end the process."""
+    kernel = load()
+    kernel(1, 2)
+    (path,) = files(kernel, "nbc")
+    content = bytearray(path.read_bytes())
+    content[int(place * len(content))] ^= 1
+    path.write_bytes(content)
+    damaged = load()
+    assert (damaged(1, 2), hits(damaged)) == (3, 0)
+    mended = load()
+    assert (mended(1, 2), hits(mended)) == (3, 1)
+
+
+def test_machine_code_of_another_type_is_not_run(load):
+    """Two processes that begin an index at once, each for its type, give both codes one name."""
+    kernel = load()
+    kernel(1, 2)
+    (path,) = files(kernel, "nbc")
+    of_integers = path.read_bytes()
+    files(kernel, "nbi")[0].unlink()
+    load()(1.5, 2.5)
+    assert files(kernel, "nbc") == [path]
+    path.write_bytes(of_integers)
+    kernel = load()
+    assert (kernel(1.5, 2.5), hits(kernel)) == (4.0, 0)
+    kernel = load()
+    assert (kernel(1.5, 2.5), hits(kernel)) == (4.0, 1)
+
+
+@pytest.mark.parametrize("kept_by", ["this version", "Numba"])
+def test_an_older_file_is_compiled_anew_and_replaced(load, kept_by, monkeypatch):
+    """Also where another process has written its index already, and not yet the code."""
+    with monkeypatch.context() as patch:
+        if kept_by == "Numba":
+            patch.setattr(_jit, "_SoundCache", lambda cache: cache)
+        old = load(SOURCE.replace("a + b", "a + b + 1000"))
+        assert old(1, 2) == 1003
+    (path,) = files(old, "nbc")
+    of_old = path.read_bytes()
+    source = SOURCE.replace("a + b", "a + b + 2000")  # the same bytecode: constants are apart
+    new = load(source)
+    assert (new(1, 2), hits(new), files(new, "nbc")) == (2003, 0, [path])
+    path.write_bytes(of_old)
+    new = load(source)
+    assert (new(1, 2), hits(new)) == (2003, 0)
+    new = load(source)
+    assert (new(1, 2), hits(new)) == (2003, 1)
+
+
+def test_the_code_of_another_numba_and_another_processor_is_not_run(load, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(numba, "__version__", "0.1")
+        load()(1, 2)
+    kernel = load()
+    assert (kernel(1, 2), hits(kernel)) == (3, 0)
+    with monkeypatch.context() as patch:
+        patch.setattr(codegen.CPUCodegen, "magic_tuple", lambda self: ("there", "another", "+simd"))
+        kernel = load()
+        assert (kernel(1, 2), hits(kernel)) == (3, 0)
+    kernel = load()
+    assert (kernel(1, 2), hits(kernel)) == (3, 1)
+    here, there = files(kernel, "nbc")  # both may use one home
+    here.write_bytes(there.read_bytes())
+    kernel = load()
+    assert kernel(1, 2) == 3
+
+
+HELPER = """
+from ._jit import jit_inline
+
+@jit_inline
+def weigh(a):
+    return 10 * a
+"""
+
+WITH_HELPER = """
+from ._helper import weigh
+from ._jit import jit
+
+@jit
+def add(a, b):
+    return weigh(a) + b
+"""
+
+
+def test_a_kernel_whose_helper_has_changed_is_compiled_anew(tmp_path, monkeypatch):
+    """As in an upgrade that changes one file and not the other."""
+    package = tmp_path / "kernels_there"
+    package.mkdir()
+    shutil.copy(_jit.__file__, package)
+    (package / "__init__.py").touch()
+    (package / "kernels.py").write_text(WITH_HELPER)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+
+    def load(helper):
+        (package / "_helper.py").write_text(helper)
+        importlib.invalidate_caches()
+        for name in [name for name in sys.modules if name.startswith("kernels_there")]:
+            del sys.modules[name]
+        return importlib.import_module("kernels_there.kernels").add
+
+    first = load(HELPER)
+    assert (first(1, 2), hits(first)) == (12, 0)
+    again = load(HELPER)
+    assert (again(1, 2), hits(again)) == (12, 1)
+    changed = load(HELPER.replace("10", "20"))
+    assert (changed(1, 2), hits(changed)) == (22, 0)
+
+
+def test_kernels_have_no_helpers_that_their_cache_does_not_watch():
+    """It watches files whose names begin with _, and Numba the kernel's own."""
+    for path in KERNELS.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.level > 0:
+                watched = node.level == 1 and (node.module or "").startswith("_")
+                assert watched, f"{path.name} imports from {node.module}, which may change unseen"
+            elif isinstance(node, ast.ImportFrom):
+                assert not node.module.startswith("kmeans_fast"), path.name
+            elif isinstance(node, ast.Import):
+                assert not any(each.name.startswith("kmeans_fast") for each in node.names), (
+                    path.name
+                )
+
+
+# -------------------------------------------------------------------------------- whole processes
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_processes_that_compile_at_once_are_right_and_leave_a_sound_cache(load):
+    context = multiprocessing.get_context("fork")
+    ready, answers = context.Barrier(2, timeout=60), context.SimpleQueue()
+    kinds = [(1, 2), (1.5, 2.5)]
+
+    def work(kinds):
+        kernel = load()
+        ready.wait()
+        answers.put([kernel(*kind) for kind in kinds])
+
+    processes = [context.Process(target=work, args=(each,)) for each in (kinds, kinds[::-1])]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+        assert process.exitcode == 0  # warnings are errors there too
+    assert sorted([answers.get(), answers.get()]) == [[3, 4.0], [4.0, 3]]
+    kernel = load()  # the last to write an index may not have known of all
+    assert [kernel(*kind) for kind in kinds] == [3, 4.0]
+    kernel = load()
+    assert ([kernel(*kind) for kind in kinds], hits(kernel)) == ([3, 4.0], 2)
+
+
+FIT = """
+import numpy as np
+import kmeans_fast as kf
+
+picture = np.arange(600, dtype=np.uint8).reshape(20, 10, 3)
+print(kf.fit(picture, 3, init=np.arange(9.0).reshape(3, 3)).centroids.tolist())
+kf.show_info()
+print(kf.__file__)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="folders of POSIX")
+def test_a_read_only_install_without_a_home_fits_and_warns_of_nothing(tmp_path):
+    # Folders that cannot be made stand for those that cannot be written, for the sake of root.
+    package = Path(kmeans_fast.__file__).parent
+    copy = tmp_path / "kmeans_fast"
+    shutil.copytree(package, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    for folder in (copy, copy / "kernels", copy / "points"):
+        (folder / "__pycache__").touch()
+    hidden = ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME")
+    env = {name: value for name, value in os.environ.items() if name not in hidden}
+    env |= {"HOME": "/dev/null", "PYTHONPATH": str(tmp_path), "NUMBA_OPT": "0"}  # compiles faster
+    done = subprocess.run(
+        [sys.executable, "-c", FIT], cwd=tmp_path, env=env, text=True, capture_output=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    picture = np.arange(600, dtype=np.uint8).reshape(20, 10, 3)
+    expected = kmeans_fast.fit(picture, 3, init=np.arange(9.0).reshape(3, 3))
+    assert done.stdout.splitlines()[0] == str(expected.centroids.tolist())
+    assert "kernels compile in each process" in done.stdout and str(copy) in done.stdout

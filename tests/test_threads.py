@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import kmeans_fast as kf
+from kmeans_fast.points.dense_part import DensePart
 from kmeans_fast.threads import Threads, default_threads
 
 from .pictures import photograph
@@ -40,6 +41,23 @@ def test_an_error_comes_through_and_ends_the_work(n):
         assert threads.map(str, [1]) == ["1"]
 
 
+@pytest.mark.parametrize("n_started", [0, 1, 2])
+def test_where_no_more_threads_can_be_started_there_are_fewer(n_started, monkeypatch):
+    started = []
+
+    def start(thread, start=threading.Thread.start):
+        if len(started) == n_started:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+        started.append(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with Threads(5) as threads:
+        for _ in range(3):
+            assert threads.map(lambda x: x * x, range(50)) == [x * x for x in range(50)]
+    assert len(started) == n_started
+
+
 def test_no_thread_outlives_a_call():
     before = threading.active_count()
     kf.fit(photograph(900, 700), 4, n_threads=4)
@@ -55,6 +73,20 @@ def test_callers_side_by_side_get_their_own_answers():
     for a, b in zip(alone, together, strict=True):
         assert np.array_equal(a.centroids, b.centroids)
         assert np.array_equal(a.labels, b.labels)
+
+
+def test_fits_do_not_wait_for_each_other(monkeypatch):
+    points = photograph(90, 90).astype(np.float32).reshape(-1, 9)
+    both = threading.Barrier(2, timeout=60)
+
+    def add_moments(part, quanta, add_moments=DensePart.add_moments):
+        both.wait()
+        return add_moments(part, quanta)
+
+    expected = kf.fit(points, 3).inertia
+    monkeypatch.setattr(DensePart, "add_moments", add_moments)
+    with ThreadPoolExecutor(2) as pool:
+        assert [fit.inertia for fit in pool.map(kf.fit, [points] * 2, [3] * 2)] == [expected] * 2
 
 
 def child(connection, picture):

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+import pickle
 import warnings
 from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
+from zlib import crc32
 
+import numba
 from numba import njit
+from numba.core.serialize import dumps
+
+
+def _digest_helpers() -> bytes:
+    """Return a digest of the files whose code becomes part of kernels in other files."""
+    paths = sorted(Path(__file__).parent.glob("_*.py"))
+    return sha256(b"".join(path.read_bytes() for path in paths)).digest()
+
+
+HELPERS = _digest_helpers()
 
 
 def jit(function: Callable[..., Any], **options: Any) -> Any:
@@ -41,6 +56,37 @@ def jit_inline(function: Callable[..., Any]) -> Any:
     return njit(nogil=True, forceinline=True)(function)
 
 
+class _SoundFile:
+    """A kernel's files on disk, whose machine code is taken only if it is whole and the right one.
+
+    Numba asks the index alone, and that only whether the kernel's own file has changed. But a
+    helper in another file may have; processes that write at once can leave an index that leads to
+    the code of another type, or of an older version; and damaged machine code ends the process.
+    """
+
+    def __init__(self, file: Any) -> None:
+        file._source_stamp = file._source_stamp, HELPERS
+        self._numbas = file
+        self._made_of = numba.__version__, file._source_stamp
+
+    def load(self, key: Any) -> Any:
+        """Return what is kept for a key, or None."""
+        found = self._numbas.load(key)
+        if found is None or crc32(found[1]) != found[0]:
+            return None
+        made_of, kept_for, data = pickle.loads(found[1])
+        return data if (made_of, kept_for) == (self._made_of, key) else None
+
+    def save(self, key: Any, data: Any) -> None:
+        """Keep machine code for a key."""
+        content = dumps((self._made_of, key, data))
+        self._numbas.save(key, (crc32(content), content))
+
+    def flush(self) -> None:
+        """Begin the index anew."""
+        self._numbas.flush()
+
+
 class _SoundCache:
     """A kernel's cache on disk that never fails a call: what cannot be read is compiled.
 
@@ -51,6 +97,8 @@ class _SoundCache:
 
     def __init__(self, cache: Any) -> None:
         self._numbas = cache
+        if hasattr(getattr(cache, "_cache_file", None), "_source_stamp"):  # Numba's own affair
+            cache._cache_file = _SoundFile(cache._cache_file)
 
     def __getattr__(self, name: str) -> Any:
         """Return what is Numba's."""

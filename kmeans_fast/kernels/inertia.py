@@ -16,8 +16,8 @@ import numpy as np
 
 from ._jit import jit
 from ._lanes import count_quanta, find_sq_dist, fused, without_quanta
+from ._pairs import two_sum
 from ._weights import has_weight
-from .quotients import two_sum
 
 FLAT = 512  # values worked on at a time, so that vectors are made for few features as well
 

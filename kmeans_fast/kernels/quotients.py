@@ -15,6 +15,7 @@ from __future__ import annotations
 import numpy as np
 
 from ._jit import jit
+from ._pairs import two_sum
 
 # How far the quotient with its correction may be off, relative to it. What is dropped, or lost in
 # rounding, is of the second order. With u = 2**-53, and at most: c of the sum and c of the weight
@@ -24,14 +25,6 @@ ERROR = 2.0**-96
 
 SPLITTER = 2.0**27 + 1.0
 LEAST_NORMAL = 2.0**-1022
-
-
-@jit
-def two_sum(x, y):
-    """Return x + y rounded, and what that lost."""
-    total = x + y
-    back = total - x
-    return total, (x - (total - back)) + (y - back)
 
 
 @jit

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from copy import copy
 from typing import Any
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from ..kernels import cells, filtering, seeds
 from ..pixels import ColorFormat, split_keys
 from ..threads import Threads
+from ..validate import SUM_BITS
 from . import Step, label_dtype
 from .quotients import divide_limbs
 
@@ -55,6 +57,11 @@ class ColorPoints:
         self._colors = split_keys(keys, form, threads, pad=filtering.LANES)
         self._build_tree()
         self._total = int(self._moments[0, 0])
+        if self._total >= 1 << (SUM_BITS - form.depth):
+            raise ValueError(
+                f"data holds {self._total} pixels; sums of {form.depth} bits are exact below "
+                f"2**{SUM_BITS - form.depth}: count them with smaller weights"
+            )
         # Whether sums of weighted squares fit an int64; where not, Python's integers do them.
         self._fits = 4 * self.n_features * self._total * form.largest**2 < 2**63
         self._square, self.variance = self._measure()
@@ -125,6 +132,7 @@ class ColorPoints:
             self._running[k] = self._moments[0]
         reach = self.form.largest + float(np.abs(centroids).max())
         margin = 1e-12 * self.n_features * reach**2
+        self._check_reach(reach, centroids)
 
         def assign(runs: Array) -> Array:
             change = np.zeros_like(self._running)
@@ -140,6 +148,21 @@ class ColorPoints:
         step = self._as_step(self._running[:k].copy(), centroids)
         self._last = (centroids.copy(), step)
         return step
+
+    def _check_reach(self, reach: float, centroids: Array) -> None:
+        """Raise where squared distances to the centroids overflow.
+
+        None is farther from the nearest than from the centroid with the nearest farthest corner.
+        """
+        weight = 8.0 * self._total * self._quantum
+        if math.isfinite(weight * self.n_features * reach * reach):
+            return
+        corners = np.maximum(np.abs(centroids), np.abs(centroids - self.form.largest))
+        if not math.isfinite(weight * float(np.square(corners).sum(axis=1).min())):
+            raise ValueError(
+                f"centroids hold values up to {np.abs(centroids).max():.3g}, whose squared "
+                "distances to the data overflow; give centroids amid the data"
+            )
 
     def _as_step(self, moments: Array, centroids: Array) -> Step:
         # Around whole numbers near the centroids the large terms are exact integers, and the

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
-from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..kernels import inertia
-from ..threads import Threads
+from ..threads import Threads, cached_property
+from ..validate import check_weight_sizes
 from . import Step, label_dtype
 from . import dense_part as part
 from .dense_part import DensePart, Facts, WeightRule
@@ -39,6 +39,12 @@ ANCHORED = 8.0
 
 # Beyond this differences may overflow in float32.
 MOST_SEEDED = 2.0**120
+# Beyond this float32 points become float64: no scale of float32 would bring them to 1.
+MOST_SINGLE = 2.0**119
+# The largest weight times value is at least so much, or the digits of others are lost.
+LEAST_PRODUCT = 2.0**-960
+# Centroids farther out than this, scaled, leave nothing of moments.
+FARTHEST = 2.0**200
 
 Floats = NDArray[np.float64]
 
@@ -245,13 +251,8 @@ class DensePoints:
             return WeightRule(True, False, (1.0,))
         color = dtype.kind in "bu" and dtype.itemsize <= 2
         below = 62 - 8 * dtype.itemsize - log2(self._n) if color else bits_below(self._n)
-        quanta = choose_quanta(largest, self._n, below, NARROW)
-        if np.rint(largest / quanta[-1]) == 0:
-            raise ValueError(
-                f"sample_weight holds values up to {largest:.3g}, too small to add up; "
-                "multiply the weights by a constant"
-            )
-        return WeightRule(color, True, quanta)
+        check_weight_sizes(largest, 0.0)
+        return WeightRule(color, True, choose_quanta(largest, self._n, below, NARROW))
 
     def _find_facts(self, rule: WeightRule, dtype: np.dtype[Any]) -> Facts:
         """Check the data, and find what all parts must know."""
@@ -262,22 +263,28 @@ class DensePoints:
             )
         reach = 2.0 * found.largest
         most = self.n_features * reach * reach * found.n_copies  # of any inertia
-        if not math.isfinite(most):
+        if not math.isfinite(ANCHORED * most):
             raise ValueError(
                 f"data holds values up to {found.largest:.3g}, whose squared distances overflow; "
                 "divide the data by a constant"
             )
-        if not math.isfinite(ANCHORED * found.heaviest * max(most, self._n)):
+        check_weight_sizes(found.heaviest, ANCHORED * found.heaviest * max(most, self._n))
+        largest = max(-float(found.low.min()), float(found.high.max()))
+        factors = rule.factors and not rule.repeats
+        if factors and largest > 0.0 and found.largest_product < LEAST_PRODUCT:
             raise ValueError(
-                f"sample_weight holds values up to {found.heaviest:.3g}, with which the inertia "
-                "overflows; divide the weights by a constant"
+                f"sample_weight holds values up to {found.heaviest:.3g}, whose products with the "
+                "data underflow; multiply the weights by a constant"
             )
         some = self.ask(concatenate, "every", -(-self._n // N_SAMPLED))
+        kept = some.dtype
+        if found.largest > MOST_SINGLE:
+            some = some.astype(np.float64)
         middle, scale = _frame(some, found.low, found.high)
         return Facts(
             n=self._n,
             rule=rule,
-            quanta=_value_quanta(dtype, some.dtype, rule, found),
+            quanta=_value_quanta(dtype, kept, rule, found),
             low=found.low,
             high=found.high,
             n_copies=found.n_copies,
@@ -293,7 +300,8 @@ class DensePoints:
         From moments, unless weights are fractions, whose products with the values are rounded,
         or points lie so much nearer to their centroids than to each other that nothing is left.
         """
-        if not self.facts.rule.factors:
+        reach = float(np.abs(centroids - self.facts.middle).max()) * float(self.facts.scale)
+        if not self.facts.rule.factors and reach < FARTHEST:
             moments, frame = self._moments, (self.facts.middle, float(self.facts.scale))
             high, low = np.zeros((2, self.n_features))
             middle = frame[0].astype(np.float64)
@@ -302,7 +310,6 @@ class DensePoints:
                 high, low,
             )  # fmt: skip
             total = math.fsum((*moments.squares, *high.tolist(), *low.tolist()))
-            reach = float(np.abs(centroids - middle).max()) * frame[1]
             error = 2.0 * reach * moments.lost + moments.n_squares * (
                 SQUARE_QUANTUM + 2.0**-95 * (1.0 + reach) ** 2
             )

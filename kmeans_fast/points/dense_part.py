@@ -14,7 +14,6 @@ import math
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cached_property
 from threading import Lock
 from typing import Any, NamedTuple
 
@@ -23,7 +22,7 @@ from numpy.typing import NDArray
 
 from ..kernels import dense as kernels
 from ..kernels import dense_data, inertia
-from ..threads import Threads
+from ..threads import Threads, cached_property
 from .assignment import Assignment, fewest_types
 from .dense_search import NearestPart
 from .parts import first_distinct
@@ -201,6 +200,9 @@ class DensePart:
     def settle(self, facts: Facts) -> None:
         """Take note of what is known of all points."""
         self.facts = facts
+        if facts.middle.dtype != self.points.dtype:  # values too large for differences in float32
+            self.points = self.points.astype(np.float64)
+            self.points.flags.writeable = False
         self._data = kernels.Points(self.points, facts.middle, facts.scale)
         if facts.rule.unweighted or self.repeats is not None or self.weights is not None:
             return

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import weakref
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..kernels import tree_seeds as kernels
+from ..threads import cached_property
 from .parts import LocalPart, add, concatenate, numbers, widen
 from .quanta import NARROW, Integers, as_anchors, log2
 from .tree import Cut, find_slots, grid_of_child, grid_of_root, sample_step
