@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import logging
 import os
 import sys
 import warnings
@@ -43,8 +44,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return 0, or 2 for bad input or usage, or 130 after Ctrl-C."""
     try:
         options = _parser().parse_args(argv)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # an error is one line, and a warning none
+        with warnings.catch_warnings(), _quiet_decoders():
+            warnings.simplefilter("ignore")  # but of what may shift colours, in one line
+            warnings.filterwarnings("default", "(?s).*colour profile cannot be used")
+            warnings.showwarning = _show_warning
             status: int = options.run(options)
             sys.stdout.flush()
             return status
@@ -61,6 +64,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (OSError, ValueError, TypeError, ImportError, MemoryError) as error:
         _complain(error)
         return FAILED
+
+
+@contextlib.contextmanager
+def _quiet_decoders() -> Iterator[None]:
+    """Leave what is wrong with a file to one line of ours, not to Pillow's log or libtiff."""
+    from .images import quiet
+
+    log, nowhere, token = logging.getLogger("PIL"), logging.NullHandler(), quiet.set(True)
+    log.addHandler(nowhere)
+    try:
+        yield
+    finally:
+        log.removeHandler(nowhere)
+        quiet.reset(token)
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    print(f"{PROG}: warning: {message}", file=sys.stderr)
 
 
 def _complain(error: Exception) -> None:
@@ -152,8 +173,10 @@ def _parser() -> argparse.ArgumentParser:
         parents=[colors, fitting],
         help="write pictures with K colours",
         description="Write pictures with their best K colours (an indexed picture to K = 256).\n"
-        "Fully transparent pixels stay so. A TIFF of 67 megapixels or more is read and written to\n"
-        "a .tif a part at a time, and need not fit in memory.",
+        "Fully transparent pixels stay so. The colour profile of an RGB picture is kept; .gif and\n"
+        ".bmp, which know none, are sRGB, and so are grey, CMYK and --shared pictures. A TIFF of\n"
+        "67 megapixels or more is read and written to a .tif a part at a time, and need not fit\n"
+        "in memory.",
         epilog="examples:\n"
         "  kmeans-fast quantize photo.jpg -k 16 -o out.png\n"
         "  kmeans-fast quantize photo.jpg -k 16 --dither -o out.gif\n"
@@ -179,7 +202,7 @@ def _parser() -> argparse.ArgumentParser:
         parents=[colors, fitting],
         help="list the best K colours of a picture",
         description="List the best K colours of a picture, or of all in a folder, and how much\n"
-        "each one paints.",
+        "each one paints. The numbers are sRGB, whatever the picture's colour profile.",
         epilog="examples:\n"
         "  kmeans-fast palette photo.jpg -k 8\n"
         "  kmeans-fast palette photo.jpg -k 8 --sort share --json\n"
@@ -254,11 +277,11 @@ def _max_pixels(options: argparse.Namespace) -> int | None:
     return MAX_PIXELS if options.max_pixels is None else options.max_pixels or None
 
 
-def _open_tiles(options: argparse.Namespace, picture: str) -> Tiles:
+def _open_tiles(options: argparse.Namespace, picture: str, keep_profile: bool = False) -> Tiles:
     """Open one picture; the limit of `--max-pixels`, if it is given, is one for the whole."""
     from .tiles import TILE_PIXELS, open_picture
 
-    tiles = open_picture(picture, TILE_PIXELS, _max_pixels(options))
+    tiles = open_picture(picture, TILE_PIXELS, _max_pixels(options), keep_profile)
     if options.max_pixels and tiles.n_pixels > options.max_pixels:
         raise ValueError(
             f"{picture}: {tiles.n_pixels} pixels are more than max_pixels={options.max_pixels}"
@@ -266,7 +289,9 @@ def _open_tiles(options: argparse.Namespace, picture: str) -> Tiles:
     return tiles
 
 
-def _read_whole(options: argparse.Namespace, tiles: Tiles) -> tuple[NDArray[Any], dict[str, Any]]:
+def _read_whole(
+    options: argparse.Namespace, tiles: Tiles, keep_profile: bool = False
+) -> tuple[NDArray[Any], dict[str, Any]]:
     """Return all pixels, and what of the file's description is kept."""
     from .images import read_picture
 
@@ -274,7 +299,7 @@ def _read_whole(options: argparse.Namespace, tiles: Tiles) -> tuple[NDArray[Any]
         import numpy as np
 
         return np.concatenate(list(tiles)), {}
-    return read_picture(tiles.path, max_pixels=_max_pixels(options))
+    return read_picture(tiles.path, max_pixels=_max_pixels(options), keep_profile=keep_profile)
 
 
 def _each_tile(tiles: Tiles, doing: str) -> Iterator[tuple[tuple[slice, slice], NDArray[Any]]]:
@@ -382,7 +407,7 @@ def _quantize_one(options: argparse.Namespace, at: int, target: str) -> None:
     from .painting import VisibleColors, quantize
     from .saving import save_image
 
-    tiles = _open_tiles(options, options.pictures[at])
+    tiles = _open_tiles(options, options.pictures[at], keep_profile=True)
     if _in_tiles(options, tiles, target):
         colors = VisibleColors()
         for _, tile in _each_tile(tiles, "counted"):
@@ -390,7 +415,7 @@ def _quantize_one(options: argparse.Namespace, at: int, target: str) -> None:
         _write_tiles(options, tiles, colors, colors.fit(options.colors, **_fit_options(options)),
                      target, lambda tile: tile)  # fmt: skip
         return
-    pixels, info = _read_whole(options, tiles)
+    pixels, info = _read_whole(options, tiles, keep_profile=True)
     painted = quantize(pixels, options.colors, dither=options.dither, **_fit_options(options))
     painted.info.update(info)
     save_image(painted, target)
@@ -422,7 +447,9 @@ def _write_tiles(
             if writer is None:
                 palette = np.reshape(painted.getpalette() or [], (-1, 3))
                 source = getattr(tiles, "tiff", None)
-                writer = TiffWriter(file, tiles.shape[:2], painted.mode, palette, source)
+                writer = TiffWriter(
+                    file, tiles.shape[:2], painted.mode, palette, source, tiles.profile
+                )
             writer.write(place, np.asarray(painted))
 
     write_whole(target, write)

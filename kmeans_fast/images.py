@@ -5,19 +5,31 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import struct
 from collections.abc import Iterator
-from typing import IO, Any
+from contextvars import ContextVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from .identify import (
+    PictureFile,
+    identify,
+    identify_within,
+    lift_limit_of_tiff,
+    naming,
+    one_line,
+)
+from .profiles import GREY, carried_profile, grey_to_srgb, profile_of, to_srgb
 from .validate import check_integer
 
 # At the limit, decoding and clustering hold about 10 bytes a pixel: 5 GB. No camera makes half as
 # many pixels, and a bomb (a file of 44 bytes can declare 4,000 million) is refused at its header.
 MAX_PIXELS = 2**29
+
+# The command line sets it: libtiff prints of broken files to descriptor 2, of its own accord.
+quiet: ContextVar[bool] = ContextVar("quiet", default=False)
 
 
 def open_image(
@@ -26,13 +38,17 @@ def open_image(
     """
     Read a picture file as an array, upright.
 
-    The EXIF orientation is applied, and an animation gives its first frame. A CMYK picture with a
-    colour profile is converted to sRGB by it.
+    The EXIF orientation is applied, and an animation or a file of many pages gives its first.
+    Numbers are those of sRGB: a picture with the profile of another space, such as Display P3,
+    Adobe RGB, CMYK or a grey of its own, is converted by it. (`quantize` of a Pillow image keeps
+    the space, and the profile.) Profiles apart nothing is asked: neither PNG's gAMA nor EXIF's
+    colour space.
 
     Parameters
     ----------
     path : str or path
-        The file, in any format that Pillow reads.
+        The file, in any format that Pillow reads by itself and whose header can be relied on: not
+        EPS, WMF, BLP, FITS, FPX, IPTC or MIC.
     max_pixels : int or None, default 2**29
         The most pixels (width times height) to accept. The size is read from the file's header,
         before anything is decoded; Pillow's own limit plays no part. None: no limit.
@@ -51,6 +67,11 @@ def open_image(
         The picture has more than `max_pixels` pixels, or is of a kind that has no colours to count
         (floating-point values).
 
+    Warns
+    -----
+    ProfileWarning
+        The colour profile is broken, or of a kind that is not known here.
+
     Examples
     --------
     >>> from PIL import Image
@@ -64,136 +85,96 @@ def open_image(
 
 
 def read_picture(
-    path: str | os.PathLike[str], *, max_pixels: int | None = MAX_PIXELS
+    path: str | os.PathLike[str],
+    *,
+    max_pixels: int | None = MAX_PIXELS,
+    keep_profile: bool = False,
 ) -> tuple[NDArray[Any], dict[str, Any]]:
-    """Read a file as `open_image` does; also what `save_image` can carry over, as a Pillow info."""
+    """Read a file as `open_image` does; also what `save_image` can carry over, as a Pillow info.
+
+    With `keep_profile` RGB is left in its own space, and the profile is carried over.
+    """
     name = os.fsdecode(path)
     if max_pixels is not None:
         max_pixels = check_integer("max_pixels", max_pixels, 1)
-    with open(path, "rb") as file:
-        image = _identify_within(file, name, max_pixels)
+    with PictureFile(path) as file:
+        image = identify_within(file, name, max_pixels)
         _load(image, name)
         # A broken EXIF block is no reason to refuse a sound picture.
         with contextlib.suppress(Exception):
             ImageOps.exif_transpose(image, in_place=True)
-    return _named_array(image, name), carried_info(image)
+    info = carried_info(image, keep_profile)
+    return _named_array(image, name, keep_profile), info
 
 
 def measure_picture(name: str, max_pixels: int | None) -> tuple[int, int]:
     """Return the size of a picture as its header says, (width, height), before it is turned."""
-    with open(name, "rb") as file:
-        return _identify_within(file, name, max_pixels).size
+    with PictureFile(name) as file:
+        return identify_within(file, name, max_pixels).size
 
 
-def read_part(data: bytes, name: str) -> NDArray[Any]:
+def read_part(data: bytes, name: str, keep_profile: bool = False) -> NDArray[Any]:
     """Return the pixels of a picture in memory that is a part of the file `name`."""
     image = _identify_part(data, name)
     _load(image, name)
-    return _named_array(image, name)
+    return _named_array(image, name, keep_profile)
 
 
-def kind_of_part(data: bytes, name: str) -> tuple[int, np.dtype[Any]]:
-    """Return the channels and the type that `read_part` will give, by the header alone."""
+def kind_of_part(data: bytes, name: str) -> tuple[int, np.dtype[Any], bytes | None]:
+    """Return what `read_part` will give by the header: channels, type, and profile if kept."""
     image = _identify_part(data, name)
     _refuse_floats(image, f"{name}: ")
+    profile = carried_profile(image)
     if image.mode.startswith("I"):
-        return 1, np.dtype(np.uint16)
-    return len(_mode_of_array(image)), np.dtype(np.uint8)
+        return 1, np.dtype(np.uint16), profile
+    return len(_mode_of_array(image)), np.dtype(np.uint8), profile
 
 
 def _identify_part(data: bytes, name: str) -> Image.Image:
-    with _naming(name):
-        return _identify(io.BytesIO(data), "")  # with a name, Pillow would map that file
+    with naming(name):
+        return identify(io.BytesIO(data), "")  # with a name, Pillow would map that file
 
 
 @contextlib.contextmanager
-def _naming(name: str) -> Iterator[None]:
-    """Make an OSError of what Pillow raises, with the name of the file."""
+def _silence() -> Iterator[None]:
+    try:
+        kept = os.dup(2)
+    except OSError:  # it is closed
+        yield
+        return
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
     try:
         yield
-    except MemoryError:
-        raise
-    except Image.DecompressionBombError as error:  # WebP and GIF look for themselves
-        raise ValueError(
-            f"{name}: {one_line(error)} Pillow's own PIL.Image.MAX_IMAGE_PIXELS raises that."
-        ) from error
-    except Exception as error:  # on broken files Pillow's plugins raise almost anything
-        raise OSError(f"{name}: {one_line(error)}") from error
-
-
-def _identify_within(file: IO[bytes], name: str, max_pixels: int | None) -> Image.Image:
-    """Return a picture of which only the header has been read, of at most so many pixels."""
-    with _naming(name):
-        image = _identify(file, name)
-    width, height = image.size
-    if max_pixels is not None and width * height > max_pixels:
-        raise ValueError(
-            f"{name}: {width} x {height} pixels are more than max_pixels={max_pixels}; "
-            "allow more, or None for no limit"
-        )
-    return image
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(null)
 
 
 def _load(image: Image.Image, name: str) -> None:
-    with _naming(name):
-        _lift_limit_of_tiff(image)
+    with naming(name), _silence() if quiet.get() else contextlib.nullcontext():
+        lift_limit_of_tiff(image)
         image.load()
 
 
-def _named_array(image: Image.Image, name: str) -> NDArray[Any]:
+def _named_array(image: Image.Image, name: str, keep_profile: bool) -> NDArray[Any]:
     try:
-        return to_array(image)
+        return _to_array(image, f"{name}: ", keep_profile, own=True)
     except ValueError as error:
         raise ValueError(f"{name}: {one_line(error)}") from error
 
 
-def one_line(error: BaseException) -> str:
-    """Return the message of an error in one line."""
-    return " ".join(str(error).split()) or type(error).__name__
-
-
-def _identify(file: IO[bytes], name: str) -> Image.Image:
-    """`Image.open` without its pixel limit.
-
-    That limit is one for the whole process and cannot be raised for one call, nor can its warning
-    be held back in a thread; so Pillow's plugins are asked here, in its order and by its rules.
+def to_array(image: Image.Image, *, keep_profile: bool = False) -> NDArray[Any]:
     """
-    prefix = file.read(16)
-    reason = "not a picture in a format that Pillow reads"
-    asked: set[str] = set()
-    for load_plugins in (Image.preinit, Image.init):  # the five common formats, then all
-        load_plugins()
-        for key in [key for key in Image.ID if key not in asked]:
-            asked.add(key)
-            factory, accept = Image.OPEN[key]
-            try:
-                accepted = accept(prefix) if accept else True
-                if isinstance(accepted, str):  # what Pillow would need to read this format
-                    reason = accepted
-                elif accepted:
-                    reason = f"a broken or empty {key} picture" if accept else reason
-                    file.seek(0)
-                    return factory(file, name)
-            except (SyntaxError, IndexError, TypeError, struct.error):
-                continue
-    raise OSError(reason)
-
-
-def _lift_limit_of_tiff(image: Image.Image) -> None:
-    """Give a TIFF its memory here: Pillow checks its own limit once more where it would do so."""
-    size = getattr(image, "_tile_size", image.size)
-    if image.format == "TIFF" and size[0] * size[1] > (Image.MAX_IMAGE_PIXELS or np.inf):
-        image.im = Image.new(image.mode, size).im
-
-
-def to_array(image: Image.Image) -> NDArray[Any]:
-    """
-    Convert a Pillow image to an array, as `open_image` does, pixel for pixel as it stands.
+    Convert a Pillow image to an array, as `open_image` does.
 
     Parameters
     ----------
     image : PIL.Image.Image
         Any mode but "F". An EXIF orientation is left alone, so that shapes agree with `image`.
+    keep_profile : bool, default False
+        Leave RGB in its own space: that of the profile in ``image.info``.
 
     Returns
     -------
@@ -212,20 +193,29 @@ def to_array(image: Image.Image) -> NDArray[Any]:
     (2, 3, 4)
     """
     image.load()  # an older Pillow turns a TIFF upright only now, and the size with it
+    return _to_array(image, "", keep_profile, own=False)
+
+
+def _to_array(image: Image.Image, where: str, keep_profile: bool, own: bool) -> NDArray[Any]:
+    """Do so; warnings start with `where`, and an image of one's own may be changed."""
     width, height = image.size
     if width == 0 or height == 0:
         raise ValueError(f"image has {width} x {height} pixels; give a picture with at least one")
     _refuse_floats(image)
+    profile = profile_of(image)
     if image.mode.startswith("I"):
-        return _to_uint16(image)
-    mode = _mode_of_array(image)
+        return _to_uint16(image, profile, where)
+    is_grey, mode = image.mode in GREY, _mode_of_array(image)
     if image.mode == "La":  # Pillow knows no direct way
         image = image.convert("LA")
-    if image.mode == "CMYK" and "icc_profile" in image.info:
-        image = _to_srgb(image)
+    if image.mode not in (mode, "CMYK"):
+        image, own = image.convert(mode), True
+    if profile and not is_grey and not (keep_profile and image.mode != "CMYK"):
+        image = to_srgb(image, profile, where, own and not image.readonly)
     if image.mode != mode:
         image = image.convert(mode)
-    return np.asarray(image).reshape(height, width, -1)
+    pixels = np.asarray(image).reshape(height, width, -1)
+    return grey_to_srgb(pixels, profile, where) if profile and is_grey else pixels
 
 
 def _refuse_floats(image: Image.Image, where: str = "") -> None:
@@ -243,7 +233,7 @@ def _mode_of_array(image: Image.Image) -> str:
     return "L" if image.mode in ("1", "L") else "RGB"
 
 
-def _to_uint16(image: Image.Image) -> NDArray[Any]:
+def _to_uint16(image: Image.Image, profile: bytes | None, where: str) -> NDArray[Any]:
     values = np.asarray(image)[..., np.newaxis]
     if values.min() < 0 or values.max() > 65535:
         raise ValueError(
@@ -252,6 +242,8 @@ def _to_uint16(image: Image.Image) -> NDArray[Any]:
         )
     values = values.astype(np.uint16, copy=False)  # also the machine's own byte order
     hidden = values == image.info.get("transparency", -1)
+    if profile:
+        values = grey_to_srgb(values, profile, where)
     if not hidden.any():
         return values
     grey = to_uint8(values)
@@ -265,23 +257,11 @@ def to_uint8(pixels: NDArray[Any]) -> NDArray[Any]:
     return pixels
 
 
-def _to_srgb(image: Image.Image) -> Image.Image:
-    try:
-        from PIL import ImageCms
-
-        profile = io.BytesIO(image.info["icc_profile"])
-        srgb = ImageCms.createProfile("sRGB")
-        converted = ImageCms.profileToProfile(image, profile, srgb, outputMode="RGB")
-        return converted or image
-    except Exception:  # Pillow without LittleCMS, or a broken profile: the plain conversion then
-        return image
-
-
-def carried_info(image: Image.Image) -> dict[str, Any]:
+def carried_info(image: Image.Image, keep_profile: bool = True) -> dict[str, Any]:
     """Return what of the source's description is true of the result too."""
     kept: dict[str, Any] = {}
-    profile = image.info.get("icc_profile")
-    if isinstance(profile, bytes) and profile[16:20] == b"RGB ":  # the space that it describes
+    profile = carried_profile(image) if keep_profile else None
+    if profile:
         kept["icc_profile"] = profile
     with contextlib.suppress(TypeError, ValueError, KeyError, ZeroDivisionError):
         dpi = tuple(float(value) for value in image.info["dpi"])

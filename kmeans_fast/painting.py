@@ -58,14 +58,18 @@ def quantize(
     medoids : bool, default False
         Replace each colour found by the nearest that occurs in the picture.
     space, init, n_init, max_iter, random_state, n_threads
-        As in `fit`.
+        As in `fit`. ("oklab" takes the numbers as those of sRGB.)
 
     Returns
     -------
     PIL.Image.Image
         Up to 256 entries: a "P" image whose palette is exactly the fitted colours, rounded to
         8 bits, then the transparent entry if there is one. More: "RGB", "RGBA", or "I;16" for
-        16-bit grey. The colour profile and resolution of a Pillow image are kept in its `info`.
+        16-bit grey. The resolution of a Pillow image is kept in its `info`, and so is the colour
+        profile of an RGB image, in whose space the colours then are; with a `palette`, which is
+        sRGB, and for grey and CMYK the picture is converted to sRGB instead. (Pillow's `save`
+        writes that profile to PNG and TIFF; to JPEG and WebP it does so if it is given as
+        ``icc_profile``, and to others not at all.)
 
     Raises
     ------
@@ -90,7 +94,8 @@ def quantize(
     n_colors = check_integer("n_colors", n_colors, 1) if fixed is None else len(fixed)
     if dither and n_colors > INDEXED:
         raise ValueError(f"n_colors={n_colors} is too many to dither; ask for {INDEXED} or fewer")
-    pixels = as_picture(image)
+    keep_profile = fixed is None
+    pixels = as_picture(image, keep_profile)
     colors = VisibleColors()
     if fixed is None or sort == "share":
         colors.add(pixels, n_threads=n_threads)
@@ -112,14 +117,14 @@ def quantize(
         result = in_order(result, sort)
     painted = paint(pixels, result, dither=dither, n_threads=n_threads)
     if isinstance(image, Image.Image):
-        painted.info.update(carried_info(image))
+        painted.info.update(carried_info(image, keep_profile))
     return painted
 
 
-def as_picture(image: NDArray[Any] | Image.Image) -> NDArray[Any]:
+def as_picture(image: NDArray[Any] | Image.Image, keep_profile: bool = False) -> NDArray[Any]:
     """Check what `quantize` is given, and convert it to an array."""
     if isinstance(image, Image.Image):
-        return to_array(image)
+        return to_array(image, keep_profile=keep_profile)
     pixels = np.asarray(image)
     channels = {"uint8": (1, 3, 4), "uint16": (1, 3)}.get(pixels.dtype.name, ())
     if pixels.ndim != 3 or pixels.shape[2] not in channels or pixels.size == 0:

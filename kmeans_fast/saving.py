@@ -10,8 +10,9 @@ from typing import IO, Any
 
 from PIL import Image
 
-from .images import one_line
+from .identify import one_line
 from .painting import INDEXED
+from .profiles import palette_to_srgb, to_srgb
 
 # What each format writes for each kind of picture; None: it cannot, or only with other colours.
 # "P+" is an indexed picture with one transparent entry, "P*" one with translucent entries.
@@ -27,6 +28,8 @@ _FORMATS: dict[str, dict[str, str | None]] = {
     }.items()
 }
 _SUFFIXES = {f".{name.lower()}": name for name in _FORMATS} | {".jpg": "JPEG", ".tif": "TIFF"}
+# The largest profile that a format carries; Pillow reads back no larger one from a PNG.
+_PROFILES = {"PNG": 2**20 - 1, "TIFF": 2**30, "WEBP": 2**30, "JPEG": 255 * 65519}
 _OPTIONS: dict[str, dict[str, Any]] = {
     "WEBP": {"lossless": True},
     "JPEG": {"quality": 95, "subsampling": 0},  # Pillow's 75 would blur the edges of flat colours
@@ -84,7 +87,8 @@ def save_image(image: Image.Image, path: str | os.PathLike[str]) -> None:
     Write what `quantize` returns to a file, whole or not at all.
 
     A format without palettes is given the same colours in full; WebP is lossless. The colour
-    profile and resolution in `image.info` are kept where the format can.
+    profile and resolution in `image.info` are kept where the format can; for GIF and BMP, which
+    know no profiles, the colours are converted to sRGB by it.
 
     Parameters
     ----------
@@ -112,9 +116,11 @@ def save_image(image: Image.Image, path: str | os.PathLike[str]) -> None:
             f"{name}: {format_name} cannot hold {what.get(kind, f'pixels of mode {kind}')}; "
             "write .png instead"
         )
+    info = {key: image.info[key] for key in ("icc_profile", "dpi") if key in image.info}
+    if len(info.get("icc_profile", b"")) > _PROFILES.get(format_name, 0):
+        convert = palette_to_srgb if image.mode == "P" else to_srgb
+        image, info["icc_profile"] = convert(image, info["icc_profile"], f"{name}: "), b""
     if mode != image.mode:
         image = image.convert(mode)
-    options = _OPTIONS.get(format_name, {}) | {
-        key: image.info[key] for key in ("icc_profile", "dpi") if key in image.info
-    }
+    options = _OPTIONS.get(format_name, {}) | info
     write_whole(path, lambda file: image.save(file, format_name, **options))

@@ -28,15 +28,15 @@ _GEOMETRY = (
     TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_BYTES,
 )  # fmt: skip
 # What a block is decoded by: besides the above fill order, predictor, fax options, sample format,
-# JPEG tables, and how YCbCr and inks are meant.
+# JPEG tables, and how YCbCr, inks and all colours are meant.
 _DECODING = (
     BITS, COMPRESSION, PHOTOMETRIC, CHANNELS, PLANAR, COLOR_MAP, EXTRA_SAMPLES,
-    266, 292, 293, 317, 332, 339, 347, 529, 530, 532,
+    266, 292, 293, 317, 332, 339, 347, 529, 530, 532, PROFILE,
 )  # fmt: skip
-_CARRIED = (X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT, PROFILE)
+_CARRIED = (X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT)
 
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 16: 8}
-_SHORT, _LONG, _LONG8 = 3, 4, 16
+_SHORT, _LONG, _UNDEFINED, _LONG8 = 3, 4, 7, 16
 _NUMBERS = {1: "u1", _SHORT: "u2", _LONG: "u4", _LONG8: "u8"}
 RAW, OLD_JPEG, YCBCR, SEPARATE = 1, 6, 6, 2
 CLASSIC_BYTES = 2**32 - 2**20  # offsets of a classic TIFF have 32 bits
@@ -104,8 +104,6 @@ class Tiff:
         """Return a box as a TIFF of its own."""
         top, bottom, left, right = box
         entries = {tag: entry for tag, entry in self.entries.items() if tag in _DECODING}
-        if PHOTOMETRIC in entries and _values(self.order, entries, PHOTOMETRIC)[0] == 5:
-            entries |= {tag: self.entries[tag] for tag in (PROFILE,) if tag in self.entries}
         blocks = []
         if self.row_bytes:
             block_height, block_width = bottom - top, self.width
@@ -203,10 +201,11 @@ def _read_directory(file: IO[bytes]) -> tuple[str, dict[int, Entry], int]:
         raise OSError(f"is broken: a directory of {n} entries")
     table = _read(file, at + struct.calcsize(count), n * struct.calcsize(form))
     entries: dict[int, Entry] = {}
+    total = 0
     for tag, kind, length, value in struct.iter_unpack(form, table):
         if tag not in (*_GEOMETRY, *_DECODING, *_CARRIED):
             continue
-        if kind not in _SIZES:
+        if kind not in _SIZES or tag in entries:  # said twice, in two ways perhaps
             raise UnsupportedLayout
         size = length * _SIZES[kind]
         if size <= len(value):
@@ -215,6 +214,9 @@ def _read_directory(file: IO[bytes]) -> tuple[str, dict[int, Entry], int]:
         (where,) = struct.unpack(f"{order}{'Q' if big else 'L'}", value)
         if where + size > file_size:
             raise OSError(f"is truncated: the {length} values of tag {tag} lie outside")
+        total += size
+        if total > file_size:
+            raise OSError("is broken: values that lie over each other")
         entries[tag] = kind, _read(file, where, size)
     return order, entries, file_size
 
@@ -299,7 +301,9 @@ class TiffWriter:
     palette : ndarray of uint8, shape (k, 3)
         Of mode "P".
     source : Tiff, optional
-        A picture whose resolution, and whose profile for RGB, are kept.
+        A picture whose resolution is kept.
+    profile : bytes, optional
+        The colour profile.
     """
 
     def __init__(
@@ -309,6 +313,7 @@ class TiffWriter:
         mode: str,
         palette: Array,
         source: Tiff | None = None,
+        profile: bytes | None = None,
     ) -> None:
         order = source.order if source else "<"
         n_channels = {"RGB": 3, "RGBA": 4}.get(mode, 1)
@@ -340,12 +345,9 @@ class TiffWriter:
         if mode == "RGBA":
             entries[EXTRA_SAMPLES] = _packed(order, _SHORT, 2)
         if source:
-            entries |= {
-                tag: source.entries[tag]
-                for tag in _CARRIED
-                if tag in source.entries
-                and (tag != PROFILE or source.entries[tag][1][16:20] == b"RGB ")
-            }
+            entries |= {tag: source.entries[tag] for tag in _CARRIED if tag in source.entries}
+        if profile:
+            entries[PROFILE] = _UNDEFINED, profile
         at = self._start + total + total % 2
         file.write(_header(order, at, big))
         file.seek(at)

@@ -9,14 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .images import (
-    MAX_PIXELS,
-    kind_of_part,
-    measure_picture,
-    one_line,
-    read_part,
-    read_picture,
-)
+from .identify import one_line
+from .images import MAX_PIXELS, kind_of_part, measure_picture, read_part, read_picture
 from .tiff import MAGIC, Box, UnsupportedLayout, read_tiff
 from .validate import are_colors, check_integer
 
@@ -44,6 +38,7 @@ class Tiles:
     """
 
     path: str
+    profile: bytes | None = None  # of the pixels; None: sRGB
     _shape: tuple[int, int, int]
     _dtype: np.dtype[Any]
     _places: list[Place]
@@ -199,8 +194,10 @@ def pictures_in(folder: Path) -> list[str]:
     return paths
 
 
-def open_picture(path: Path, tile_pixels: int, max_pixels: int | None) -> Tiles:
-    """Open one file as `open_tiles` does."""
+def open_picture(
+    path: Path, tile_pixels: int, max_pixels: int | None, keep_profile: bool = False
+) -> Tiles:
+    """Open one file as `open_tiles` does; or leave RGB in the space of its profile."""
     name = os.fsdecode(path)
     with open(name, "rb") as file:
         magic = file.read(6)
@@ -208,27 +205,31 @@ def open_picture(path: Path, tile_pixels: int, max_pixels: int | None) -> Tiles:
         return _OfNpy(name, tile_pixels)
     if magic[:4] in MAGIC:
         try:
-            return _OfTiff(name, tile_pixels, max_pixels)
+            return _OfTiff(name, tile_pixels, max_pixels, keep_profile)
         except UnsupportedLayout:
             pass
-    return _Whole(name, max_pixels)
+    return _Whole(name, max_pixels, keep_profile)
 
 
 class _Whole(Tiles):
     """A picture that is one tile; its shape and type are certain once it is decoded."""
 
-    def __init__(self, name: str, max_pixels: int | None) -> None:
-        self.path, self._max_pixels = name, max_pixels
+    def __init__(self, name: str, max_pixels: int | None, keep_profile: bool) -> None:
+        self.path, self._max_pixels, self._keep_profile = name, max_pixels, keep_profile
         width, height = measure_picture(name, max_pixels)
         self._n_pixels = width * height
         self._places = []
 
     def read(self, at: int) -> Array:
-        return np.array(read_picture(self.path, max_pixels=self._max_pixels)[0])
+        return np.array(self._read())
+
+    def _read(self) -> Array:
+        limit, keep = self._max_pixels, self._keep_profile
+        return read_picture(self.path, max_pixels=limit, keep_profile=keep)[0]
 
     def _look(self) -> None:
         if not self._places:
-            array = read_picture(self.path, max_pixels=self._max_pixels)[0]
+            array = self._read()
             height, width, n_channels = array.shape
             self._shape, self._dtype = (height, width, n_channels), array.dtype
             self._places = [(slice(0, height), slice(0, width))]
@@ -279,8 +280,10 @@ class _OfNpy(Tiles):
 class _OfTiff(Tiles):
     """A TIFF, some strips or tiles at a time."""
 
-    def __init__(self, name: str, tile_pixels: int, max_pixels: int | None) -> None:
-        self.path = name
+    def __init__(
+        self, name: str, tile_pixels: int, max_pixels: int | None, keep_profile: bool
+    ) -> None:
+        self.path, self._keep_profile = name, keep_profile
         with open(name, "rb") as file:
             try:
                 tiff = read_tiff(file)
@@ -295,7 +298,8 @@ class _OfTiff(Tiles):
                 first = tiff.cut_out(file, boxes[0])
             except OSError as error:
                 raise OSError(f"{name}: {one_line(error)}") from error
-        n_channels, self._dtype = kind_of_part(first, name)
+        n_channels, self._dtype, profile = kind_of_part(first, name)
+        self.profile = profile if keep_profile else None
         self.tiff, self._boxes, self._turn = tiff, boxes, _TURNS[tiff.orientation]
         shape = (tiff.width, tiff.height) if self._turn[0] else (tiff.height, tiff.width)
         self._shape = (*shape, n_channels)
@@ -319,7 +323,7 @@ class _OfTiff(Tiles):
                 data = self.tiff.cut_out(file, self._boxes[at])
             except OSError as error:
                 raise OSError(f"{self.path}: {one_line(error)}") from error
-        tile = read_part(data, self.path)
+        tile = read_part(data, self.path, self._keep_profile)
         exchange, up, left = self._turn
         tile = tile.swapaxes(0, 1) if exchange else tile
         tile = np.array(tile[:: -1 if up else 1, :: -1 if left else 1])

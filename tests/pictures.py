@@ -1,5 +1,7 @@
 """Pictures made in code."""
 
+import struct
+
 import numpy as np
 
 
@@ -33,3 +35,83 @@ def some_points(picture, k, seed=0):
     colors = np.unique(picture.reshape(-1, picture.shape[-1]), axis=0)
     chosen = np.random.default_rng(seed).choice(len(colors), k, replace=False)
     return colors[chosen].astype(np.float64)
+
+
+# Of each space: what red, green and blue are in XYZ (for D50), and the power of its numbers.
+SPACES = {
+    "P3": ([0.51512, 0.2412, -0.00105], [0.29198, 0.69225, 0.04189], [0.1571, 0.06657, 0.78407]),
+    "Adobe": (
+        [0.60974, 0.31111, 0.01947],
+        [0.20528, 0.62567, 0.06087],
+        [0.14919, 0.06322, 0.74457],
+    ),
+    "sRGB": ([0.43607, 0.22249, 0.01392], [0.38515, 0.71687, 0.09708], [0.14307, 0.06061, 0.71410]),
+}
+WHITE = [0.9642, 1, 0.8249]
+
+
+def rgb_profile(name):
+    """Return the ICC profile of a space of RGB."""
+    curve = power_curve(563 / 256) if name == "Adobe" else SRGB_CURVE
+    colors = zip((b"rXYZ", b"gXYZ", b"bXYZ"), map(_xyz, SPACES[name]), strict=True)
+    return icc_profile(b"RGB ", dict(colors) | dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve))
+
+
+def grey_profile(curve):
+    """Return the ICC profile of greys by such a curve."""
+    return icc_profile(b"GRAY", {b"kTRC": curve})
+
+
+def ink_profile():
+    """Return an ICC profile of CMYK: a table of 2 x 2 x 2 x 2 colours."""
+    inks = np.moveaxis(np.mgrid[:2, :2, :2, :2], 0, -1).reshape(-1, 4)
+    change = np.array([[-45, -90, -110], [-45, 190, -10], [-15, -15, 230], [-150, 0, 0]])  # L, a, b
+    lab = np.clip([255, 128, 128] + inks @ change, 0, 255).astype(np.uint8)
+    ramp = bytes(range(256))
+    table = b"mft1" + bytes(4) + bytes([4, 3, 2, 0]) + _numbers(*np.eye(3).ravel())
+    table += 4 * ramp + lab.tobytes() + 3 * ramp
+    return icc_profile(b"CMYK", {b"A2B0": table}, b"Lab ")
+
+
+def icc_profile(space, tags, connection=b"XYZ "):
+    """Return an ICC profile of these tags."""
+    text = b"made in code\0"
+    tags = tags | {
+        b"desc": b"desc" + bytes(4) + struct.pack(">L", len(text)) + text + bytes(78),
+        b"cprt": b"text" + bytes(4) + text,
+        b"wtpt": _xyz(WHITE),
+    }
+    table, data = struct.pack(">L", len(tags)), b""
+    for name, value in tags.items():
+        table += struct.pack(">4sLL", name, 132 + 12 * len(tags) + len(data), len(value))
+        data += value + bytes(-len(value) % 4)
+    head = struct.pack(">4xL4s4s4s", 0x02400000, b"mntr", space, connection)
+    head = b"%b%b" % (struct.pack(">L", 128 + len(table) + len(data)), bytes(4)) + head[4:]
+    head += struct.pack(">6H4s", 2024, 1, 1, 0, 0, 0, b"acsp") + bytes(28) + _numbers(*WHITE)
+    return head.ljust(128, b"\0") + table + data
+
+
+def power_curve(power):
+    """Return an ICC curve: a power."""
+    return b"curv" + bytes(4) + struct.pack(">LH", 1, round(256 * power))
+
+
+def table_curve(values):
+    """Return an ICC curve: a table of numbers to 65535."""
+    return b"curv" + bytes(4) + struct.pack(">L", len(values)) + np.array(values, ">u2").tobytes()
+
+
+def formula_curve(kind, *numbers):
+    """Return an ICC curve: one of five formulas."""
+    return b"para" + bytes(4) + struct.pack(">HH", kind, 0) + _numbers(*numbers)
+
+
+def _numbers(*values):
+    return struct.pack(f">{len(values)}l", *(round(65536 * value) for value in values))
+
+
+def _xyz(values):
+    return b"XYZ " + bytes(4) + _numbers(*values)
+
+
+SRGB_CURVE = formula_curve(3, 2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)

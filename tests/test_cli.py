@@ -19,6 +19,8 @@ import kmeans_fast as kf
 from kmeans_fast import cli
 from kmeans_fast.images import open_image
 
+from .pictures import rgb_profile
+
 Array = NDArray[Any]
 
 
@@ -374,7 +376,7 @@ def large(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Array:
     return pixels
 
 
-RGB_PROFILE = bytes(16) + b"RGB " + bytes(108)
+RGB_PROFILE = rgb_profile("sRGB")
 
 
 @pytest.mark.parametrize("k", [5, 300])

@@ -1,0 +1,157 @@
+"""Which picture a file holds, and how large it is, before anything of it is decoded."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import struct
+from collections.abc import Iterator
+from typing import IO
+
+import numpy as np
+from PIL import Image
+
+# To draw an EPS Pillow starts Ghostscript, and a WMF Windows; the others hold data of any size,
+# whatever their header says.
+REFUSED = ("EPS", "WMF", "BLP", "FITS", "FPX", "IPTC", "MIC")
+MOST_ICONS = 256
+_PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def one_line(error: BaseException) -> str:
+    """Return the message of an error in one line."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+@contextlib.contextmanager
+def naming(name: str) -> Iterator[None]:
+    """Make an OSError of what Pillow raises, with the name of the file."""
+    try:
+        yield
+    except MemoryError:
+        raise
+    except Image.DecompressionBombError as error:  # some formats look for themselves
+        raise ValueError(
+            f"{name}: {one_line(error)} Pillow's own PIL.Image.MAX_IMAGE_PIXELS raises that."
+        ) from error
+    except Exception as error:  # on broken files Pillow's plugins raise almost anything
+        raise OSError(f"{name}: {one_line(error)}") from error
+
+
+class PictureFile(io.BufferedReader):
+    """A file that sets no memory aside for more bytes than it has, as a header may ask for."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        super().__init__(io.FileIO(path))
+        self._size = os.fstat(self.fileno()).st_size
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read so many bytes, or all that are left."""
+        return super().read(-1 if size is None or size > self._size else size)
+
+
+def identify_within(file: IO[bytes], name: str, max_pixels: int | None) -> Image.Image:
+    """Return a picture of which only the header has been read, of at most so many pixels."""
+
+    def hold_to_limit(*sizes: tuple[int, int]) -> None:
+        for width, height in sizes:
+            if max_pixels is not None and width * height > max_pixels:
+                raise ValueError(
+                    f"{name}: {width} x {height} pixels are more than max_pixels={max_pixels}; "
+                    "allow more, or None for no limit"
+                )
+
+    with naming(name):
+        within = _sizes_in_icon(file)
+    hold_to_limit(*within)
+    with naming(name):
+        image = identify(file, name)
+        tags = getattr(image, "tag_v2", {})  # of a TIFF: a tile of it is decoded whole
+        tile = int(tags.get(322, 1)), int(tags.get(323, 1))
+    hold_to_limit(image.size, tile)
+    return image
+
+
+def identify(file: IO[bytes], name: str) -> Image.Image:
+    """`Image.open` without its pixel limit.
+
+    That limit is one for the whole process and cannot be raised for one call, nor can its warning
+    be held back in a thread; so Pillow's plugins are asked here, in its order and by its rules.
+    """
+    file.seek(0)
+    prefix = file.read(16)
+    reason = "not a picture in a format that Pillow reads"
+    asked: set[str] = set(REFUSED)
+    for load_plugins in (Image.preinit, Image.init):  # the five common formats, then all
+        load_plugins()
+        for key in [key for key in Image.ID if key not in asked]:
+            asked.add(key)
+            factory, accept = Image.OPEN[key]
+            try:
+                accepted = accept(prefix) if accept else True
+                if isinstance(accepted, str):  # what Pillow would need to read this format
+                    reason = accepted
+                elif accepted:
+                    reason = f"a broken or empty {key} picture" if accept else reason
+                    file.seek(0)
+                    return factory(file, name)
+            except (SyntaxError, IndexError, TypeError, struct.error):
+                continue
+    for key in REFUSED:
+        accept = Image.OPEN[key][1] if key in Image.OPEN else None
+        if accept and accept(prefix):
+            reason = f"{key} is not read, since its header does not say what will be done; use PNG"
+    raise OSError(reason)
+
+
+def lift_limit_of_tiff(image: Image.Image) -> None:
+    """Give a TIFF its memory here: Pillow checks its own limit once more where it would do so."""
+    size = getattr(image, "_tile_size", image.size)
+    if image.format == "TIFF" and size[0] * size[1] > (Image.MAX_IMAGE_PIXELS or np.inf):
+        image.im = Image.new(image.mode, size).im
+
+
+def _sizes_in_icon(file: IO[bytes]) -> list[tuple[int, int]]:
+    """Return the sizes of the pictures within a .ico or .icns file.
+
+    Pillow decodes one of them, and that of a .ico file as it opens it; what the directory says of
+    its size is not asked.
+    """
+    head = file.read(8)
+    if head[:4] == b"\0\0\1\0":
+        kinds, places = ("PNG", "DIB"), _places_in_ico(file)
+    elif head[:4] == b"icns":
+        kinds, places = ("PNG", "JPEG2000"), _places_in_icns(file)
+    else:
+        return []
+    Image.init()
+    sizes = []
+    for place in places:
+        file.seek(place)
+        is_png = file.read(8) == _PNG
+        file.seek(place)
+        with contextlib.suppress(Exception):  # Pillow will find the same
+            width, height = Image.OPEN[kinds[not is_png]][0](file, "").size
+            sizes.append((width, height if is_png else height // (1 + (kinds[1] == "DIB"))))
+    return sizes
+
+
+def _places_in_ico(file: IO[bytes]) -> list[int]:
+    file.seek(4)
+    (n,) = struct.unpack("<H", file.read(2))
+    if n > MOST_ICONS:
+        raise OSError(f"an icon of {n} pictures")
+    return [place for (place,) in struct.iter_unpack("<12xL", file.read(16 * n))]
+
+
+def _places_in_icns(file: IO[bytes]) -> list[int]:
+    places, at = {}, 8
+    while len(head := file.read(8)) == 8:
+        name, size = struct.unpack(">4sL", head)
+        places[name] = at + 8
+        at += size
+        file.seek(at)
+        if size < 8 or len(places) > MOST_ICONS:
+            raise OSError("a broken ICNS picture")
+    return list(places.values())
