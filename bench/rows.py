@@ -34,6 +34,7 @@ from .measure import (
     timed,
 )
 from .pictures import Picture
+from .stages import timing_checks
 
 
 def ten_iterations(
@@ -143,6 +144,27 @@ def small(setting: Setting) -> list[Row]:
     notes = all_ms(times) | {"inertia over theirs": inertia}
     work = "200 x 200 image, defaults, K = 10"
     return [Row(work, "x as fast as KMeans(10)", speed, 20, notes=notes)]
+
+
+def checks(setting: Setting) -> list[Row]:
+    """200 x 200, defaults, K = 10: what the checks at the door take of it."""
+    image = pictures.thumbnail(setting.photograph(12))
+    kf.fit(image, 10)
+    times: Times = {"fit": [], "checks": []}
+    shares = []
+    for _ in range(max(9, setting.rounds)):  # a median of many: each takes some microseconds
+        pairs = []
+        for _ in range(20):
+            with timing_checks() as seconds:
+                whole, _ = timed(kf.fit, image, 10)
+            expect(len(seconds) > 5, "the checks are not where they were")
+            pairs.append((whole, sum(seconds)))
+        for name, taken in zip(times, zip(*pairs, strict=True), strict=True):
+            times[name].append(median(taken))
+        shares.append(100 * median(checked / whole for whole, checked in pairs))
+    progress("  " + in_ms(times))
+    work = "200 x 200 image, defaults, K = 10: the checks at the door"
+    return [Row(work, "% of the fit", shares, 5, at_most=True, notes=all_ms(times))]
 
 
 def seeding(setting: Setting) -> list[Row]:
@@ -281,6 +303,7 @@ ROWS: dict[str, Callable[[Setting], list[Row]]] = {
     "photo256": photo256,
     "defaults12": defaults12,
     "small": small,
+    "checks": checks,
     "noise": noise,
     "memory": memory,
     "seeding": seeding,

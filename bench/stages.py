@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 from unittest import mock
 
-from kmeans_fast import fitting, pixels
+from kmeans_fast import fitting, memory, pixels, validate
 from kmeans_fast.points.colors import ColorPoints
 from kmeans_fast.seeding import METHODS
 
@@ -62,4 +63,32 @@ def timing() -> Iterator[Seconds]:
                 else:
                     patch = mock.patch.object(owner, name, timed(stage, getattr(owner, name)))
                 patches.enter_context(patch)
+        yield seconds
+
+
+@contextlib.contextmanager
+def timing_checks() -> Iterator[list[float]]:
+    """Time what looks at arguments, and for memory: the seconds of each call from outside."""
+    seconds: list[float] = []
+    within = False
+
+    def timed(check: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            nonlocal within
+            if within:  # one check that calls another
+                return check(*args, **kwargs)
+            within, start = True, time.perf_counter()
+            try:
+                return check(*args, **kwargs)
+            finally:
+                within = False
+                seconds.append(time.perf_counter() - start)
+
+        return wrapper
+
+    with contextlib.ExitStack() as patches:
+        for module in (validate, memory):
+            for name, check in inspect.getmembers(module, inspect.isfunction):
+                if check.__module__ == module.__name__:
+                    patches.enter_context(mock.patch.object(module, name, timed(check)))
         yield seconds

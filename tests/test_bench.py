@@ -398,11 +398,11 @@ def test_benchmarks_are_looked_for_when_asked_for_and_no_path_is_given(source, a
 
 def test_a_table_of_a_tiny_run(tmp_path, capsys):
     out = tmp_path / "table.json"
-    given = ["--rows", "tutorial", "--peers", "", "--rounds", "1", "--scale", "0.01"]
+    given = ["--rows", "tutorial,checks", "--peers", "", "--rounds", "1", "--scale", "0.01"]
     table.main([*given, "--out", str(out)])
     record = json.loads(out.read_text())
     assert record["format"] == records.FORMAT
-    assert record["rows"][0]["floor"] == 5000
+    assert [row["floor"] for row in record["rows"]] == [5000, 5]
     assert "| the tutorial's loop, 20 x 20, K = 10" in capsys.readouterr().out
     with pytest.raises(SystemExit, match="2"):
         table.main(["--rows", "nothing"])
