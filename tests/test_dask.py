@@ -19,6 +19,9 @@ import kmeans_fast as kf
 from kmeans_fast.points import dask as on_dask
 from tests.test_parts import clusters
 
+# What older Dask says where the client of another test is still there.
+pytestmark = pytest.mark.filterwarnings("ignore:Running on a single-machine scheduler")
+
 THREADS = {"scheduler": "threads", "num_workers": 2}
 
 
