@@ -1,4 +1,4 @@
-"""What pyproject.toml asks for: its lower bounds are what CI's oldest are, its Pythons the README's."""
+"""What pyproject.toml asks for: its lower bounds are the pins of CI, its Pythons the README's."""
 
 from __future__ import annotations
 
@@ -70,7 +70,8 @@ def test_all_is_every_extra(project):
 
 def test_the_readme_names_the_pythons_of_the_classifiers(project):
     prefix = "Programming Language :: Python :: 3."
-    minors = [int(line[len(prefix) :]) for line in project["classifiers"] if line.startswith(prefix)]
+    classifiers = project["classifiers"]
+    minors = [int(line[len(prefix) :]) for line in classifiers if line.startswith(prefix)]
     assert minors == list(range(minors[0], minors[-1] + 1))
     assert project["requires-python"] == f">=3.{minors[0]}"
     readme = (ROOT / "README.md").read_text("utf-8")
