@@ -1,11 +1,28 @@
-"""`pytest --benchmark-only` runs the benchmarks in `bench`; plain `pytest`, the tests."""
+"""What `pytest` runs when it is given no paths."""
 
+import numba
 import pytest
+
+# Tests that are small enough for kernels in plain Python, a hundred times slower than compiled.
+WITHOUT_JIT = [
+    "kmeans_fast",
+    "tests/test_bad_input.py",
+    "tests/test_dense_draws.py",
+    "tests/test_dense_weights.py",
+    "tests/test_interop.py",
+    "tests/test_palettes.py",
+    "tests/test_reference.py",
+    "tests/test_sklearn.py",
+    "tests/test_small.py",
+    "tests/test_tiles.py",
+]
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Look for benchmarks where they are, unless paths are given."""
-    if not getattr(config.option, "benchmark_only", False):
+    """Choose the benchmarks for `--benchmark-only`, and small tests where the JIT is off."""
+    if config.args_source is not pytest.Config.ArgsSource.TESTPATHS:
         return
-    if config.args_source is pytest.Config.ArgsSource.TESTPATHS:
+    if getattr(config.option, "benchmark_only", False):
         config.args = [str(config.rootpath / "bench")]
+    elif numba.config.DISABLE_JIT:
+        config.args = [str(config.rootpath / path) for path in WITHOUT_JIT]

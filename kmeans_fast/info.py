@@ -8,6 +8,7 @@ import numba
 import numpy as np
 import PIL
 
+from .kernels._jit import JIT_OFF
 from .threads import default_threads
 
 
@@ -19,6 +20,8 @@ def warmup() -> None:
     >>> import kmeans_fast as kf
     >>> kf.warmup()
     """
+    if JIT_OFF:
+        return  # there is nothing to compile
     from .api import fit
 
     small = np.arange(300, dtype=np.uint8).reshape(10, 10, 3)
@@ -35,7 +38,10 @@ def show_info() -> None:
     from . import __version__
     from .kernels.pixels import fill_keys
 
-    cache = fill_keys.stats.cache_path or "none can be written: kernels compile in each process"
+    if JIT_OFF:
+        cache = "none: the JIT is off (NUMBA_DISABLE_JIT), and kernels are a hundred times slower"
+    else:
+        cache = fill_keys.stats.cache_path or "none can be written: kernels compile in each process"
     print(f"kmeans_fast  {__version__}")
     print(f"python       {platform.python_version()} on {platform.system()} {platform.machine()}")
     print(f"numpy        {np.__version__}")

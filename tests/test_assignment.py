@@ -359,16 +359,16 @@ def exact_inertia(points, centroids, labels, repeats=None):
 def test_inertia_from_moments_is_the_exact_sum_rounded(dtype, d, offset, weighted, monkeypatch):
     monkeypatch.setattr(DensePoints, "_inertia_of_points", None)  # moments must do
     rng = np.random.default_rng(d)
-    points = (100 * clusters(300, d, 5, np.float64) + offset).astype(dtype)
-    weights = rng.integers(0, 4, 300) if weighted else None
+    points = (100 * clusters(90, d, 5, np.float64) + offset).astype(dtype)
+    weights = rng.integers(0, 4, 90) if weighted else None
     centroids = points[:7] + rng.uniform(-1, 1, (7, d))
     with Threads(2) as pool:
         dense = DensePoints(points, weights, pool)
         step = dense.step(centroids)
         expected = exact_inertia(points, centroids, labels_of(dense), weights)
         assert step.inertia == pytest.approx(expected, rel=1e-15)
-        mean = dense.means(dense.add_up(np.zeros(300, np.uint8), 1), centroids[:1])
-        one = exact_inertia(points, mean, np.zeros(300, int), weights)
+        mean = dense.means(dense.add_up(np.zeros(90, np.uint8), 1), centroids[:1])
+        one = exact_inertia(points, mean, np.zeros(90, int), weights)
         assert dense.variance == pytest.approx(one / dense.total_weight / d, rel=1e-14)
 
 

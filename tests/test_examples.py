@@ -1,7 +1,6 @@
 """Each example runs, says what it did, and writes what it says; the notebook's cells run."""
 
-import os
-import subprocess
+import runpy
 import sys
 from pathlib import Path
 
@@ -16,14 +15,17 @@ from .pictures import photograph
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
-def run(name, *arguments, folder):
-    done = subprocess.run(
-        [sys.executable, str(EXAMPLES / name), *map(str, arguments)],
-        cwd=folder, capture_output=True, text=True,
-        env={**os.environ, "PYTHONPATH": str(EXAMPLES.parent)},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys):
+    """Return a function that runs an example in a folder, as a script, and returns its output."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(name, *arguments):
+        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
+        runpy.run_path(str(EXAMPLES / name), run_name="__main__")
+        return capsys.readouterr().out
+
+    return run
 
 
 def open_picture(path):
@@ -32,21 +34,21 @@ def open_picture(path):
         return picture
 
 
-def test_posterise(tmp_path):
-    out = run("posterise.py", folder=tmp_path)
+def test_posterise(run, tmp_path):
+    out = run("posterise.py")
     assert "512 x 512 pixels, all of it in " in out
     assert open_picture(tmp_path / "posterised.png").width > 1000
 
 
-def test_quickstart(tmp_path):
-    out = run("quickstart.py", folder=tmp_path)
+def test_quickstart(run, tmp_path):
+    out = run("quickstart.py")
     assert out.count("%") == 8
     assert "at [0. 8.]" in out or "at [8. 0.]" in out
     assert len(open_picture(tmp_path / "quickstart.png").getcolors()) == 8
 
 
-def test_palette_of_many(tmp_path):
-    out = run("palette_of_many.py", "-k", 6, folder=tmp_path)
+def test_palette_of_many(run, tmp_path):
+    out = run("palette_of_many.py", "-k", 6)
     assert "4 pictures, 262,144 pixels" in out
     colors = set()
     for path in (tmp_path / "painted").iterdir():
@@ -56,22 +58,23 @@ def test_palette_of_many(tmp_path):
     own.mkdir()
     Image.new("RGB", (8, 8), "red").save(own / "a.png")
     Image.new("RGB", (8, 8), "blue").save(own / "b.png")
-    out = run("palette_of_many.py", own, "-k", 2, "-o", tmp_path / "there", folder=tmp_path)
+    out = run("palette_of_many.py", own, "-k", 2, "-o", tmp_path / "there")
     assert "2 pictures, 128 pixels, 2 colours" in out
     assert len(list((tmp_path / "there").iterdir())) == 2
 
 
-def test_satellite_tiles(tmp_path):
-    out = run("satellite_tiles.py", "--megapixels", 4, "-k", 5, folder=tmp_path)
+def test_satellite_tiles(run, tmp_path):
+    out = run("satellite_tiles.py", "--megapixels", 4, "-k", 5)
     assert "4 megapixels in 4 tiles" in out
     labels = np.load(tmp_path / "labels.npy", mmap_mode="r")
     assert labels.shape == (2048, 2048)
     assert set(np.unique(labels)) == set(range(5))
 
 
-def test_compare_quantizers(tmp_path):
+@pytest.mark.filterwarnings("ignore:.*getdata:DeprecationWarning")  # called by imagequant
+def test_compare_quantizers(run, tmp_path):
     Image.fromarray(photograph()).save(tmp_path / "picture.png")
-    out = run("compare_quantizers.py", "picture.png", "-k", 8, folder=tmp_path)
+    out = run("compare_quantizers.py", "picture.png", "-k", 8)
     assert "kmeans_fast " in out
     assert "1.000 times ours" in out
     rows = [line for line in out.splitlines() if "Pillow" in line]
@@ -79,8 +82,8 @@ def test_compare_quantizers(tmp_path):
     assert open_picture(tmp_path / "sheet.png").width >= 6 * 320
 
 
-def test_the_tutorial_picture(tmp_path):
-    run("tutorial_picture.py", folder=tmp_path)
+def test_the_tutorial_picture(run, tmp_path):
+    run("tutorial_picture.py")
     picture = kf.open_image(tmp_path / "tutorial_picture.png")
     assert picture.shape == (200, 200, 3)
     r, g, b = np.moveaxis(picture.astype(float), -1, 0)

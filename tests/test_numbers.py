@@ -20,11 +20,11 @@ from .pictures import few_colors, noise
 COLORS = [(np.uint8, 1), (np.uint8, 3), (np.uint8, 4), (np.uint16, 1)]
 # An engine, the type of its points, how many of them, and their features.
 FLOATS = [
+    ("tree", np.float32, 500, 3),
+    ("tree", np.float64, 500, 2),
     ("dense", np.float32, 30, 9),
     ("dense", np.float64, 30, 9),
     ("dense", np.float64, 30, 2),
-    ("tree", np.float32, 500, 3),
-    ("tree", np.float64, 500, 2),
 ]
 PICTURE = few_colors((6, 8, 3))
 POINTS = np.random.default_rng(0).normal(size=(48, 2))

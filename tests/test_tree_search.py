@@ -121,7 +121,7 @@ def test_far_from_the_origin(offset):
 
 @pytest.mark.parametrize("size", [1e-300, 1e-30, 1e30])
 def test_very_small_and_very_large_values(size):
-    assert_seeds_are_brute_force(size * clusters(2000, 3, 12, np.float64))
+    assert_seeds_are_brute_force(size * clusters(2000, 2, 12, np.float64))
 
 
 def test_values_whose_differences_overflow_in_float32_are_left_to_another_search():
@@ -131,7 +131,7 @@ def test_values_whose_differences_overflow_in_float32_are_left_to_another_search
 
 
 def test_an_outlier_takes_no_digits_from_the_rest():
-    points = np.concatenate([clusters(2000, 3, 12, np.float64), np.full((1, 3), 1e9)])
+    points = np.concatenate([clusters(2000, 2, 12, np.float64), np.full((1, 2), 1e9)])
     assert_seeds_are_brute_force(points)
     rows = kf.kmeans_plusplus(points, 12)
     assert len(np.unique(rows, axis=0)) == 12

@@ -5,12 +5,14 @@ from __future__ import annotations
 import pickle
 import warnings
 from collections.abc import Callable
+from functools import wraps
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from zlib import crc32
 
 import numba
+import numpy as np
 from numba import njit
 from numba.core.serialize import dumps
 
@@ -21,6 +23,7 @@ def _digest_helpers() -> bytes:
     return sha256(b"".join(path.read_bytes() for path in paths)).digest()
 
 
+JIT_OFF = bool(getattr(numba.config, "DISABLE_JIT", False))  # NUMBA_DISABLE_JIT=1
 HELPERS = _digest_helpers()
 
 
@@ -33,13 +36,16 @@ def jit(function: Callable[..., Any], **options: Any) -> Any:
 
     Where no cache folder can be written (a read-only install with no home), Numba raises at
     decoration; the kernel is then compiled in each process instead.
+
+    With the JIT off (``NUMBA_DISABLE_JIT=1``) kernels are the Python that they are written in.
     """
+    if JIT_OFF:
+        return _without_warnings(function)
     try:
         kernel = njit(nogil=True, cache=True, **options)(function)
     except RuntimeError:
         return njit(nogil=True, **options)(function)
-    if hasattr(kernel, "_cache"):  # not with the JIT off
-        kernel._cache = _SoundCache(kernel._cache)
+    kernel._cache = _SoundCache(kernel._cache)
     return kernel
 
 
@@ -54,6 +60,17 @@ def jit_inline(function: Callable[..., Any]) -> Any:
     It becomes part of its callers, and of what is kept of them on disk: nothing is kept of itself.
     """
     return njit(nogil=True, forceinline=True)(function)
+
+
+def _without_warnings(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Let numbers wrap and overflow as quietly as they do in machine code."""
+
+    @wraps(function)
+    def run(*arguments: Any) -> Any:
+        with np.errstate(all="ignore"):
+            return function(*arguments)
+
+    return run
 
 
 class _SoundFile:

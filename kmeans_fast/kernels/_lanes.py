@@ -11,11 +11,11 @@ from fractions import Fraction
 
 import numpy as np
 from llvmlite import ir
-from numba.core import cgutils, config, types
+from numba.core import cgutils, types
 from numba.core.extending import intrinsic
 from numba.np.arrayobj import make_array
 
-from ._jit import jit_inline
+from ._jit import JIT_OFF, jit_inline
 
 WIDTH = 8
 LANES = 2 * WIDTH
@@ -118,7 +118,7 @@ def fused_plainly(a, b, c):
     return float(Fraction(float(a)) * Fraction(float(b)) + Fraction(float(c)))
 
 
-if getattr(config, "DISABLE_JIT", False):
+if JIT_OFF:
     # Intrinsics cannot be called from Python; to a type checker they are no functions either.
     add_squares = add_squares_plainly  # type: ignore[assignment]
     fused = fused_plainly  # type: ignore[assignment]

@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import numpy as np
 from llvmlite import ir
-from numba.core import cgutils, config, types
+from numba.core import cgutils, types
 from numba.core.extending import intrinsic
 from numba.np.arrayobj import make_array
+
+from ._jit import JIT_OFF
 
 LANES = 8
 
@@ -195,7 +197,7 @@ def sq_dists_plainly(values, center, scale):
     return total[:, 0]
 
 
-if getattr(config, "DISABLE_JIT", False):
+if JIT_OFF:
     # Intrinsics cannot be called from Python, so the names are defined again, and to a type
     # checker they are no functions: neither can be said to it in another way.
     add_square = add_square_plainly  # type: ignore[assignment]

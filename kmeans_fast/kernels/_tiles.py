@@ -17,9 +17,11 @@ from typing import Any
 import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
-from numba.core import cgutils, config, types
+from numba.core import cgutils, types
 from numba.core.extending import intrinsic
 from numba.np.arrayobj import make_array
+
+from ._jit import JIT_OFF
 
 
 def _has_wide_vectors() -> bool:
@@ -199,7 +201,7 @@ def score_tile_plainly(
     out[to : to + ROWS * WIDTH] = scores.reshape(-1)
 
 
-if getattr(config, "DISABLE_JIT", False):
+if JIT_OFF:
     # Intrinsics cannot be called from Python; to a type checker they are no functions either.
     scan_tile = scan_tile_plainly  # type: ignore[assignment]
     score_tile = score_tile_plainly  # type: ignore[assignment]

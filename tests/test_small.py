@@ -1,0 +1,182 @@
+"""Small cases that go through every kernel, against the reference and brute force.
+
+What other tests do with more of everything. These run with the JIT off as well (`conftest.py`).
+"""
+
+from __future__ import annotations
+
+import dask
+import dask.array as da
+import numpy as np
+import pytest
+
+import kmeans_fast as kf
+from kmeans_fast import labels, pixels
+from kmeans_fast.points import assignment, colors, dense_part, dense_search
+from kmeans_fast.points import tree as trees
+from kmeans_fast.points.dense import DensePoints
+from kmeans_fast.threads import Threads
+
+from . import test_dense_search, test_exact, test_parts, test_tree, test_tree_search
+from .naive import part_of
+from .pictures import noise, photograph, some_points
+from .test_dask import assert_same
+from .test_dense_search import blobs
+from .test_tree import KINDS, clusters, start_of
+
+# ---------------------------------------------------------------------------- colours
+
+
+@pytest.fixture
+def as_if_large(monkeypatch):
+    """Do with few pixels what is done with many."""
+    monkeypatch.setattr(pixels, "SMALL", 0)
+    monkeypatch.setattr(pixels, "CHUNK", 100)
+    monkeypatch.setattr(colors, "WORTH_THREADS", 1)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "channels"), [(np.uint8, 1), (np.uint8, 2), (np.uint8, 4), (np.uint16, 3)]
+)
+def test_pixels_by_tables_and_in_chunks(dtype, channels, as_if_large):
+    picture = photograph(20, 25, channels, dtype)
+    picture[:14, :20] = picture[0, 0]  # more pixels than a byte counts
+    test_exact.check_against_naive(picture, some_points(picture, 5), 3, n_threads=2)
+    weights = np.random.default_rng(0).integers(0, 3, picture.shape[:2])
+    repeated = picture.reshape(-1, channels).repeat(weights.reshape(-1), axis=0)
+    ours, expected = kf.fit(picture, 3, sample_weight=weights), kf.fit(repeated, 3)
+    assert np.array_equal(ours.centroids, expected.centroids)
+
+
+def test_cells_of_many_colors(monkeypatch):
+    monkeypatch.setattr(colors, "WORTH_THREADS", 1)
+    picture = noise(30, 45)
+    test_exact.check_against_naive(picture, some_points(picture, 6), 2, n_threads=2)
+
+
+def test_tiles_are_counted_in_a_table(as_if_large, monkeypatch):
+    tiles = [np.full((13, 50, 1), shade, np.uint8) for shade in (3, 3, 9, 3, 200)]
+    for chunk in (100, 8):
+        monkeypatch.setattr(pixels, "CHUNK", chunk)
+        seen = []
+        histogram = kf.ColorHistogram.from_tiles(tiles, callback=seen.append, n_threads=1)
+        assert histogram.colors[:, 0].tolist() == [3, 9, 200]
+        assert histogram.counts.tolist() == [1950, 650, 650]
+        assert [progress.n_colors for progress in seen] == [1, 1, 2, 2, 3]
+
+
+def test_labels_by_a_table_of_all_colors(monkeypatch):
+    monkeypatch.setattr(labels, "TABLE_PIXELS", 0)
+    monkeypatch.setattr(colors, "CUBE", 128)
+    centroids = np.array([[250.0], [3.0], [100.0]])
+    grey = np.arange(256, dtype=np.uint8).reshape(16, 16, 1)
+    find = labels.Labeller(centroids)
+    out = np.empty((16, 16), np.uint8)
+    expected = kf.reference.assign(grey, centroids)
+    for _ in range(2):
+        assert np.array_equal(find(grey), expected)
+        assert np.array_equal(find(grey, out=out), expected)
+    strided = np.empty((16, 32), np.uint8)[:, ::2]
+    assert np.array_equal(find(grey, out=strided), expected)
+
+
+# ----------------------------------------------------------------------------- floats
+
+
+@pytest.mark.parametrize("k", [5, 20])
+@pytest.mark.parametrize(("d", "dtype"), [(2, np.float64), (9, np.float32), (40, np.float32)])
+def test_labels_are_kept_up_to_date(d, dtype, k, monkeypatch):
+    monkeypatch.setattr(assignment, "LEAST_TRIAL", 16)
+    monkeypatch.setattr(assignment, "TRIAL", 32)
+    points = clusters(200, d, 12, dtype)
+    start = points[:k].astype(np.float64)
+    expected = kf.reference.k_means(start, points, 6)
+    ours = kf.k_means(start, points, 6)
+    assert np.array_equal(ours[0], expected[0])
+    assert np.array_equal(ours[1], expected[1])
+
+
+@pytest.mark.parametrize("weights", test_parts.WEIGHTS)
+@pytest.mark.parametrize(("d", "dtype"), [(3, np.float32), (9, np.float32), (2, np.float64)])
+def test_seeds_are_those_of_brute_force(d, dtype, weights, monkeypatch):
+    monkeypatch.setattr(dense_search, "FEW_POINTS", 1)
+    monkeypatch.setattr(dense_search, "WORTH_CELLS", 1)
+    points = blobs(130, d).astype(dtype)
+    with Threads(1) as pool:
+        given = test_parts.WEIGHTS[weights](130)
+        held = DensePoints(np.zeros((130, 1)), given, pool)
+        if given is not None and weights == "fractions":
+            given = part_of(held).weights  # as they are rounded
+    test_dense_search.assert_seeds_are_brute_force(points, given, n_centers=4, n_trials=3)
+
+
+@pytest.mark.parametrize("kind", ["colors", "floats", "tree"])
+def test_empty_clusters_get_the_farthest_points(kind, request, monkeypatch):
+    monkeypatch.setattr(dense_part, "CHECK", True)
+    if kind == "tree":
+        request.getfixturevalue("in_trees")
+    data = photograph(9, 8) if kind == "colors" else clusters(72, 3, 5, np.float32)
+    points = data.reshape(-1, 3)
+    start = points[[0, 0, 9, 0, 20, 30]].astype(np.float64)
+    expected = kf.reference.k_means(start, points, 2)
+    result = kf.fit(data, 6, init=start, max_iter=2, tol=0)
+    assert np.array_equal(result.centroids, expected[0])
+    assert np.array_equal(result.labels.reshape(-1), expected[1])
+    means = kf.means(data, result.labels, 6)
+    assert np.array_equal(means, kf.reference.means(points, expected[1], 6))
+
+
+# ------------------------------------------------------------------------------- trees
+
+
+@pytest.fixture
+def in_trees(monkeypatch):
+    """Use trees for few points."""
+    monkeypatch.setattr(trees, "LEAST_POINTS", 1)
+    monkeypatch.setattr(trees, "LEAST_DISTANCES", 1)
+
+
+@pytest.mark.parametrize("room", [0, trees.ROOM])
+@pytest.mark.parametrize(("d", "dtype"), [(1, np.float32), *KINDS])
+def test_cells_are_assigned_as_their_points(d, dtype, room, monkeypatch):
+    monkeypatch.setattr(trees, "ROOT_BITS", 1)
+    monkeypatch.setattr(trees, "ROOM", room)  # to sort a cell with scratch, and in place
+    monkeypatch.setattr(trees, "CELLS_PER_LEAF", 0)  # begin again with room for more
+    points = clusters(1500, d, 9, dtype)
+    walk = test_tree.Walk(points, 5)
+    centroids = start_of(points, 5)
+    for there in (centroids, centroids + 0.1, centroids + 20):
+        walk.assert_step_is_brute_force(there)
+    walk.close()
+
+
+@pytest.mark.parametrize(("d", "dtype"), [(1, np.float32), *KINDS])
+def test_seeds_in_trees_are_those_of_brute_force(d, dtype, in_trees):
+    points = clusters(700, d, 12, dtype)
+    test_tree_search.assert_seeds_are_brute_force(points, n_centers=3, n_trials=2)
+
+
+def test_seeds_in_trees_that_share_a_root(in_trees, monkeypatch):
+    monkeypatch.setattr(trees, "SAMPLE", 100)
+    points = clusters(900, 2, 2, np.float64)
+    points[:200] = np.round(points[:200], 1)  # copies, and ties along axes
+    one = test_parts.fit(points, None, "k-means++", 4)
+    parts = test_parts.fit(points, None, "k-means++", 4, edges=[1, 400], forgets=True)
+    for ours, expected in zip(parts, one, strict=True):
+        np.testing.assert_array_equal(ours, expected)
+
+
+# -------------------------------------------------------------------------------- Dask
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_arrays_in_chunks(weighted):
+    rng = np.random.default_rng(0)
+    with dask.config.set(scheduler="threads", num_workers=2):
+        for data in (photograph(9, 8), clusters(72, 9, 3, np.float32).reshape(9, 8, 9)):
+            weights = rng.integers(0, 4, (9, 8)) if weighted else None
+            chunked = da.from_array(data, chunks=(4, 5, data.shape[-1]))
+            ours = kf.fit(chunked, 3, sample_weight=weights)
+            expected = kf.fit(data, 3, sample_weight=weights)
+            assert_same(ours, expected)
+            assert np.array_equal(ours.recolor().compute(), expected.recolor())
