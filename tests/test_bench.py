@@ -392,7 +392,8 @@ def test_benchmarks_are_looked_for_when_asked_for_and_no_path_is_given(source, a
     )
     conftest.pytest_configure(config)
     assert config.args == ([str(ROOT / "bench")] if asked and source == "TESTPATHS" else args)
-    conftest.pytest_configure(SimpleNamespace(option=SimpleNamespace()))  # no pytest-benchmark
+    del config.option.benchmark_only  # as without pytest-benchmark
+    conftest.pytest_configure(config)
     assert f"testpaths = {args}".replace("'", '"') in (ROOT / "pyproject.toml").read_text()
 
 

@@ -125,6 +125,21 @@ VALUES = {
 }
 
 
+@pytest.mark.parametrize(("dtype", "channels"), COLORS)
+def test_colors_at_the_ends_of_their_range(dtype, channels):
+    largest = np.iinfo(dtype).max
+    rng = np.random.default_rng(channels)
+    for levels in ([0, largest], [largest], [0], [0, 1, largest - 1, largest]):
+        points = rng.choice(levels, (40, channels)).astype(dtype)
+        for k in (1, 4, 40):
+            start = points[rng.integers(0, 40, k)].astype(np.float64)
+            for other in (1e150, -1e150, 5e-324, -0.0):
+                start[1:2] = other
+                check(points, start)
+        check_starts(points, 3)
+    check(points[:1], [[0.0] * channels])  # one point
+
+
 @pytest.mark.parametrize("name", VALUES)
 @pytest.mark.parametrize(("engine", "dtype", "n", "d"), FLOATS)
 def test_values_of_every_size_have_the_bits_of_the_reference(engine, dtype, n, d, name, use):
@@ -180,21 +195,6 @@ def test_centroids_that_are_immensely_farther_out_than_the_data_are_wide(size, f
     check(points, [[far, 0.0], [0.0, 0.0], [far, far]])
     result = kf.fit(points, 2, init=[[far, 0.0], [far, 0.0]], max_iter=1)
     assert result.history[0].inertia == pytest.approx(48 * far * far)
-
-
-@pytest.mark.parametrize(("dtype", "channels"), COLORS)
-def test_colors_at_the_ends_of_their_range(dtype, channels):
-    largest = np.iinfo(dtype).max
-    rng = np.random.default_rng(channels)
-    for levels in ([0, largest], [largest], [0], [0, 1, largest - 1, largest]):
-        points = rng.choice(levels, (40, channels)).astype(dtype)
-        for k in (1, 4, 40):
-            start = points[rng.integers(0, 40, k)].astype(np.float64)
-            for other in (1e150, -1e150, 5e-324, -0.0):
-                start[1:2] = other
-                check(points, start)
-        check_starts(points, 3)
-    check(points[:1], [[0.0] * channels])  # one point
 
 
 def test_fewer_distinct_points_than_clusters():

@@ -37,6 +37,9 @@ def jit(function: Callable[..., Any], **options: Any) -> Any:
     Where no cache folder can be written (a read-only install with no home), Numba raises at
     decoration; the kernel is then compiled in each process instead.
 
+    What is called with ``0``, or with what began as ``0``, is compiled for that very number, and
+    again for others; ``np.int64(0)`` is any number.
+
     With the JIT off (``NUMBA_DISABLE_JIT=1``) kernels are the Python that they are written in.
     """
     if JIT_OFF:

@@ -167,7 +167,7 @@ def add_points(values, repeats, weights, start, stop, labels, anchors, sums):
     for i in range(start, stop):
         if has_weight(i, repeats, weights):
             add_point(
-                i, labels[i], 1, values, repeats, weights, value_anchors, weight_anchors,
+                i, labels[i], np.int64(1), values, repeats, weights, value_anchors, weight_anchors,
                 cluster_sums, totals,
             )  # fmt: skip
 
@@ -180,7 +180,7 @@ def move_points(values, repeats, weights, moved, before, labels, anchors, sums):
     for at in range(moved.size):
         i = moved[at]
         if has_weight(i, repeats, weights):
-            for label, sign in ((np.int32(labels[i]), 1), (before[at], -1)):
+            for label, sign in ((np.int32(labels[i]), np.int64(1)), (before[at], np.int64(-1))):
                 add_point(
                     i, label, sign, values, repeats, weights, value_anchors, weight_anchors,
                     cluster_sums, totals,
@@ -410,7 +410,7 @@ def assign_points(points, start, stop, candidates, centroids, bounds, scratch):
     """
     chosen, found, labels = scratch.chosen, scratch.found, bounds.labels
     size = chosen.size
-    n_moved = 0
+    n_moved = np.int64(0)
     for first in range(start, stop, size):  # while they are in the cache
         n = min(size, stop - first)
         for at in range(n):
@@ -500,7 +500,7 @@ def reassign_points(points, start, stop, centroids, motion, bounds, scratch):
             candidates[other] = other
         # What has moved goes where what was open stood before.
         n_moved = settle_points(
-            points, indices[:n_open], k, np.float32(np.inf), centroids, bounds, scratch, 0
+            points, indices[:n_open], k, np.float32(np.inf), centroids, bounds, scratch, np.int64(0)
         )
         return n_moved, n_open * k
     ends[:] = 0
@@ -520,10 +520,10 @@ def reassign_points(points, start, stop, centroids, motion, bounds, scratch):
     for at in range(n_open):
         order[ends[keys[at]]] = indices[at]
         ends[keys[at]] += 1
-    n_moved = n_compared = 0
+    n_moved = n_compared = np.int64(0)
     known = -1  # the tile of labels that `between` is about
     for label in range(k):
-        m = 0
+        m = np.int64(0)
         for ring in range(N_RINGS - 1, -1, -1):  # from the widest, whose candidates hold the rest
             key = N_RINGS * label + ring
             begin, end = ends[key - 1] if key > 0 else 0, ends[key]
@@ -540,7 +540,7 @@ def reassign_points(points, start, stop, centroids, motion, bounds, scratch):
                     candidates[m] = other
                     m += between[other, row] <= limit
             else:
-                n_before, m = m, 0
+                n_before, m = m, np.int64(0)
                 for at in range(n_before):
                     other = candidates[at]
                     candidates[m] = other

@@ -222,7 +222,7 @@ def label_points(values, start, stop, heads, pivots, firsts, labels):
     """
     scratch = np.empty(max(heads.shape[1], pivots.shape[1]), values.dtype)
     for p in range(start, stop):
-        head = find_nearest(values, p, heads, 0, heads.shape[1], scratch)
+        head = find_nearest(values, p, heads, np.int64(0), heads.shape[1], scratch)
         labels[p] = find_nearest(values, p, pivots, firsts[head], firsts[head + 1], scratch)
 
 
@@ -328,7 +328,7 @@ def try_centers(
     low = np.empty(SIZE, np.float32)
     mask = np.empty(SIZE, np.int32)
     n_seen = 0
-    n_rows = 0
+    n_rows = np.int64(0)
     first = start
     masks[start:stop] = 0
     while first < stop or n_rows > 0:
@@ -377,12 +377,12 @@ def lower_to_center(
     center before, and they are left alone.
     """
     values = data.values
-    table = make_table(1, values)
+    table = make_table(np.int64(1), values)
     table[:1, : values.shape[1]] = center
     columns = make_columns(values)
     sq_dists = np.zeros((len(table), SIZE), np.float32)
     rows = np.zeros(2 * SIZE + 1, np.int64)
-    n_rows = 0
+    n_rows = np.int64(0)
     first = start
     while first < stop or n_rows > 0:
         while first < stop and n_rows < SIZE:
@@ -398,7 +398,7 @@ def lower_to_center(
                 n_rows = np.int64(n)
             first = last
         size = min(n_rows, SIZE)
-        fill_sq_dists(values, data.scale, rows, size, table, 1, columns, sq_dists)
+        fill_sq_dists(values, data.scale, rows, size, table, np.int64(1), columns, sq_dists)
         for i in range(size):
             p = rows[i]
             dist, old = sq_dists[0, i], closest[p]

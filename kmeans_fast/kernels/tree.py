@@ -272,7 +272,7 @@ def sort_points(axes, points, start, stop, frame, slots, ends, places, to, spare
     for child in range(ends.size):
         while places[child] < ends[child]:
             at = start + places[child]
-            code_points(axes, points, at, 1, frame, one)
+            code_points(axes, points, at, np.int64(1), frame, one)
             other = slots[one[0]]
             if other != child:
                 there = start + places[other]
@@ -300,7 +300,7 @@ def grow_cells(axes, points, cells, grids, n, to, spare, anchors):
     n_slots = 0
     level = 0
     next_level = n
-    cell = 0
+    cell = np.int64(0)
     while cell < n:
         if cell == next_level:
             level += 1
