@@ -8,11 +8,9 @@ WITHOUT_JIT = [
     "kmeans_fast",
     "tests/test_bad_input.py",
     "tests/test_dense_draws.py",
-    "tests/test_dense_weights.py",
     "tests/test_interop.py",
     "tests/test_palettes.py",
     "tests/test_reference.py",
-    "tests/test_sklearn.py",
     "tests/test_small.py",
     "tests/test_tiles.py",
 ]

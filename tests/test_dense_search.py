@@ -103,7 +103,7 @@ def assert_seeds_are_brute_force(points, weights=None, n_centers=24, n_trials=6,
     return part_of(point_set)._search.n_tried / (len(points) * n_trials * n_centers)
 
 
-@pytest.mark.parametrize("d", [1, 2, 3, 7, 8, 16, 33, 100])
+@pytest.mark.parametrize("d", [1, 3, 8, 33, 100])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_draws_and_potentials_are_those_of_brute_force(dtype, d):
     assert assert_seeds_are_brute_force(blobs(1500, d).astype(dtype)) < 0.5
@@ -247,7 +247,7 @@ def test_a_square_is_added_with_one_rounding():
         assert all(error <= abs(Fraction(float(other)) - exact) for other in others)
 
 
-@pytest.mark.parametrize("d", [1, 2, 33, 100])
+@pytest.mark.parametrize("d", [1, 33])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_a_center_nearer_by_a_rounding_is_seen(dtype, d):
     rng = np.random.default_rng(0)
