@@ -3,8 +3,8 @@
 import numba
 import pytest
 
-# Tests that are small enough for kernels in plain Python, a hundred times slower than compiled. That
-# takes NumPy 2: before, NumPy made float64 of uint64 and int64.
+# Tests that are small enough for kernels in plain Python, a hundred times slower than compiled.
+# That takes NumPy 2: before, NumPy made float64 of uint64 and int64.
 WITHOUT_JIT = [
     "kmeans_fast",
     "tests/test_bad_input.py",
