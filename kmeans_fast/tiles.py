@@ -211,6 +211,10 @@ def open_picture(
     return _Whole(name, max_pixels, keep_profile)
 
 
+def _changed(path: str) -> OSError:
+    return OSError(f"{path}: has changed since it was opened; open it again")
+
+
 class _Whole(Tiles):
     """A picture that is one tile; its shape and type are certain once it is decoded."""
 
@@ -221,7 +225,10 @@ class _Whole(Tiles):
         self._places = []
 
     def read(self, at: int) -> Array:
-        return np.array(self._read())
+        array = self._read()
+        if self._places and (array.shape != self._shape or array.dtype != self._dtype):
+            raise _changed(self.path)
+        return np.array(array)
 
     def _read(self) -> Array:
         limit, keep = self._max_pixels, self._keep_profile
@@ -273,7 +280,7 @@ class _OfNpy(Tiles):
         # Mapped anew each time: the pages of a mapping count as memory until it is gone.
         array = self._map()
         if array.shape != self.shape or array.dtype != self.dtype:
-            raise OSError(f"{self.path}: has changed since it was opened; open it again")
+            raise _changed(self.path)
         return np.array(array[self.places[at]])
 
 
@@ -330,5 +337,5 @@ class _OfTiff(Tiles):
         rows, columns = self.places[at]
         expected = (rows.stop - rows.start, columns.stop - columns.start, self.shape[2])
         if tile.shape != expected or tile.dtype != self.dtype:
-            raise OSError(f"{self.path}: has changed since it was opened; open it again")
+            raise _changed(self.path)
         return tile

@@ -398,6 +398,16 @@ def test_benchmarks_are_looked_for_when_asked_for_and_no_path_is_given(source, a
     assert f"testpaths = {args}".replace("'", '"') in (ROOT / "pyproject.toml").read_text()
 
 
+def test_small_tests_are_chosen_where_the_jit_is_off(monkeypatch):
+    monkeypatch.setattr(conftest.numba.config, "DISABLE_JIT", 1)
+    config = SimpleNamespace(
+        option=SimpleNamespace(), args_source=pytest.Config.ArgsSource.TESTPATHS, rootpath=ROOT
+    )
+    conftest.pytest_configure(config)
+    assert config.args == [str(ROOT / path) for path in conftest.WITHOUT_JIT]
+    assert all(Path(path).exists() for path in config.args)
+
+
 def test_a_table_of_a_tiny_run(tmp_path, capsys):
     out = tmp_path / "table.json"
     given = ["--rows", "tutorial,checks", "--peers", "", "--rounds", "1", "--scale", "0.01"]

@@ -291,6 +291,14 @@ def test_arrays_that_cannot_be_clustered_are_refused_before_any_work(threads):
         kf.fit(image, 3, sample_weight=[1, 2, 3])
     with pytest.raises(ValueError, match=r"sample_weight goes down to -1\.0"):
         kf.fit(image, 3, sample_weight=-da.ones((90, 70)))
+    with pytest.raises(ValueError, match=r"sample_weight has shape \(90, 7\)"):
+        kf.fit(image, 3, sample_weight=da.ones((90, 7)))
+    with pytest.raises(TypeError, match="sample_weight is not an array of numbers .dtype <U1"):
+        kf.fit(image, 3, sample_weight=da.from_array(np.full((90, 70), "a")))
+    with pytest.raises(ValueError, match="sample_weight holds NaN or infinity"):
+        kf.fit(image, 3, sample_weight=da.full((90, 70), np.nan))
+    with pytest.raises(TypeError, match="out is given with a Dask array"):
+        kf.fit(picture(), 3).predict(image, out=np.empty((90, 70), np.uint8))
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 import kmeans_fast as kf
+from kmeans_fast import api, info
 
 from .pictures import few_colors, noise, photograph, some_points
 
@@ -417,6 +418,14 @@ def test_show_info_and_warmup(capsys):
     shown = capsys.readouterr().out
     for word in ("kmeans_fast", "numpy", "numba", "Pillow", "threads", "layer", "cache"):
         assert word in shown
+
+
+def test_with_the_jit_off_nothing_is_compiled_and_that_is_said(monkeypatch, capsys):
+    monkeypatch.setattr(info, "JIT_OFF", True)
+    monkeypatch.setattr(api, "fit", None)
+    kf.warmup()
+    kf.show_info()
+    assert "cache        none: the JIT is off" in capsys.readouterr().out
 
 
 def test_results_survive_pickle():

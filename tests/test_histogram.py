@@ -256,6 +256,13 @@ def test_options_that_do_not_fit_add_nothing(options, error, message):
     assert histogram == kf.ColorHistogram(PICTURE)
 
 
+def test_a_large_picture_of_another_kind_adds_nothing():
+    histogram = kf.ColorHistogram(PICTURE)
+    with pytest.raises(ValueError, match="channels"):
+        histogram.update(PICTURE[..., :1])
+    assert histogram == kf.ColorHistogram(PICTURE)
+
+
 def test_counts_are_exact_to_2_to_the_62_and_refused_beyond():
     histogram = kf.ColorHistogram()
     histogram.update(np.zeros((1, 1, 3), np.uint8), weight=2**62 - 1)
@@ -354,6 +361,15 @@ def lying():
     return file.getvalue()
 
 
+def of_another_version():
+    """Return an archive of arrays in a later version of NumPy's format."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive, zipfile.ZipFile(io.BytesIO(written())) as sound:
+        for name in sound.namelist():
+            archive.writestr(name, sound.read(name).replace(b"NUMPY\x01\x00", b"NUMPY\x02\x00"))
+    return file.getvalue()
+
+
 def claiming():
     """Return an archive in whose directory, the counts are 4 GB large."""
     data, n = written(), len(COLORS)
@@ -374,6 +390,7 @@ def claiming():
         (written(counts=None), "is truncated or no histogram"),
         (written(compressed=True), "version is compressed, which save does not do"),
         (claiming(), "counts is larger than the file"),
+        (of_another_version(), "version is of a format that save does not write"),
         (lying(), "the header of colors does not agree with its size"),
         (written(version=np.array(2)), "is of version 2, where 1 can be read"),
         (written(version=np.array("1")), "is of version 1, where 1"),

@@ -22,6 +22,7 @@ from .naive import part_of
 from .pictures import noise, photograph, some_points
 from .test_dask import assert_same
 from .test_dense_search import blobs
+from .test_numbers import assert_inertia
 from .test_tree import KINDS, clusters, start_of
 
 # ---------------------------------------------------------------------------- colours
@@ -113,6 +114,7 @@ def test_empty_clusters_get_the_farthest_points(kind, request, monkeypatch):
     monkeypatch.setattr(dense_part, "CHECK", True)
     if kind == "tree":
         request.getfixturevalue("in_trees")
+        assert trees.pays(72, 3, 6)
     data = photograph(9, 8) if kind == "colors" else clusters(72, 3, 5, np.float32)
     points = data.reshape(-1, 3)
     start = points[[0, 0, 9, 0, 20, 30]].astype(np.float64)
@@ -132,8 +134,7 @@ def test_weights(whole):
     result = kf.fit(points, 3, sample_weight=weights, max_iter=2)
     labels = kf.reference.assign(points, result.centroids)
     assert np.array_equal(result.labels, labels)
-    inertia = kf.reference.inertia(points, labels, result.centroids, weights)
-    assert result.inertia == pytest.approx(inertia, rel=1e-6)
+    assert_inertia(result.inertia, points, labels, result.centroids, weights)
     means = kf.means(points, labels, 3, sample_weight=weights)
     assert np.array_equal(means, kf.reference.means(points, labels, 3, weights))
 

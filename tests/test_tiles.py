@@ -342,6 +342,22 @@ def test_a_truncated_npy_file_is_refused(tmp_path):
         kf.open_tiles(path)
 
 
+@pytest.mark.parametrize("name", ["a.npy", "a.png"])
+def test_a_file_that_has_changed_since_is_refused(name, tmp_path):
+    def write(picture):
+        if name.endswith("npy"):
+            np.save(tmp_path / name, picture)
+        else:
+            Image.fromarray(picture).save(tmp_path / name)
+
+    write(PICTURE)
+    tiles = kf.open_tiles(tmp_path / name)
+    assert tiles.shape == PICTURE.shape
+    write(PICTURE[:-1])
+    with pytest.raises(OSError, match=f"{name}: has changed since it was opened; open it again"):
+        tiles.read(0)
+
+
 def test_any_other_picture_is_one_tile(tmp_path):
     path = tmp_path / "a.png"
     Image.fromarray(PICTURE).save(path)
