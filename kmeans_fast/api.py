@@ -15,6 +15,7 @@ from .lloyd import Callback, lloyd
 from .pixels import PixelChunks, sum_members
 from .points.colors import exact_means
 from .points.dense import DensePoints
+from .points.weights import UNWEIGHTED, Units, in_limbs, summarize, units_of_pixels
 from .result import KMeansResult
 from .seeding import METHODS
 from .threads import Threads
@@ -260,10 +261,14 @@ def means(
     nowhere = np.full((k, array.shape[-1]), np.nan)
     with Threads(validate.check_threads(n_threads)) as threads:
         if validate.are_colors(array):
+            units: Units = UNWEIGHTED
+            limbs: list[Any] = [None]
             if weights is not None:
-                weights, _ = validate.weight_quanta(weights, int(np.iinfo(array.dtype).max))
-            moments = sum_members(PixelChunks(array), checked, weights, k, threads)
-            return exact_means(moments[:, 0], moments[:, 1:], nowhere)
+                units = units_of_pixels(summarize(weights), int(np.iinfo(array.dtype).max))
+                limbs = in_limbs(weights, units)
+            chunks = PixelChunks(array)
+            moments = [sum_members(chunks, checked, limb, k, threads) for limb in limbs]
+            return exact_means(np.stack(moments, axis=1), nowhere, units)
         dense = DensePoints(array.reshape(-1, array.shape[-1]), weights, threads)
         return dense.means(dense.add_up(checked, k), nowhere)
 
@@ -328,7 +333,8 @@ def kmeans_plusplus(
     -----
     The draws go by squared distances that are exact for integer pixels, in float32 for other
     points, and to a part in 500 for those that are sorted into a tree (20,000 or more without
-    weights, in up to four dimensions). Threads change none of them.
+    weights, in up to four dimensions). What is less than a part in 2**125 of the data's span
+    counts as no distance. Threads change none of them.
 
     Examples
     --------

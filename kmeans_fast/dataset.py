@@ -15,6 +15,7 @@ from .pixels import TABLE_BITS, ColorFormat, CountedPixels, PixelChunks, split_k
 from .points import Points
 from .points.colors import ColorPoints
 from .points.dense import DensePoints
+from .points.weights import UNWEIGHTED, Units, as_weights, in_limbs, summarize, units_of_pixels
 from .spaces import from_oklab, to_oklab
 from .threads import Threads
 
@@ -99,12 +100,14 @@ def as_dataset(
     if not validate.are_colors(data):
         points = DensePoints(data.reshape(-1, data.shape[-1]), weights, threads)
         return Dataset(points, data, data.dtype, shape, _is_image(data), _as_they_are)
-    quantum = 1.0
+    units = UNWEIGHTED
     if weights is not None:
-        weights, quantum = validate.weight_quanta(weights, int(np.iinfo(data.dtype).max))
+        units = units_of_pixels(summarize(weights), int(np.iinfo(data.dtype).max))
     pixels = CountedPixels(PixelChunks(data), threads)
-    totals = pixels.counts if weights is None else pixels.weigh(weights)
-    counted = pixels.chunks.format, pixels.keys, totals, quantum
+    limbs = pixels.counts[None]
+    if weights is not None:
+        limbs = np.stack([pixels.weigh(each) for each in in_limbs(weights, units)])
+    counted = pixels.chunks.format, pixels.keys, limbs, units
     return _of_colors(data, *counted, threads, space, lambda labels, _: pixels.paint(labels))
 
 
@@ -172,8 +175,8 @@ def _of_colors(
     data: Any,
     form: ColorFormat,
     keys: Array,
-    weights: Array,
-    quantum: float,
+    limbs: Array,
+    units: Units,
     threads: Threads,
     space: str,
     spread: Callable[[Array, Array], Any],
@@ -182,9 +185,8 @@ def _of_colors(
     shape = data.shape[:-1]
     if space == "oklab":
         colors = split_keys(keys, form, threads).T
-        weights = weights if quantum == 1.0 else weights * quantum
-        return _in_oklab(data, colors, weights, shape, threads, spread)
-    points = ColorPoints(keys, weights, form, threads, quantum)
+        return _in_oklab(data, colors, as_weights(limbs, units), shape, threads, spread)
+    points = ColorPoints(keys, limbs, form, threads, units)
     return Dataset(points, data, data.dtype, shape, _is_image(data), spread)
 
 

@@ -363,7 +363,8 @@ class ColorHistogram:
     def as_points(self, threads: Threads) -> ColorPoints:
         """Return the colours as a point set; there must be one or more."""
         assert self._format is not None
-        return ColorPoints(*self._settled(threads), self._format, threads)
+        keys, counts = self._settled(threads)
+        return ColorPoints(keys, counts[None], self._format, threads)
 
     def __len__(self) -> int:
         """Return the number of distinct colours."""

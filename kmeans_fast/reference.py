@@ -7,9 +7,9 @@ minutes where they take milliseconds.
 Three rules make the answer one answer, however the work is cut up:
 
 - A point belongs to the centroid at the least `sq_dist`, the first of them on a tie.
-- Sums have no order. Values are added as whole numbers of quanta: integers as they are, floats
-  rounded to a power of two so fine (`sum_bits`) that the sum is better than one in float64. A
-  centroid is the exact sum over the exact weight, rounded once.
+- Sums have no order, for they are exact: every float is a whole number of some power of two, and
+  whole numbers may be added in any order. A centroid is the exact sum over the exact weight,
+  rounded once, whatever else is in the data.
 - An empty cluster takes the point that is farthest from its own centroid (`fill_empty`).
 
 Points are ``(n, d)``, or an image ``(h, w, c)``, whose labels are then ``(h, w)``.
@@ -146,17 +146,20 @@ def means(
     >>> means([(0,), (4,)], [0, 0], 1, sample_weight=[3, 1]).tolist()  # (0 + 0 + 0 + 4) / 4
     [[1.0]]
     """
-    weights, values, scale = in_quanta(points, sample_weight)
-    total_weights = [0] * n_clusters
-    sums = [[0] * len(values[0]) for _ in range(n_clusters)]
-    for label, weight, value in zip(_flat(labels), weights, values, strict=True):
-        total_weights[label] += weight
-        for j, v in enumerate(value):
-            sums[label][j] += v
-    result = np.full((n_clusters, len(values[0])), np.nan)
-    for k, weight in enumerate(total_weights):
-        if weight > 0:
-            result[k] = [float(scale * total / weight) for total in sums[k]]
+    rows, _ = _rows(points)
+    n_features = len(rows[0])
+    values, unit = in_quanta([x for row in rows for x in row])
+    weights, _ = in_quanta(_weights(rows, sample_weight))
+    totals = [0] * n_clusters
+    sums = [[0] * n_features for _ in range(n_clusters)]
+    for i, (label, weight) in enumerate(zip(_flat(labels), weights, strict=True)):
+        totals[label] += weight
+        for j in range(n_features):
+            sums[label][j] += weight * values[i * n_features + j]
+    result = np.full((n_clusters, n_features), np.nan)
+    for k, total in enumerate(totals):
+        if total > 0:
+            result[k] = [float(unit * each / total) for each in sums[k]]
     return result
 
 
@@ -168,9 +171,7 @@ def inertia(
 ) -> float:
     """Return the sum of ``weight * sq_dist(point, its centroid)``, rounded once.
 
-    `math.fsum` loses nothing on the way. The engines add quanta, as they do for the means, and
-    agree with this to a part in 10**12 or better; with weights that are fractions, where these
-    are what `in_quanta` makes of them.
+    `math.fsum` loses nothing on the way. The engines agree with this to a part in 10**12 or better.
 
     Examples
     --------
@@ -179,7 +180,7 @@ def inertia(
     """
     rows, _ = _rows(points)
     centers = np.array(centroids, dtype=np.float64).tolist()
-    weights = [1.0] * len(rows) if sample_weight is None else _flat(sample_weight)
+    weights = _weights(rows, sample_weight)
     return math.fsum(
         w * sq_dist(x, centers[label])
         for x, label, w in zip(rows, _flat(labels), weights, strict=True)
@@ -213,7 +214,7 @@ def fill_empty(
     filled = np.array(labels)
     flat = filled.reshape(-1)
     copies: dict[tuple[float, ...], list[int]] = {}
-    for i, (x, weight) in enumerate(zip(rows, _weights(points, sample_weight)[0], strict=True)):
+    for i, (x, weight) in enumerate(zip(rows, _weights(rows, sample_weight), strict=True)):
         if weight > 0:
             copies.setdefault(tuple(x), []).append(i)
     cluster = {x: int(flat[where[0]]) for x, where in copies.items()}
@@ -245,113 +246,22 @@ def label_dtype(n_clusters: int) -> np.dtype[Any]:
 # ------------------------------------------------------- sums that have no order
 
 
-def quantum(largest: float, n: int, bits: int) -> float:
-    """Return the power of two in which `n` values up to `largest` sum to at most ``2**bits``.
-
-    It is never below the least normal number: where all values are below 1e-289 or so, their
-    mean has fewer digits than they have. (Their squares are zero in float64 long before.)
+def in_quanta(numbers: Sequence[float]) -> tuple[list[int], Fraction]:
+    """Return numbers as whole numbers of a quantum, a power of two, and the quantum: exactly.
 
     Examples
     --------
-    >>> quantum(5.0, 4, 62) == 2.0**-57  # 4 * 8 quanta of 2**-57 are 2**62 of them
-    True
+    >>> in_quanta([0.75, -2, 0.5])
+    ([3, -8, 2], Fraction(1, 4))
     """
-    exponent = math.frexp(largest)[1]  # largest < 2**exponent
-    return math.ldexp(1.0, max(exponent + _log2(n) - bits, -1022))
+    ratios = [number.as_integer_ratio() for number in numbers]
+    finest = max(denominator for _, denominator in ratios)
+    return [top * (finest // denominator) for top, denominator in ratios], Fraction(1, finest)
 
 
-def sum_bits(n: int, single: bool = False) -> int:
-    """Return how many bits the sum of `n` floats is given.
-
-    In float32 (`single`) one int64 holds it, with a bit to spare. In float64, two: the high one
-    62 bits of the sum, the low one the rest of each value, with room for n of them. Beyond
-    2**30 values each keeps 32 bits (float32) or 64 below the largest value, in more integers;
-    of few values none keeps more than 51 or 102.
-
-    Examples
-    --------
-    >>> sum_bits(4096, single=True), sum_bits(4096), sum_bits(2, single=True)
-    (62, 112, 52)
-    """
-    if single:
-        return min(max(62, 32 + _log2(n)), 51 + _log2(n))
-    return min(max(124 - _log2(n), 64 + _log2(n)), 102 + _log2(n))
-
-
-def weight_quanta(weights: ArrayLike, n: int, bits: int) -> tuple[list[int], float]:
-    """Return the weights as whole numbers of a quantum, and the quantum.
-
-    Whole weights with a sum below 2**53 are what they are, in quanta of 1; others are rounded
-    to the quantum of ``2**bits`` in all.
-
-    Examples
-    --------
-    >>> weight_quanta([3.0, 0.0, 1.0], 3, 62)
-    ([3, 0, 1], 1.0)
-    >>> weight_quanta([0.75, 0.5], 2, 3)  # the quantum is 1/4
-    ([3, 2], 0.25)
-    """
-    given = _flat(weights)
-    if all(w == round(w) for w in given) and sum(map(round, given)) < 2**53:
-        return [round(w) for w in given], 1.0
-    q = quantum(max(given), n, bits)
-    return [round(w / q) for w in given], q
-
-
-def in_quanta(
-    points: ArrayLike, sample_weight: ArrayLike | None = None
-) -> tuple[list[int], list[list[int]], Fraction]:
-    """Return what the means are made of, in whole numbers: ``(weights, values, scale)``.
-
-    A cluster's mean is ``scale * sum(values) / sum(weights)``. A value is the point times its
-    weight: of integers exactly; of floats the point in quanta, times a whole weight; where the
-    weights are fractions, the product in float64, in quanta.
-
-    Examples
-    --------
-    >>> in_quanta([(1,), (7,)], [1, 2])
-    ([1, 2], [[1], [14]], Fraction(1, 1))
-    """
-    rows, _ = _rows(points)
-    dtype, n, single = np.asarray(points).dtype, len(rows), False
-    weights, unit = _weights(points, sample_weight)
-    whole = unit == 1 and sum(weights) < 2**53
-    if dtype.kind in "biu" and (whole or _is_color(dtype)):
-        return weights, _times(weights, rows), Fraction(1)
-    if whole:  # as if the points were repeated
-        copies, n = weights, sum(weights)
-        single = dtype.kind == "f" and dtype.itemsize <= 4
-    else:
-        copies, rows = [1] * n, _times([w * unit for w in weights], rows)
-    largest = max(abs(v) for w, x in zip(copies, rows, strict=True) if w > 0 for v in x)
-    q = quantum(largest, n, sum_bits(n, single))
-    values = _times(copies, [[round(v / q) for v in x] for x in rows])
-    return weights, values, Fraction(q) / Fraction(unit)
-
-
-def _weights(points: ArrayLike, sample_weight: ArrayLike | None) -> tuple[list[int], float]:
-    """Return the weight of each point in whole quanta, and the quantum."""
-    n, dtype = len(_rows(points)[0]), np.asarray(points).dtype
-    if sample_weight is None:
-        return [1] * n, 1.0
-    # A colour times its weight, summed, must fit in 62 bits.
-    bits = 62 - 8 * dtype.itemsize if _is_color(dtype) else sum_bits(n)
-    return weight_quanta(sample_weight, n, bits)
-
-
-def _times(weights: Sequence[float], rows: list[list[Any]]) -> list[list[Any]]:
-    """Return each row times its weight."""
-    return [[w * v for v in x] for w, x in zip(weights, rows, strict=True)]
-
-
-def _is_color(dtype: np.dtype[Any]) -> bool:
-    """Say whether the values are channels of 16 bits or fewer."""
-    return dtype.kind in "bu" and dtype.itemsize <= 2
-
-
-def _log2(n: int) -> int:
-    """Return the logarithm of `n` to base 2, rounded up."""
-    return (n - 1).bit_length()
+def _weights(rows: list[list[Any]], sample_weight: ArrayLike | None) -> list[Any]:
+    """Return the weight of each point."""
+    return [1] * len(rows) if sample_weight is None else _flat(sample_weight)
 
 
 def _rows(points: ArrayLike) -> tuple[list[list[Any]], tuple[int, ...]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from math import frexp, isfinite
 from typing import Any
 
 import numpy as np
@@ -18,8 +17,6 @@ Array = NDArray[Any]
 SUM_BITS = 62
 # Whole numbers are exact in float64 up to here.
 MOST_EXACT = 2**53
-# The largest weight is at least so much: what adds up to it keeps its digits above 2**-1022.
-LEAST_WEIGHT = 2.0**-900
 # More threads than any machine has; each asks for some memory before it starts.
 MOST_THREADS = 1024
 
@@ -249,7 +246,7 @@ def as_weights(sample_weight: ArrayLike, shape: tuple[int, ...]) -> Array:
     if weights.dtype.kind == "f":
         weights = weights.astype(np.float64, copy=False)
     finite = weights.dtype.kind != "f" or bool(np.isfinite(weights).all())
-    check_weight_values(finite, weights.min(), weights.max())
+    check_weight_values(finite, weights.min(), weights.max(), are_exact(weights))
     if weights.dtype.kind == "f":
         if weights.max() < MOST_EXACT and (np.rint(weights) == weights).all():
             return weights.astype(np.int64)
@@ -257,7 +254,14 @@ def as_weights(sample_weight: ArrayLike, shape: tuple[int, ...]) -> Array:
     return weights.astype(np.int64)
 
 
-def check_weight_values(finite: bool, least: Any, largest: Any) -> None:
+def are_exact(weights: Array) -> bool:
+    """Tell whether float64 holds all weights as they are."""
+    if weights.dtype.kind not in "iu" or not MOST_EXACT < weights.max() < 2**SUM_BITS:
+        return True  # or refused for another reason
+    return bool((weights.astype(np.float64).astype(weights.dtype) == weights).all())
+
+
+def check_weight_values(finite: bool, least: Any, largest: Any, exact: bool) -> None:
     """Raise unless weights of these ends can be used."""
     if not finite:
         raise ValueError("sample_weight holds NaN or infinity; give finite numbers")
@@ -267,55 +271,11 @@ def check_weight_values(finite: bool, least: Any, largest: Any) -> None:
         raise ValueError("sample_weight is all zero; give some point a weight")
     if isinstance(largest, np.integer) and largest >= 2**SUM_BITS:
         raise ValueError(f"sample_weight reaches {largest}; sums are exact to 2**62: scale it down")
-
-
-def check_weight_sizes(largest: float, inertia: float) -> None:
-    """Raise where weights up to `largest` lose digits, or where such an inertia overflows."""
-    if largest < LEAST_WEIGHT:
+    if not exact:
         raise ValueError(
-            f"sample_weight holds values up to {largest:.3g}, too small to add up; multiply the "
-            "weights by a constant"
+            f"sample_weight reaches {largest}, and float64 holds integers beyond 2**53 only in "
+            "part; scale it down"
         )
-    if not isfinite(inertia):
-        raise ValueError(
-            f"sample_weight holds values up to {largest:.3g}, with which the inertia overflows; "
-            "divide the weights by a constant"
-        )
-
-
-def weight_quanta(weights: Array, largest: int) -> tuple[Array, float]:
-    """Return weights as whole numbers of quanta, and the quantum.
-
-    Parameters
-    ----------
-    weights : ndarray of int64 or float64, shape (n,)
-    largest : int
-        The greatest value that they will multiply: the sum of all products fits an int64.
-    """
-    with np.errstate(over="ignore"):
-        whole, total = weights.dtype.kind == "i", float(weights.sum(dtype=np.float64))
-    quantum = choose_weight_quantum(weights.size, whole, total, float(weights.max()), largest)
-    if whole:
-        return weights, 1.0
-    return np.rint(weights / quantum).astype(np.int64), quantum
-
-
-def choose_weight_quantum(
-    n: int, whole: bool, total: float, largest: float, largest_value: int
-) -> float:
-    """Return the quantum of `n` weights up to `largest` (`weight_quanta`): 1 if they are whole."""
-    bits = SUM_BITS - int(largest_value).bit_length()
-    if not whole:
-        # Of up to four channels, each twice as far as any two colours are apart.
-        check_weight_sizes(largest, 16.0 * largest_value**2 * largest * n)
-        exponent = frexp(largest)[1] + (n - 1).bit_length() - bits
-        return float(2.0 ** max(exponent, -1022))
-    bits = min(bits, 53)  # beyond which whole weights are no copies (`reference.weight_quanta`)
-    if total >= 2.0**bits:
-        raise ValueError(
-            f"sample_weight adds up to {total:.3g}; sums are exact below 2**{bits}: scale it down"
-        )
-    return 1.0
 
 
 def check_ks(ks: Sequence[int], n_points: int) -> list[int]:

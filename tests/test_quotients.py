@@ -363,8 +363,8 @@ def test_exact_means(largest):
     moments[3, 0] = 0
     moments[4] = largest
     moments[5] = 1, largest, largest, largest
-    counts, sums, previous = moments[:, 0], moments[:, 1:], np.full((30, 3), np.nan)
-    expected = exact(sums[:, None, :], (1.0,), counts[:, None], (1.0,))
-    means = exact_means(counts, sums, previous)
+    sums = moments[:, None, :]
+    expected = exact(sums[:, :, 1:], (1.0,), sums[:, :, 0], (1.0,))
+    means = exact_means(sums, np.full((30, 3), np.nan))
     assert np.array_equal(means, expected, equal_nan=True)
     assert np.isnan(means[3]).all()

@@ -146,6 +146,17 @@ def cut_cells(limit, start, stop, child, n_children, runs):
 
 
 @jit
+def add_members(axes, colors, weights, labels, sums):
+    """Add the colours to the sums (k, 1 + c) of their labels: weights, then weighted channels."""
+    for i in range(weights.size):
+        weight = weights[i]
+        label = labels[i]
+        sums[label, 0] += weight
+        for j in range(len(axes)):
+            sums[label, 1 + j] += weight * np.int64(colors[j, i])
+
+
+@jit
 def weigh_levels(channel, weights, out):
     """Add up the weight of the colours at each level of a channel."""
     for i in range(weights.size):

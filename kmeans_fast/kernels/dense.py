@@ -7,7 +7,7 @@ than rounding could have made it, the point is decided again in the reference's 
 
 Sums are kept in *limbs*: a value becomes a whole number of the first of some `quanta` (powers of
 two), what is left a whole number of the second, and so on, each added to an int64 of its own.
-That is the value rounded once, to the last quantum, and whole numbers may be added in any order.
+The last quantum is so fine that nothing is left, and whole numbers may be added in any order.
 It also means that they may be taken away again: after the first assignment only the points that
 change their cluster are added up.
 
@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ._jit import jit, jit_inline
-from ._lanes import count_quanta, find_sq_dist, without_quanta
+from ._lanes import count_quanta, find_sq_dist, fused, without_quanta
 from ._tiles import ROW, ROWS, WIDTH, scan_tile, score_tile
 from ._weights import has_weight
 
@@ -43,6 +43,9 @@ N_RINGS, RING, RING2 = 3, np.float32(4.0), np.float32(16.0)
 LOOSE, TIGHT, SMALLEST = np.float32(1.0 + 1e-6), np.float32(1.0 - 1e-6), 1e-144
 # With so few clusters, points that may change are compared with all; with fewer features, at once.
 FEW, WIDE = 16, 32
+# Up to so many limbs loops over them are unrolled: their anchors are tuples. More are arrays, one
+# machine code for any number, which goes on only until nothing is left of a value.
+MOST_UNROLLED = 4
 # Candidates are taken from so much (squared) farther than need be: then the others are known to
 # be farther away than the nearest, and the point need not be looked at again so soon.
 WIDER = np.float32(1.21)
@@ -95,10 +98,11 @@ class Sums(NamedTuple):
 
 
 class Anchors(NamedTuple):
-    """The anchors (`_lanes.count_quanta`) of each of the sums: tuples, which unrolls the loops."""
+    """The anchors (`_lanes.count_quanta`) of each of the sums: tuples, or arrays of many."""
 
     values: Any
     weights: Any
+    lift: Any  # what weights that are no repeats are multiplied by
 
 
 class Scratch(NamedTuple):
@@ -122,69 +126,77 @@ class Scratch(NamedTuple):
 
 
 @jit_inline
-def add_row(values, i, factor, times, anchors, sums, label):
-    """Add ``times * (factor * values[i])`` to the sums (k, limbs, d) of a cluster.
+def add_value(value, times, anchors, sums, label, j):
+    """Add ``times * value`` to the sums (k, limbs, d) of a cluster."""
+    for level in range(len(anchors)):
+        sums[label, level, j] += times * count_quanta(value, anchors[level])
+        value = without_quanta(value, anchors[level])
+        if len(anchors) > MOST_UNROLLED and value == 0.0:
+            break
+
+
+@jit_inline
+def add_row(values, i, times, anchors, sums, label):
+    """Add ``times * values[i]`` to the sums (k, limbs, d) of a cluster.
 
     Indices instead of rows: a view of an array counts references, and threads would wait for
     each other to count theirs.
     """
     for j in range(np.uint64(values.shape[1])):
-        value = factor * np.float64(values[i, j])
-        for level in range(len(anchors)):
-            sums[label, level, j] += times * count_quanta(value, anchors[level])
-            value = without_quanta(value, anchors[level])
+        add_value(np.float64(values[i, j]), times, anchors, sums, label, j)
 
 
 @jit_inline
-def add_weight(i, times, weights, anchors, totals, label):
-    """Add ``times`` the weight of point `i` to the totals (k, limbs) of a cluster."""
+def add_product(values, i, factor, times, anchors, sums, label):
+    """Add ``times * factor * values[i]`` to the sums: the products, and what rounding them lost."""
+    for j in range(np.uint64(values.shape[1])):
+        value = np.float64(values[i, j])
+        product = factor * value
+        add_value(product, times, anchors, sums, label, j)
+        add_value(fused(factor, value, -product), times, anchors, sums, label, j)
+
+
+@jit_inline
+def add_weight(value, times, anchors, totals, label):
+    """Add ``times`` a weight to the totals (k, limbs) of a cluster."""
+    for level in range(len(anchors)):
+        totals[label, level] += times * count_quanta(value, anchors[level])
+        value = without_quanta(value, anchors[level])
+
+
+@jit_inline
+def add_point(i, label, sign, values, repeats, weights, anchors, sums, totals):
+    """Add point `i` to the sums of its cluster; with `sign` -1 take it away."""
     if weights is None:
+        times = sign if repeats is None else sign * repeats[i]
+        add_row(values, i, times, anchors.values, sums, label)
         totals[label, 0] += times
     else:
-        value = weights[i]
-        for level in range(len(anchors)):
-            totals[label, level] += times * count_quanta(value, anchors[level])
-            value = without_quanta(value, anchors[level])
-
-
-@jit_inline
-def add_point(i, label, sign, values, repeats, weights, anchors, weight_anchors, sums, totals):
-    """Add point `i` to the sums of its cluster; with `sign` -1 take it away."""
-    times = sign if repeats is None else sign * repeats[i]
-    if repeats is None and weights is not None:
-        add_row(values, i, weights[i], times, anchors, sums, label)
-        add_weight(i, times, weights, weight_anchors, totals, label)
-    else:
-        add_row(values, i, 1.0, times, anchors, sums, label)
-        add_weight(i, times, None, weight_anchors, totals, label)
+        weight = weights[i] * anchors.lift
+        add_product(values, i, weight, sign, anchors.values, sums, label)
+        add_weight(weight, sign, anchors.weights, totals, label)
 
 
 @jit
 def add_points(values, repeats, weights, start, stop, labels, anchors, sums):
     """Add points to the sums of the clusters that `labels` says."""
     cluster_sums, totals = sums.values, sums.weights
-    value_anchors, weight_anchors = anchors.values, anchors.weights
     for i in range(start, stop):
         if has_weight(i, repeats, weights):
             add_point(
-                i, labels[i], np.int64(1), values, repeats, weights, value_anchors, weight_anchors,
-                cluster_sums, totals,
-            )  # fmt: skip
+                i, labels[i], np.int64(1), values, repeats, weights, anchors, cluster_sums, totals
+            )
 
 
 @jit
 def move_points(values, repeats, weights, moved, before, labels, anchors, sums):
     """Bring the sums up to date with points that had other labels `before`."""
     cluster_sums, totals = sums.values, sums.weights
-    value_anchors, weight_anchors = anchors.values, anchors.weights
     for at in range(moved.size):
         i = moved[at]
         if has_weight(i, repeats, weights):
             for label, sign in ((np.int32(labels[i]), np.int64(1)), (before[at], np.int64(-1))):
-                add_point(
-                    i, label, sign, values, repeats, weights, value_anchors, weight_anchors,
-                    cluster_sums, totals,
-                )  # fmt: skip
+                add_point(i, label, sign, values, repeats, weights, anchors, cluster_sums, totals)
 
 
 # ------------------------------------------------------------------ the float32 pass

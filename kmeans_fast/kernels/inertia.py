@@ -23,11 +23,10 @@ FLAT = 512  # values worked on at a time, so that vectors are made for few featu
 
 
 @jit
-def add_moments(values, start, stop, repeats, middle, scale, anchors, square_anchors, squares):
+def add_moments(values, start, stop, repeats, middle, scale, anchors, squares):
     """Add up, in limbs, the squares of the points' scaled distances to the middle.
 
-    `squares` has as many limbs as `square_anchors`. Returns the most that a value loses as a
-    whole number of the last of its quanta, and how many values lose something.
+    `squares` has as many limbs as there are `anchors`.
     """
     d = np.uint64(values.shape[1])
     n_block = max(FLAT // np.int64(d), 1)
@@ -36,8 +35,6 @@ def add_moments(values, start, stop, repeats, middle, scale, anchors, square_anc
     times = np.ones(size, np.int64)
     rest = np.empty(size)
     error = np.empty(size)
-    lost = np.zeros(size)
-    n_lossy = np.zeros(size, np.int64)
     for f in range(size):
         middles[f] = middle[f % d] * scale
     flat = values.reshape(-1)
@@ -50,15 +47,11 @@ def add_moments(values, start, stop, repeats, middle, scale, anchors, square_anc
         for f in range(n):
             value = np.float64(flat[at + f])
             offset, missing = two_sum(value * scale, -middles[f])
-            for level in range(len(anchors)):
-                value = without_quanta(value, anchors[level])
-            lost[f] = max(lost[f], abs(value))
-            n_lossy[f] += times[f] if value != 0.0 else 0
             square = offset * offset
             rest[f] = square
             error[f] = fused(offset, offset, -square) + 2.0 * offset * missing
-        for level in range(len(square_anchors)):
-            anchor = square_anchors[level]
+        for level in range(len(anchors)):
+            anchor = anchors[level]
             total = np.int64(0)
             for f in range(n):
                 square = rest[f]
@@ -68,7 +61,6 @@ def add_moments(values, start, stop, repeats, middle, scale, anchors, square_anc
                 total += whole if repeats is None else times[f] * whole
                 rest[f] = without_quanta(square, anchor)
             squares[level] += total
-    return lost.max(), n_lossy.sum()
 
 
 @jit

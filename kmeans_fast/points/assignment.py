@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..kernels import _tiles
 from ..kernels import dense as kernels
 from ..threads import Threads
-from .quanta import Integers, as_anchors
+from .quanta import Integers
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
@@ -54,8 +54,7 @@ class Assignment:
     weights : tuple
         The points' repeats and weights, either or both None.
     n_clusters : int
-    quanta : tuple
-        The quanta of the values and of the weights.
+    anchors : kernels.Anchors
     threads : Threads
     """
 
@@ -64,7 +63,7 @@ class Assignment:
         points: kernels.Points,
         weights: tuple[Integers | None, Floats | None],
         n_clusters: int,
-        quanta: tuple[tuple[float, ...], tuple[float, ...]],
+        anchors: kernels.Anchors,
         threads: Threads,
     ) -> None:
         self.k = n_clusters
@@ -72,7 +71,7 @@ class Assignment:
         self._values = (points.values, *weights)
         self._n: int = points.values.shape[0]
         self._d: int = points.values.shape[1]
-        self._anchors = kernels.Anchors(as_anchors(quanta[0]), as_anchors(quanta[1]))
+        self._anchors = anchors
         self._threads = threads
         self._valid = False
         self._share = 1.0  # of all distances that the last assignment looked at
@@ -81,8 +80,8 @@ class Assignment:
         self._bounds = kernels.Bounds(
             self.labels, np.empty(self._n, np.float32), np.empty(self._n, np.float32)
         )
-        self.values = np.zeros((n_clusters, len(quanta[0]), self._d), np.int64)
-        self.weights = np.zeros((n_clusters, len(quanta[1])), np.int64)
+        self.values = np.zeros((n_clusters, len(anchors.values), self._d), np.int64)
+        self.weights = np.zeros((n_clusters, len(anchors.weights)), np.int64)
         self._everything = np.full(-(-n_clusters // _tiles.ROWS) * _tiles.ROWS, n_clusters)
         self._everything = self._everything.astype(np.int32)
         self._everything[:n_clusters] = np.arange(n_clusters)

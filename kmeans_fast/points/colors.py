@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from copy import copy
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -14,46 +15,64 @@ from ..pixels import ColorFormat, split_keys
 from ..threads import Threads
 from ..validate import SUM_BITS
 from . import Step, label_dtype
+from .quanta import join
 from .quotients import divide_limbs
+from .weights import UNWEIGHTED, Units, as_weights
 
 Array = NDArray[Any]
 
 # Colours labelled at once where all colours are: a cube of 64 x 64 x 64. Measured for 2^24 colours,
 # K = 16 / 64 / 256, two threads: 2^15 120 / 80 / 120 ms, 2^18 50 / 55 / 70, 2^20 110 / 100 / 117.
 CUBE = 1 << 18
+# A weight of so many bits, times squares of values, fits a float64.
+MOST_BITS = 900
 # With fewer colours an assignment is over before a second thread has started (30 us).
 WORTH_THREADS = 100_000
 
 
 class ColorPoints:
-    """Distinct colours with whole weights, in a tree of cells.
+    """Distinct colours with weights, in a tree of cells.
 
     Parameters
     ----------
     keys : ndarray, shape (m,)
         Distinct Morton keys, sorted.
-    weights : ndarray of int64, shape (m,)
-        Weight of each colour, in quanta. A colour of no weight takes no part, but has a label.
+    limbs : ndarray of int64, shape (limbs, m)
+        Weight of each colour in whole numbers of the `units`. A colour of no weight takes no part,
+        but has a label.
     form : ColorFormat
     threads : Threads
-    quantum : float
-        What a weight of one quantum stands for: 1 unless the caller's weights have fractions.
+    units : tuple of float
+        Powers of two, the largest first: (1.0,) unless the caller's weights have fractions.
+
+    Notes
+    -----
+    The tree knows weights of one limb alone. Fractions are rounded for it, none to zero, which is
+    enough to say what is empty and to draw by; what they really add up to follows from the labels.
     """
 
     def __init__(
         self,
         keys: Array,
-        weights: Array,
+        limbs: Array,
         form: ColorFormat,
         threads: Threads,
-        quantum: float = 1.0,
+        units: Units = UNWEIGHTED,
     ) -> None:
         self.form = form
         self.n_features = form.n_channels
         self._threads = threads = threads if keys.size >= WORTH_THREADS else Threads(1)
-        self._quantum = quantum
+        self._units = units
         self._keys = keys
-        self._weights = weights
+        self._limbs = limbs
+        # In numbers of what the sum of all weights fits a float64 in, with room for their squares.
+        whole = int(join(limbs.sum(axis=1), units))
+        self._excess = max(0, whole.bit_length() - MOST_BITS)
+        self._quantum = float(Fraction(units[-1]) * 2**self._excess)
+        self._weight = float(whole * Fraction(units[-1]))
+        self._weights = (
+            limbs[0] if units == UNWEIGHTED else _rounded(limbs, units, form, self._weight)
+        )
         self._colors = split_keys(keys, form, threads, pad=filtering.LANES)
         self._build_tree()
         self._total = int(self._moments[0, 0])
@@ -63,7 +82,8 @@ class ColorPoints:
                 f"2**{SUM_BITS - form.depth}: count them with smaller weights"
             )
         # Whether sums of weighted squares fit an int64; where not, Python's integers do them.
-        self._fits = 4 * self.n_features * self._total * form.largest**2 < 2**63
+        fits = 4 * self.n_features * self._total * form.largest**2 < 2**63
+        self._fits = fits and units == UNWEIGHTED
         self._square, self.variance = self._measure()
         self._labels = np.empty(0, np.int32)
         self._owner = np.empty(0, np.int32)
@@ -106,16 +126,21 @@ class ColorPoints:
 
     def _measure(self) -> tuple[int, float]:
         """Return the weighted sum of ``|x|**2`` and the mean variance of the channels."""
-        weights = np.zeros((self.n_features, self.form.largest + 1), np.int64)
+        weights = np.zeros((len(self._limbs), self.n_features, self.form.largest + 1), np.int64)
         self._threads.map(
-            lambda j: cells.weigh_levels(self._colors[j], self._weights, weights[j]),
+            lambda j: [
+                cells.weigh_levels(self._colors[j], limb, out[j])
+                for limb, out in zip(self._limbs, weights, strict=True)
+            ],
             self.form.axes,
         )
-        levels = np.arange(self.form.largest + 1).astype(np.int64 if self._fits else object)
-        squares = [int((w * levels * levels).sum()) for w in weights]
-        total, sums = self._total, self._moments[0, 1:].tolist()
+        by_level = weights[0] if self._fits else join(np.moveaxis(weights, 0, -1), self._units)
+        levels = np.arange(self.form.largest + 1).astype(by_level.dtype)
+        total = int(by_level[0].sum())
+        sums = (by_level * levels).sum(axis=1).tolist()
+        squares = (by_level * levels * levels).sum(axis=1).tolist()
         spread = sum(total * q - s**2 for q, s in zip(squares, sums, strict=True))
-        return sum(squares), spread / total**2 / self.n_features
+        return sum(squares) >> self._excess, spread / total**2 / self.n_features
 
     # The loop's verbs
 
@@ -145,7 +170,7 @@ class ColorPoints:
 
         for change in self._threads.map(assign, self._tasks):
             self._running += change
-        step = self._as_step(self._running[:k].copy(), centroids)
+        step = self._as_step(self._running[:k], centroids)
         self._last = (centroids.copy(), step)
         return step
 
@@ -154,7 +179,7 @@ class ColorPoints:
 
         None is farther from the nearest than from the centroid with the nearest farthest corner.
         """
-        weight = 8.0 * self._total * self._quantum
+        weight = 8.0 * self._weight
         if math.isfinite(weight * self.n_features * reach * reach):
             return
         corners = np.maximum(np.abs(centroids), np.abs(centroids - self.form.largest))
@@ -164,18 +189,38 @@ class ColorPoints:
                 "distances to the data overflow; give centroids amid the data"
             )
 
-    def _as_step(self, moments: Array, centroids: Array) -> Step:
+    def _as_step(self, running: Array, centroids: Array) -> Step:
+        sums = self._add_up(running)
+        moments = sums[:, 0] if self._fits else self._joined(sums)
         # Around whole numbers near the centroids the large terms are exact integers, and the
         # rest is small: no digits cancel.
         near = np.rint(centroids).clip(0, self.form.largest)
         whole = near.astype(np.int64).astype(np.int64 if self._fits else object, copy=False)
-        sums = moments[:, 1:].astype(whole.dtype, copy=False)
-        offsets = sums - moments[:, :1] * whole  # weighted sum of x - near
-        around = self._square - int(((sums + offsets) * whole).sum())
+        totals = moments[:, 1:].astype(whole.dtype, copy=False)
+        offsets = totals - moments[:, :1] * whole  # weighted sum of x - near
+        around = self._square - int(((totals + offsets) * whole).sum())
         rest = centroids - near
         terms = rest * (rest * moments[:, :1] - 2.0 * offsets.astype(np.float64, copy=False))
         inertia = (around + float(terms.sum())) * self._quantum
-        return Step(moments[:, 0], moments[:, 1:], max(inertia, 0.0))
+        return Step(running[:, 0].copy(), sums, max(inertia, 0.0))
+
+    def _add_up(self, running: Array) -> Array:
+        """Return the weights and channel sums of the clusters, in limbs: (k, limbs, 1 + c)."""
+        if self._units == UNWEIGHTED:
+            return running[:, None].copy()
+        sums = np.zeros((len(self._limbs), *running.shape), np.int64)
+        self._threads.map(
+            lambda i: cells.add_members(
+                self.form.axes, self._colors, self._limbs[i], self._labels, sums[i]
+            ),
+            range(len(sums)),
+        )
+        return np.moveaxis(sums, 0, 1)
+
+    def _joined(self, sums: Array) -> Array:
+        """Return sums in limbs as Python integers, without what a float64 could not hold."""
+        joined = join(np.moveaxis(sums, 1, -1), self._units)
+        return joined >> self._excess if self._excess else joined
 
     def relocate(self, step: Step, centroids: Array) -> Step:
         """Give each empty cluster the distinct colour farthest from its own centroid."""
@@ -194,7 +239,7 @@ class ColorPoints:
             if free[ties[0]] < 0.0:
                 break  # every distinct colour has a cluster of its own
             move = ties[np.lexsort(colors[::-1, ties])[0]]
-            share = self._weights[move] * colors[:, move].astype(np.int64)
+            share = np.outer(self._limbs[:, move], [1, *colors[:, move].tolist()])
             counts[labels[move]] -= self._weights[move]
             sums[labels[move]] -= share
             sizes[labels[move]] -= 1
@@ -204,13 +249,15 @@ class ColorPoints:
 
     def means(self, step: Step, previous: Array) -> Array:
         """Return the mean of each cluster: exact sums, one correctly rounded division."""
-        return exact_means(step.counts, step.sums, previous)
+        return exact_means(step.sums, previous, self._units)
 
     def label(self, centroids: Array) -> tuple[Array, Array, float]:
         """Return labels (of the colours), counts and inertia."""
         step = self.step(centroids)
         labels = self._labels[: self._keys.size].astype(label_dtype(len(centroids)))
-        counts = step.counts if self._quantum == 1.0 else step.counts * self._quantum
+        counts = step.counts
+        if self._units != UNWEIGHTED:
+            counts = as_weights(step.sums[:, :, 0].T, self._units)
         return labels, counts, step.inertia
 
     def n_distinct(self, limit: int) -> int:
@@ -257,6 +304,16 @@ class ColorPoints:
         return ColorSearch(self, self._links, self._boxes, self._colors, weights, self.form)
 
 
+def _rounded(limbs: Array, units: Units, form: ColorFormat, total: float) -> Array:
+    """Return weights as whole numbers of a quantum, whose sums fit an int64; none becomes zero."""
+    weights = np.zeros(limbs.shape[1])
+    for limb, unit in zip(limbs, units, strict=True):
+        weights += limb * unit
+    exponent = SUM_BITS - form.depth - 2 - math.frexp(total)[1]
+    whole: Array = np.rint(np.ldexp(weights, exponent)).astype(np.int64)
+    return whole.clip(weights > 0)
+
+
 def label_all_colors(centroids: Array, form: ColorFormat, threads: Threads) -> Array:
     """Return a table with the label of every colour there is, in the order of the keys.
 
@@ -266,7 +323,7 @@ def label_all_colors(centroids: Array, form: ColorFormat, threads: Threads) -> A
     n = min(n_colors, CUBE)
     table = np.empty(n_colors, label_dtype(k))
     keys = np.arange(n, dtype=form.key_dtype)
-    cube = ColorPoints(keys, np.ones(n, np.int64), form, Threads(1))
+    cube = ColorPoints(keys, np.ones((1, n), np.int64), form, Threads(1))
 
     def label(first: int) -> None:
         corner = split_keys(np.array([first], form.key_dtype), form, Threads(1))
@@ -276,10 +333,14 @@ def label_all_colors(centroids: Array, form: ColorFormat, threads: Threads) -> A
     return table
 
 
-def exact_means(counts: Array, sums: Array, previous: Array) -> Array:
-    """Divide integer sums (k, d) by integer counts (k,), rounded once; keep `previous` at zero."""
-    if max(sums.max(), counts.max()) >= 2**53:  # which float64 would round before it divides
-        return divide_limbs(sums[:, None, :], (1.0,), counts[:, None], (1.0,), previous)
+def exact_means(moments: Array, previous: Array, units: Units = UNWEIGHTED) -> Array:
+    """Divide sums by weights, rounded once; keep `previous` where there is no weight.
+
+    `moments` are int64 (k, limbs, 1 + c): the weights of clusters, and their sums.
+    """
+    if len(units) > 1 or moments.max() >= 2**53:  # which float64 would round before it divides
+        return divide_limbs(moments[:, :, 1:], units, moments[:, :, 0], units, previous)
+    counts, sums = moments[:, 0, 0], moments[:, 0, 1:]
     means: Array = sums / np.maximum(counts, 1)[:, None]
     return means if counts.all() else np.where(counts[:, None] > 0, means, previous)
 

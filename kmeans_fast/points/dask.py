@@ -28,6 +28,7 @@ from ..threads import Threads, default_threads
 from . import label_dtype
 from .dense_part import DensePart, Facts
 from .parts import Merge
+from .weights import UNWEIGHTED, Summary, Units, in_limbs, merge, summarize, units_of_pixels
 
 Array = NDArray[Any]
 Shape = tuple[int, ...]
@@ -39,17 +40,14 @@ class Weights(NamedTuple):
     """The weights of the points of a Dask array, checked."""
 
     array: Any  # in the chunks of the data
-    n: int
-    all_whole: bool
-    total: float
-    largest: float
+    summary: Summary
 
 
 class Counted(NamedTuple):
     """The colours of some pixels."""
 
     keys: Array  # (m,) sorted
-    counts: Array  # (m,) int64: their pixels, or the whole weights of these
+    limbs: Array  # (limbs, m) int64: their pixels, or the weights of these
 
 
 # ------------------------------------------------------------------------------------ the door
@@ -102,23 +100,32 @@ def check_weights(sample_weight: Any, data: Any) -> Weights:
     weights = weights.rechunk(data.chunks[:-1])
     summaries = [dask.delayed(_summarize)(block) for block, _ in _blocks(weights)]
     with scheduler_stays():
-        finite, least, largest, whole, total = dask.compute(_merged(summaries, _merge_summaries))[0]
-    validate.check_weight_values(finite, least, largest)
-    whole = whole and (weights.dtype.kind != "f" or largest < 2.0**53)
-    return Weights(weights, int(np.prod(shape)), bool(whole), float(total), float(largest))
+        found = dask.compute(_merged(summaries, _merge_summaries))[0]
+    validate.check_weight_values(found.finite, found.least, found.largest, found.exact)
+    return Weights(weights, found.summary)
 
 
-def _summarize(weights: Array) -> tuple[bool, Any, Any, bool, float]:
-    finite = bool(weights.dtype.kind != "f" or np.isfinite(weights).all())
-    if not finite:
-        return False, 0.0, 0.0, False, 0.0
-    whole = bool((np.rint(weights) == weights).all())
-    return True, weights.min(), weights.max(), whole, float(weights.sum(dtype=np.float64))
+class _Found(NamedTuple):
+    """What is known of the weights of some chunks."""
+
+    finite: bool
+    least: Any
+    largest: Any
+    exact: bool
+    summary: Summary | None  # where all are finite
 
 
-def _merge_summaries(all_of_them: list[Any]) -> Any:
-    finite, least, largest, whole, totals = zip(*all_of_them, strict=True)
-    return all(finite), min(least), max(largest), all(whole), float(np.sum(totals))
+def _summarize(weights: Array) -> _Found:
+    if weights.dtype.kind == "f" and not np.isfinite(weights).all():
+        return _Found(False, 0.0, 0.0, False, None)
+    exact = validate.are_exact(weights)
+    return _Found(True, weights.min(), weights.max(), exact, summarize(weights))
+
+
+def _merge_summaries(all_of_them: list[_Found]) -> _Found:
+    finite, least, largest, exact, summaries = zip(*all_of_them, strict=True)
+    merged = merge(list(summaries)) if all(finite) else None
+    return _Found(all(finite), min(least), max(largest), all(exact), merged)
 
 
 # --------------------------------------------------------------------------------- the schedulers
@@ -173,22 +180,22 @@ def _share(*arguments: Any) -> Any:
 
 def count_colors(
     data: Any, weights: Weights | None, n_threads: int
-) -> tuple[ColorFormat, Array, Array, float]:
+) -> tuple[ColorFormat, Array, Array, Units]:
     """Count the colours of an array of integer pixels, chunk by chunk, where they are.
 
-    Returns their format, the sorted keys, the whole weights (int64), and what a weight of one is.
+    Returns their format, the sorted keys, and the weights in limbs and units (`ColorPoints`).
     """
     form = color_format(data.shape[-1], 8 * data.dtype.itemsize)
-    quantum = 1.0
+    units = UNWEIGHTED
     if weights is not None:
-        quantum = validate.choose_weight_quantum(*weights[1:], form.largest)
+        units = units_of_pixels(weights.summary, form.largest)
     parts = [
-        dask.delayed(_count)(block, data.dtype, shape, some, quantum, n_threads)
+        dask.delayed(_count)(block, data.dtype, shape, some, units, n_threads)
         for (block, shape), some in _with_weights(data, None if weights is None else weights.array)
     ]
     with scheduler_stays():
         counted = dask.compute(_merged(parts, _merge_counted))[0]
-    return form, counted.keys, counted.counts, quantum
+    return form, counted.keys, counted.limbs, units
 
 
 def _with_weights(data: Any, weights: Any) -> list[tuple[tuple[Any, Shape], Any]]:
@@ -203,22 +210,26 @@ def _count(
     dtype: np.dtype[Any],
     shape: Shape,
     weights: Array | None,
-    quantum: float,
+    units: Units,
     n_threads: int,
 ) -> Counted:
     pixels = _as_block(block, dtype, shape)
     with Threads(n_threads) as threads:
         counted = CountedPixels(PixelChunks(pixels), threads)
         if weights is None:
-            return Counted(counted.keys, counted.counts)
-        whole = np.rint(weights.reshape(-1) / quantum).astype(np.int64)
-        return Counted(counted.keys, counted.weigh(whole))
+            return Counted(counted.keys, counted.counts[None])
+        limbs = in_limbs(weights.reshape(-1), units)
+        return Counted(counted.keys, np.stack([counted.weigh(limb) for limb in limbs]))
 
 
 def _merge_counted(parts: list[Counted]) -> Counted:
     merged = parts[0]
     for part in parts[1:]:
-        merged = Counted(*merge_counts(*merged, *part))
+        both = [
+            merge_counts(merged.keys, one, part.keys, other)
+            for one, other in zip(merged.limbs, part.limbs, strict=True)
+        ]
+        merged = Counted(both[0][0], np.stack([limb for _, limb in both]))
     return merged
 
 

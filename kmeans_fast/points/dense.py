@@ -15,16 +15,17 @@ from numpy.typing import NDArray
 
 from ..kernels import inertia
 from ..threads import Threads, cached_property
-from ..validate import check_weight_sizes
 from . import Step, label_dtype
 from . import dense_part as part
 from .dense_part import DensePart, Facts, WeightRule
 from .dense_search import NearestSearch
 from .parts import LocalPart, Parts, add, concatenate
-from .quanta import NARROW, Integers, bits_below, choose_quanta, join, log2
+from .quanta import NARROW, Integers, bits_below, choose_quanta, depth, in_row, join, spacing
 from .quotients import divide_limbs
 from .tree import seeds as tree_seeds
 from .tree_search import TreeSearch
+from .weights import as_weights, check_sizes
+from .weights import merge as merge_weights
 
 # Points whose median stands for the middle of all.
 N_SAMPLED = 128
@@ -43,6 +44,9 @@ MOST_SEEDED = 2.0**120
 MOST_SINGLE = 2.0**119
 # The largest weight times value is at least so much, or the digits of others are lost.
 LEAST_PRODUCT = 2.0**-960
+# Factors are multiplied by a power of two that brings the largest product up to this, where some
+# product would be less than all float64.
+LIFTED, MOST_LIFTED = 900, 1000
 # Centroids farther out than this, scaled, leave nothing of moments.
 FARTHEST = 2.0**200
 
@@ -60,7 +64,6 @@ class Moments(NamedTuple):
     """What is known of all points together, for the inertia (`kernels.inertia`)."""
 
     squares: list[float]  # parts that add up to the squared distances to the middle, scaled
-    lost: float  # at least all that quanta of the values leave out, scaled
     n_squares: int  # how many squares were added
 
 
@@ -114,8 +117,15 @@ class DensePoints:
         self._threads = threads
         self._n, self.n_features = shape
         self._last: tuple[Floats, Step] | None = None
-        rule = self._weight_rule(dtype) if weighted else WeightRule(False, False, (1.0,))
-        self.facts = self._find_facts(rule, dtype)
+        rule = WeightRule(False, False, (1.0,))
+        least = 1.0
+        if weighted:
+            found = self.ask(merge_weights, "summarize_weights")
+            rule = WeightRule(found.are_copies, not found.are_copies, found.units)
+            least = spacing(found.least)
+            if rule.factors:
+                check_sizes(found.largest, 0.0)
+        self.facts = self._find_facts(rule, dtype, least)
         parts.settle(self.facts)
 
     def ask(self, merge: Any, verb: str, *arguments: Any) -> Any:
@@ -189,12 +199,10 @@ class DensePoints:
 
     def means(self, step: Step, previous: Floats) -> Floats:
         """Return the means of the clusters; one without weight keeps its previous centroid."""
-        units, rule = self.facts.quanta, self.facts.rule
-        if rule.repeats:  # in whole numbers of the weights' quantum
-            units = tuple(unit * rule.quanta[-1] for unit in units)
         return divide_limbs(
-            step.sums.values, units, step.sums.weights, rule.quanta, previous, self._threads
-        )
+            step.sums.values, self.facts.quanta, step.sums.weights, self.facts.rule.quanta,
+            previous, self._threads,
+        )  # fmt: skip
 
     def label(self, centroids: Floats) -> tuple[Any, NDArray[Any], float]:
         """Return the labels, the counts and the inertia of an assignment."""
@@ -234,7 +242,7 @@ class DensePoints:
         """Return a search for the points that lie far from the centers chosen so far."""
         largest = max(-float(self.facts.low.min()), float(self.facts.high.max()))
         by_tree = tree_seeds(self._n, self.n_features) and largest < MOST_SEEDED
-        if by_tree and self.facts.rule.unweighted:
+        if by_tree and self.facts.takes_tree:
             return TreeSearch(self)
         return NearestSearch(self)
 
@@ -245,16 +253,7 @@ class DensePoints:
 
     # ------------------------------------------------------------------------------ within
 
-    def _weight_rule(self, dtype: np.dtype[Any]) -> WeightRule:
-        all_whole, total, largest = self.ask(part.merge_weights, "summarize_weights")
-        if all_whole and total < 2**53:
-            return WeightRule(True, False, (1.0,))
-        color = dtype.kind in "bu" and dtype.itemsize <= 2
-        below = 62 - 8 * dtype.itemsize - log2(self._n) if color else bits_below(self._n)
-        check_weight_sizes(largest, 0.0)
-        return WeightRule(color, True, choose_quanta(largest, self._n, below, NARROW))
-
-    def _find_facts(self, rule: WeightRule, dtype: np.dtype[Any]) -> Facts:
+    def _find_facts(self, rule: WeightRule, dtype: np.dtype[Any], least_weight: float) -> Facts:
         """Check the data, and find what all parts must know."""
         found = self.ask(part.merge_measured, "measure", rule)
         if found.bad_row >= 0:
@@ -268,10 +267,9 @@ class DensePoints:
                 f"data holds values up to {found.largest:.3g}, whose squared distances overflow; "
                 "divide the data by a constant"
             )
-        check_weight_sizes(found.heaviest, ANCHORED * found.heaviest * max(most, self._n))
+        check_sizes(found.heaviest, ANCHORED * found.heaviest * max(most, self._n))
         largest = max(-float(found.low.min()), float(found.high.max()))
-        factors = rule.factors and not rule.repeats
-        if factors and largest > 0.0 and found.largest_product < LEAST_PRODUCT:
+        if rule.factors and largest > 0.0 and found.largest_product < LEAST_PRODUCT:
             raise ValueError(
                 f"sample_weight holds values up to {found.heaviest:.3g}, whose products with the "
                 "data underflow; multiply the weights by a constant"
@@ -281,10 +279,16 @@ class DensePoints:
         if found.largest > MOST_SINGLE:
             some = some.astype(np.float64)
         middle, scale = _frame(some, found.low, found.high)
+        finest = 1.0 if dtype.kind in "biu" else spacing(found.least, kept == np.float32)
+        if rule.factors:
+            rule, quanta = _lift(rule, found, finest, least_weight)
+        else:
+            below = depth(largest, finest)
+            quanta = choose_quanta(largest, found.n_copies, below, NARROW)
         return Facts(
             n=self._n,
             rule=rule,
-            quanta=_value_quanta(dtype, kept, rule, found),
+            quanta=quanta,
             low=found.low,
             high=found.high,
             n_copies=found.n_copies,
@@ -306,13 +310,12 @@ class DensePoints:
             high, low = np.zeros((2, self.n_features))
             middle = frame[0].astype(np.float64)
             inertia.add_cross_terms(
-                centroids, middle, frame[1], sums.weights[:, 0], sums.values, self.facts.quanta,
+                centroids, middle, frame[1], sums.weights[:, 0], sums.values,
+                in_row(self.facts.quanta),
                 high, low,
             )  # fmt: skip
             total = math.fsum((*moments.squares, *high.tolist(), *low.tolist()))
-            error = 2.0 * reach * moments.lost + moments.n_squares * (
-                SQUARE_QUANTUM + 2.0**-95 * (1.0 + reach) ** 2
-            )
+            error = moments.n_squares * (SQUARE_QUANTUM + 2.0**-95 * (1.0 + reach) ** 2)
             if total > math.ldexp(error, SURE):
                 return total / frame[1] / frame[1]
         return self._inertia_of_points(centroids)
@@ -322,13 +325,13 @@ class DensePoints:
         """The moments of all points, about the middle."""
         n_squares = self.facts.n_copies * self.n_features
         quanta = choose_quanta(1.0, n_squares, SQUARE_BITS, NARROW)
-        limbs, lost, n_lossy = self.ask(part.merge_moments, "add_moments", quanta)
+        limbs = self.ask(add, "add_moments", quanta)
         squares = [
             half * unit
             for whole, unit in zip(limbs.tolist(), quanta, strict=True)
             for half in (float(whole >> 32 << 32), float(whole & 0xFFFFFFFF))
         ]
-        return Moments(squares, lost * n_lossy * float(self.facts.scale), n_squares)
+        return Moments(squares, n_squares)
 
     def _inertia_of_points(self, centroids: Floats) -> float:
         """Return the inertia from the squared distance of each point to its centroid."""
@@ -361,10 +364,7 @@ class DensePoints:
 
     def _counts(self, totals: Integers) -> NDArray[Any]:
         rule = self.facts.rule
-        if not rule.factors:
-            return totals[:, 0]
-        unit = Fraction(rule.quanta[-1])
-        return np.array([float(n * unit) for n in join(totals, rule.quanta)])
+        return as_weights(totals.T, rule.quanta) / rule.lift if rule.factors else totals[:, 0]
 
 
 def _frame(some: NDArray[Any], low: Floats, high: Floats) -> tuple[NDArray[Any], Any]:
@@ -381,14 +381,26 @@ def _frame(some: NDArray[Any], low: Floats, high: Floats) -> tuple[NDArray[Any],
     return middle, dtype.type(math.ldexp(1.0, exponent))
 
 
-def _value_quanta(
-    dtype: np.dtype[Any], kept: np.dtype[Any], rule: WeightRule, found: part.Measured
-) -> tuple[float, ...]:
-    """Return the quanta of the values that are added, as `reference.in_quanta` says."""
-    n = found.n_copies
-    if rule.factors and not rule.repeats:
-        return choose_quanta(found.largest_product, n, bits_below(n), NARROW)
-    largest = max(-float(found.low.min()), float(found.high.max()))
-    if dtype.kind in "biu":
-        return choose_quanta(largest, n, math.frexp(largest)[1], NARROW)  # down to 1: exact
-    return choose_quanta(largest, n, bits_below(n, single=kept == np.float32), NARROW)
+def _lift(
+    rule: WeightRule, found: part.Measured, finest: float, least_weight: float
+) -> tuple[WeightRule, tuple[float, ...]]:
+    """Return the rule, and the quanta of values times factors, so that no product underflows.
+
+    `finest` and `least_weight` are the powers of two of which values and factors are multiples.
+    """
+    exponent = 0
+    if Fraction(finest) * Fraction(least_weight) < Fraction(5e-324):
+        exponent = min(
+            LIFTED - math.frexp(found.largest_product)[1],
+            MOST_LIFTED - math.frexp(found.heaviest)[1],
+        )
+    lift = math.ldexp(1.0, exponent)
+    least = math.ldexp(finest, exponent) * least_weight
+    if Fraction(least) != Fraction(finest) * Fraction(least_weight) * Fraction(lift):
+        raise ValueError(
+            f"sample_weight goes from {found.heaviest:.3g} down to {least_weight:.3g}, and its "
+            "products with the data underflow; leave out, or weigh with 0, what is so small"
+        )
+    below = depth(found.largest_product * lift, least)
+    quanta = choose_quanta(found.largest_product * lift, found.n_copies, below, NARROW)
+    return rule._replace(lift=lift, quanta=tuple(unit * lift for unit in rule.quanta)), quanta

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from ..kernels import dense as kernels
 from ..kernels import dense_data, inertia
+from ..kernels.dense import MOST_UNROLLED
 from ..threads import Threads, cached_property
 from .assignment import Assignment, fewest_types
 from .dense_search import NearestPart
@@ -30,6 +31,7 @@ from .quanta import Integers, as_anchors, choose_quanta, log2
 from .tree import Cut, Tree, TreeAssignment, count_slots
 from .tree import pays as tree_pays
 from .tree_search import TreePart
+from .weights import Summary, summarize
 
 # Points in a unit of work: some 50 us at the least, ten times what it costs to hand it out.
 CHUNK = 16384
@@ -42,20 +44,13 @@ Array = NDArray[Any]
 Floats = NDArray[np.float64]
 
 
-class WeightSummary(NamedTuple):
-    """What the rule for weights goes by."""
-
-    all_whole: bool
-    total: float | int  # exact where all are whole
-    largest: float
-
-
 class WeightRule(NamedTuple):
-    """What weights are: counts of copies, factors of the values, or both (`split_weights`)."""
+    """What weights are: counts of copies, or factors of the values."""
 
     repeats: bool
     factors: bool
     quanta: tuple[float, ...]  # of their totals
+    lift: float = 1.0  # what factors are multiplied by, so that no product underflows
 
     @property
     def unweighted(self) -> bool:
@@ -70,6 +65,7 @@ class Measured(NamedTuple):
     low: Floats  # the box of the points that have weight
     high: Floats
     largest: float  # magnitude
+    least: float  # magnitude that is not zero, of the points that have weight
     largest_product: float  # of a factor and a magnitude
     n_copies: int  # points, each counted by its repeats
     most_repeats: int
@@ -102,10 +98,16 @@ class Facts:
     middle: Array  # a point amid the data, in the points' type
     scale: Any  # a power of two, in the points' type, that brings the rest to 1 or less
 
+    @property
+    def takes_tree(self) -> bool:
+        """Whether points may be sorted into a tree, whose cells hold all limbs of their sums."""
+        return self.rule.unweighted and len(self.quanta) <= MOST_UNROLLED
+
     @cached_property
     def anchors(self) -> kernels.Anchors:
         """What counts the quanta of values and of weights."""
-        return kernels.Anchors(as_anchors(self.quanta), as_anchors(self.rule.quanta))
+        rule = self.rule
+        return kernels.Anchors(as_anchors(self.quanta), as_anchors(rule.quanta), rule.lift)
 
 
 class DensePart:
@@ -150,28 +152,23 @@ class DensePart:
 
     # ---------------------------------------------------------------- what they have in common
 
-    def summarize_weights(self) -> WeightSummary:
+    def summarize_weights(self) -> Summary:
         """Return what the rule for all weights goes by."""
-        weights = self._given_weights
-        assert weights is not None
-        all_whole = bool(np.array_equal(weights, np.rint(weights)))
-        with np.errstate(over="ignore"):
-            total: float | int = float(weights.sum(dtype=np.float64))
-        if all_whole and total < 2**60:
-            total = int(weights.sum(dtype=np.int64))
-        return WeightSummary(all_whole, total, float(weights.max()))
+        assert self._given_weights is not None
+        return summarize(self._given_weights)
 
     def measure(self, rule: WeightRule) -> Measured:
         """Check the points, and return their box, magnitudes and weights."""
         self.repeats, self.weights = split_weights(self._given_weights, rule)
 
-        def measure(chunk: tuple[int, int]) -> tuple[Floats, Floats, tuple[int, float, float]]:
-            if rule.unweighted:
-                low, high = _find_box(self.points[slice(*chunk)])
-                largest = float(max(-low.min(), high.max()))
-                if math.isfinite(largest):
-                    return low, high, (-1, largest, 0.0)
+        def measure(
+            chunk: tuple[int, int],
+        ) -> tuple[Floats, Floats, tuple[int, float, float, float]]:
             low, high = np.full((2, self.n_features), [[np.inf], [-np.inf]])
+            if rule.unweighted:
+                least, largest = dense_data.measure_all(self.points, *chunk, low, high)
+                if math.isfinite(largest):
+                    return low, high, (-1, largest, least, 0.0)
             found = dense_data.measure_points(
                 self.points, *chunk, self.repeats, self.weights, low, high
             )
@@ -180,13 +177,14 @@ class DensePart:
         size = max(CHUNK, MEASURED // self.n_features)
         parts = [(at, min(at + size, self.n)) for at in range(0, self.n, size)]
         lows, highs, found = zip(*self.threads.map(measure, parts), strict=True)
-        rows, largest, products = zip(*found, strict=True)
+        rows, largest, least, products = zip(*found, strict=True)
         bad = [row + self.start for row in rows if row >= 0]
         return Measured(
             bad_row=min(bad, default=-1),
             low=np.min(lows, axis=0),
             high=np.max(highs, axis=0),
             largest=max(largest),
+            least=min(least),
             largest_product=max(products),
             n_copies=self.n if self.repeats is None else int(self.repeats.sum()),
             most_repeats=1 if self.repeats is None else int(self.repeats.max()),
@@ -249,11 +247,11 @@ class DensePart:
     def _assign_to(self, n_clusters: int) -> Assignment | TreeAssignment:
         """Return what will assign the points to so many clusters."""
         facts = self.facts
-        quanta = facts.quanta, facts.rule.quanta
-        if facts.rule.unweighted and tree_pays(self.n, self.n_features, n_clusters):
+        if facts.takes_tree and tree_pays(self.n, self.n_features, n_clusters):
+            quanta = facts.quanta, facts.rule.quanta
             return TreeAssignment(self._data, n_clusters, quanta, self.threads, self.tree())
         weights = self.repeats, self.weights
-        return Assignment(self._data, weights, n_clusters, quanta, self.threads)
+        return Assignment(self._data, weights, n_clusters, facts.anchors, self.threads)
 
     def tree(self, root: Cut | None = None) -> Tree:
         """Return the tree over the points, below a root if it is given."""
@@ -359,26 +357,17 @@ class DensePart:
 
     # ------------------------------------------------------------------------------ inertia
 
-    def add_moments(self, quanta: tuple[float, ...]) -> tuple[Integers, float, int]:
-        """Return the squares of the scaled distances to the middle, in limbs, and what is lost.
-
-        That is the most that a value leaves out as a whole number of the last of its quanta, and
-        how many values leave something out: their product depends on no order, as a sum would.
-        """
-        anchors = self.facts.anchors.values, as_anchors(quanta)
+    def add_moments(self, quanta: tuple[float, ...]) -> Integers:
+        """Return the squares of the scaled distances to the middle, in limbs."""
+        anchors = as_anchors(quanta)
         middle, scale = self.facts.middle.astype(np.float64), float(self.facts.scale)
-        found: list[tuple[float, int]] = []
-
-        def add(start: int, stop: int, squares: Integers) -> None:
-            found.append(
-                inertia.add_moments(
-                    self.points, start, stop, self.repeats, middle, scale, *anchors, squares
-                )
-            )
-
-        (limbs,) = self._gather(add, (len(quanta),))
-        lost, n_lossy = zip(*found, strict=True)
-        return limbs, max(lost), sum(n_lossy)
+        (limbs,) = self._gather(
+            lambda start, stop, squares: inertia.add_moments(
+                self.points, start, stop, self.repeats, middle, scale, anchors, squares
+            ),
+            (len(quanta),),
+        )
+        return limbs
 
     def find_largest_sq_dist(self, centroids: Floats) -> float:
         """Return the largest squared distance of a point to its centroid, by weight."""
@@ -556,12 +545,6 @@ def _copied(
 # ------------------------------------------------------------------------------------- merging
 
 
-def merge_weights(answers: list[WeightSummary]) -> WeightSummary:
-    """Return the summary of all weights."""
-    whole, totals, largest = zip(*answers, strict=True)
-    return WeightSummary(all(whole), sum(totals), max(largest))
-
-
 def merge_measured(answers: list[Measured]) -> Measured:
     """Return what is known of all points."""
     return Measured(
@@ -569,19 +552,12 @@ def merge_measured(answers: list[Measured]) -> Measured:
         low=np.minimum.reduce([a.low for a in answers]),
         high=np.maximum.reduce([a.high for a in answers]),
         largest=max(a.largest for a in answers),
+        least=min(a.least for a in answers),
         largest_product=max(a.largest_product for a in answers),
         n_copies=sum(a.n_copies for a in answers),
         most_repeats=max(a.most_repeats for a in answers),
         heaviest=max(a.heaviest for a in answers),
     )
-
-
-def merge_moments(
-    answers: list[tuple[Integers, float, int]],
-) -> tuple[Integers, float, int]:
-    """Return the sum of the limbs, and what is lost."""
-    limbs, lost, n_lossy = zip(*answers, strict=True)
-    return np.sum(limbs, axis=0), max(lost), sum(n_lossy)
 
 
 class MergeDistinct(NamedTuple):
@@ -646,34 +622,9 @@ def as_floats(points: Array) -> Array:
 
 
 def split_weights(weights: Array | None, rule: WeightRule) -> tuple[Integers | None, Floats | None]:
-    """Return the weights as repeats and as factors.
-
-    Whole weights are repeats. Fractions are factors, rounded to the quanta. The fractional
-    weights of colours are both: repeats, in quanta, for the sums; factors for the inertia.
-    """
+    """Return the weights as repeats or as factors."""
     if weights is None:
         return None, None
-    if not rule.factors:
+    if rule.repeats:
         return np.ascontiguousarray(weights, dtype=np.int64), None
-    unit = rule.quanta[-1]
-    factors = np.rint(np.asarray(weights, dtype=np.float64) / unit) * unit
-    return (factors / unit).astype(np.int64) if rule.repeats else None, factors
-
-
-def _find_box(points: Array) -> tuple[Floats, Floats]:
-    """Return the least and the greatest value of each feature; NaN where one is NaN.
-
-    Several points side by side, as NumPy is slow on short rows.
-    """
-    n, d = points.shape
-    side_by_side = max(1, 1024 // d)
-    whole = n // side_by_side * side_by_side
-    ends = []
-    with np.errstate(invalid="ignore"):
-        for find in (np.min, np.max):
-            parts = [points[whole:]]
-            if whole > 0:
-                rows = points[:whole].reshape(-1, side_by_side * d)
-                parts.append(find(rows, axis=0).reshape(side_by_side, d))
-            ends.append(find(np.concatenate(parts), axis=0).astype(np.float64))
-    return ends[0], ends[1]
+    return None, np.ascontiguousarray(weights, dtype=np.float64)

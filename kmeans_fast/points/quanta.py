@@ -1,4 +1,4 @@
-"""Numbers as whole numbers of quanta, in limbs of int64: `kmeans_fast.reference` has the rules."""
+"""Numbers as whole numbers of quanta, in limbs of int64: so finely that nothing is lost."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ..kernels.dense import MOST_UNROLLED
 
 Integers = NDArray[np.int64]
 
@@ -21,15 +23,26 @@ def choose_quanta(largest: float, n: int, below: int, widest: int = WIDE) -> tup
     """
     bits, exponent = min(62 - log2(n), widest), math.frexp(largest)[1]
     return tuple(
-        math.ldexp(1.0, max(exponent - min(top + bits, below), -1022))
+        math.ldexp(1.0, max(exponent - min(top + bits, below), -1074))
         for top in range(0, max(below, 1), bits)
     )
 
 
-def bits_below(n: int, single: bool = False) -> int:
-    """Return how finely `n` values are added: bits below the largest (`reference.sum_bits`)."""
-    bits = 62 - log2(n)
-    return min(max(bits, 32), NARROW) if single else min(max(2 * bits, 64), 2 * NARROW)
+def depth(largest: float, finest: float) -> int:
+    """Return how many bits the power of two `finest` is under the one above `largest`."""
+    return math.frexp(largest)[1] - math.frexp(finest)[1] + 1 if largest > 0.0 else 1
+
+
+def spacing(least: Any, single: bool = False) -> float:
+    """Return the power of two of which all floats are whole numbers whose size is at least so."""
+    if not 0.0 < least < math.inf:
+        return 1.0
+    return float(np.spacing(np.float32(least) if single else np.float64(least)))
+
+
+def bits_below(n: int) -> int:
+    """Return how finely `n` squared distances are added: bits below the largest."""
+    return min(max(2 * (62 - log2(n)), 64), 2 * NARROW)
 
 
 def log2(n: int) -> int:
@@ -46,6 +59,11 @@ def join(limbs: Integers, units: tuple[float, ...]) -> NDArray[Any]:
     return joined
 
 
-def as_anchors(units: tuple[float, ...]) -> tuple[float, ...]:
+def as_anchors(units: tuple[float, ...]) -> tuple[float, ...] | NDArray[np.float64]:
     """Return what `kernels._lanes.count_quanta` adds to a value to count its quanta."""
-    return tuple(1.5 * 2.0**52 * unit for unit in units)
+    return in_row(tuple(1.5 * 2.0**52 * unit for unit in units))
+
+
+def in_row(numbers: tuple[float, ...]) -> tuple[float, ...] | NDArray[np.float64]:
+    """Return numbers of limbs for a kernel: many as an array, one machine code for all."""
+    return numbers if len(numbers) <= MOST_UNROLLED else np.array(numbers)

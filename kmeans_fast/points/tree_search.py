@@ -17,7 +17,7 @@ from .tree import Cut, find_slots, grid_of_child, grid_of_root, sample_step
 
 if TYPE_CHECKING:
     from .dense import DensePoints
-    from .dense_part import DensePart
+    from .dense_part import DensePart, Facts
 
 Floats = NDArray[np.float64]
 Counted = tuple[Floats, Integers]  # distinct points (m, d), and a sum for each (m,)
@@ -28,6 +28,15 @@ TOP, FALLEN = 61, 16
 INFINITE = 0xFF00  # the code of infinity
 # With fewer distances than this to work out, a second thread starts too late.
 WORTH_THREADS = 100_000
+
+
+def scale_of(facts: Facts) -> Any:
+    """Return what coordinates are multiplied by, a power of two in their type.
+
+    The largest squares are below 2**124, so that those of a part in 2**125 do not underflow.
+    """
+    room = 120 - math.frexp(float(facts.scale))[1]
+    return facts.scale * facts.scale.dtype.type(math.ldexp(1.0, max(0, min(60, room))))
 
 
 class TreeSearch:
@@ -43,7 +52,7 @@ class TreeSearch:
 
     def __init__(self, points: DensePoints) -> None:
         self._of = points
-        self._scale = points.facts.scale
+        self._scale = scale_of(points.facts)
         self._token = next(numbers)
         self._centers = np.empty((0, points.n_features))
         self._exponent = 0  # of the quanta in one
@@ -175,7 +184,7 @@ class TreePart:
         self.token = token
         self.n_centers = 0
         self._of = weakref.proxy(part)  # who keeps this search: no circle, so memory goes at once
-        self._scale = part.facts.scale
+        self._scale = scale_of(part.facts)
         self._n_tried = part.n
         self._is_ready = False
 
