@@ -176,9 +176,10 @@ def _loaded(image: Image.Image) -> Image.Image:
         again.load()
         low = np.asarray(again)
     image.load()  # an older Pillow turns a TIFF upright only now, and the size with it
-    if rawmode in ("L;2", "L;4"):
+    most = {"1": 1, "L;2": 3, "L;4": 15}.get(rawmode, 0)
+    if most and image.info["transparency"] <= most:  # Pillow minds it itself for 1 bit, lately
         image = image.copy()
-        image.info["transparency"] *= 255 // (2 ** int(rawmode[2:]) - 1)
+        image.info["transparency"] *= 255 // most
     return image if low is None else _with_alpha(image, low)
 
 
