@@ -43,9 +43,9 @@ def fit(
     ----------
     data : array_like, PIL.Image.Image or ColorHistogram
         An image (h, w, c) or points (n, d) of real numbers. A two-dimensional array is always
-        points: give a grey image as ``image[..., None]``. uint8 data of 1 to 4 channels and
-        uint16 of 1 to 3 are counted into distinct colours first, which changes nothing but the
-        time. Never changed.
+        points: give a grey image as ``image[..., None]``. (`open_image` reads files.) uint8 data
+        of 1 to 4 channels and uint16 of 1 to 3 are counted into distinct colours first, which
+        changes nothing but the time. Never changed.
     n_clusters : int
         Number of clusters, 1 to the number of points.
     init : {"k-means++", "random"}, array_like of shape (k, d), or callable
@@ -86,6 +86,9 @@ def fit(
     -----
     RuntimeWarning
         Where the data hold fewer distinct points than `n_clusters`.
+    UserWarning
+        Where points (n, d) of uint8 or uint16 look like a grey image: 32 or more of both, and
+        neither more than four times the other.
 
     Notes
     -----

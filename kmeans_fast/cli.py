@@ -47,6 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with warnings.catch_warnings(), _quiet_decoders():
             warnings.simplefilter("ignore")  # but of what may shift colours, in one line
             warnings.filterwarnings("default", "(?s).*colour profile cannot be used")
+            warnings.filterwarnings("default", "(?s).*only .* of its .* bands are read")
             warnings.showwarning = _show_warning
             status: int = options.run(options)
             sys.stdout.flush()

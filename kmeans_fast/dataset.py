@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,10 @@ from .spaces import from_oklab, to_oklab
 from .threads import Threads
 
 Array = NDArray[Any]
+
+# An array (n, d) of uint8 or uint16 looks like a grey picture from so many rows and columns on, and
+# with the longer side up to so many times the shorter.
+LEAST_SIDE, MOST_LONG = 32, 4
 
 
 def _same(centroids: Array) -> Array:
@@ -60,12 +65,26 @@ def open_data(data: Any) -> Any:
     if validate.is_dask(data):
         from .points.dask import check_array
 
-        return check_array(data)
+        return warn_of_grey(check_array(data))
     if not isinstance(data, ColorHistogram):
-        return validate.as_array(data)
+        return warn_of_grey(validate.as_array(data, remedy=" and give them a sample_weight of 0"))
     if data.n_colors == 0:
         raise ValueError("data is an empty ColorHistogram; update it with a picture first")
     return data.copy()  # of one moment: other threads may update it
+
+
+def warn_of_grey(data: Any) -> Any:
+    """Return checked data; say what is assumed of an array that looks like a grey picture."""
+    if data.ndim == 2 and data.dtype in (np.uint8, np.uint16):
+        least, most = sorted(data.shape)
+        if LEAST_SIDE <= least and most <= MOST_LONG * least:
+            warnings.warn(
+                f"data of shape {data.shape} and dtype {data.dtype} are taken for points, one a "
+                "row; give a grey picture as data[..., None], and such points as floats",
+                UserWarning,
+                stacklevel=4,
+            )
+    return data
 
 
 def size_of(data: Any) -> tuple[int, int]:

@@ -14,6 +14,7 @@ from PIL import Image
 
 from .api import assign, sweep
 from .histogram import ColorHistogram
+from .identify import Source
 from .images import to_uint8
 from .painting import as_picture, in_order, with_channels
 from .result import KMeansResult
@@ -38,7 +39,7 @@ WIDE_HEIGHT = 820
 
 
 def explore(
-    image: NDArray[Any] | Image.Image,
+    image: NDArray[Any] | Image.Image | Source,
     ks: Sequence[int] = range(1, 21),
     *,
     max_points: int = MOST_POINTS,
@@ -51,9 +52,8 @@ def explore(
 
     Parameters
     ----------
-    image : (h, w, c) array or PIL.Image.Image
-        uint8 with 1, 3 or 4 channels, or uint16 with 1 or 3. Fully transparent pixels take no
-        part.
+    image : (h, w, c) or (h, w) array, PIL.Image.Image, path or file
+        As in `quantize`. Fully transparent pixels take no part.
     ks : sequence of int
         The numbers of clusters, increasing; those above the number of distinct colours are left
         out, with a warning.
@@ -132,10 +132,10 @@ def check_increasing(ks: Sequence[int]) -> list[int]:
 
 
 def visible_rgb(
-    image: NDArray[Any] | Image.Image,
+    image: NDArray[Any] | Image.Image | Source,
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_] | None]:
     """Return 8-bit RGB pixels, and which of them can be seen (None: all)."""
-    pixels = as_picture(image)
+    pixels, _ = as_picture(image)
     visible = None
     if pixels.shape[2] == 4 and (pixels[..., 3] == 0).any():
         visible = pixels[..., 3] > 0

@@ -28,7 +28,7 @@ from .pixels import (
 )
 from .points.colors import ColorPoints
 from .threads import Threads, shared_lock
-from .validate import SUM_BITS, are_colors, as_pixels, check_mask, check_threads
+from .validate import SUM_BITS, are_colors, as_pixels, check_threads, to_numpy, unmasked
 
 Array = NDArray[Any]
 Part = tuple[Array, Array]  # distinct keys, sorted, and their counts
@@ -506,8 +506,7 @@ def _each_tile(tiles: Any) -> Iterator[Any]:
 
 
 def _as_mask(mask: ArrayLike, shape: tuple[int, ...]) -> Array:
-    check_mask("mask", mask, "fill them in")
-    array = np.asarray(mask)
+    array = to_numpy(unmasked("mask", mask, "fill them in"))
     if array.dtype != bool:
         raise TypeError(f"mask has dtype {array.dtype}; give bool, such as mask != 0")
     if array.shape != shape:
@@ -517,8 +516,7 @@ def _as_mask(mask: ArrayLike, shape: tuple[int, ...]) -> Array:
 
 def _as_weight(weight: ArrayLike, shape: tuple[int, ...]) -> Array | int:
     """Return a whole number, or one for each pixel: int64, flat."""
-    check_mask("weight", weight, "fill them in, with 0 for what does not count")
-    array = np.asarray(weight)
+    array = to_numpy(unmasked("weight", weight, "fill them in, with 0 for what does not count"))
     if array.dtype.kind not in "iuf":
         raise TypeError(f"weight has dtype {array.dtype}; give whole numbers")
     if array.shape not in ((), shape):

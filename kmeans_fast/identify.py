@@ -7,16 +7,24 @@ import io
 import os
 import struct
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 from PIL import Image
+
+from . import tiff
+
+Source = str | os.PathLike[str] | IO[bytes]
 
 # To draw an EPS Pillow starts Ghostscript, and a WMF Windows; the others hold data of any size,
 # whatever their header says.
 REFUSED = ("EPS", "WMF", "BLP", "FITS", "FPX", "IPTC", "MIC")
 MOST_ICONS = 256
 _PNG = b"\x89PNG\r\n\x1a\n"
+
+
+class UnreadKind(ValueError):
+    """A sound picture of a kind that Pillow does not read."""
 
 
 def one_line(error: BaseException) -> str:
@@ -31,6 +39,8 @@ def naming(name: str) -> Iterator[None]:
         yield
     except MemoryError:
         raise
+    except UnreadKind as error:
+        raise ValueError(f"{name}: {error}") from error
     except Image.DecompressionBombError as error:  # some formats look for themselves
         raise ValueError(
             f"{name}: {one_line(error)} Pillow's own PIL.Image.MAX_IMAGE_PIXELS raises that."
@@ -51,6 +61,23 @@ class PictureFile(io.BufferedReader):
         return super().read(-1 if size is None or size > self._size else size)
 
 
+def open_file(source: Any) -> tuple[IO[bytes], str]:
+    """Return a file to read from, and what to call it; one that is given is read, and stays open.
+
+    From its beginning, if it has one, as Pillow would.
+    """
+    if not hasattr(source, "read"):
+        name = os.fsdecode(source)
+        return PictureFile(source), name
+    with contextlib.suppress(AttributeError, OSError):  # of a stream
+        source.seek(0)
+    data = source.read()
+    if isinstance(data, str):
+        raise TypeError("path is a file of text; open it with mode 'rb'")
+    given = getattr(source, "name", None)
+    return io.BytesIO(data), given if isinstance(given, str) else type(source).__name__
+
+
 def identify_within(file: IO[bytes], name: str, max_pixels: int | None) -> Image.Image:
     """Return a picture of which only the header has been read, of at most so many pixels."""
 
@@ -66,7 +93,8 @@ def identify_within(file: IO[bytes], name: str, max_pixels: int | None) -> Image
         within = _sizes_in_icon(file)
     hold_to_limit(*within)
     with naming(name):
-        image = identify(file, name)
+        # With a name, Pillow would map that file.
+        image = identify(file, name if isinstance(file, PictureFile) else "")
         tags = getattr(image, "tag_v2", {})  # of a TIFF: a tile of it is decoded whole
         tile = int(tags.get(322, 1)), int(tags.get(323, 1))
     hold_to_limit(image.size, tile)
@@ -96,13 +124,25 @@ def identify(file: IO[bytes], name: str) -> Image.Image:
                     reason = f"a broken or empty {key} picture" if accept else reason
                     file.seek(0)
                     return factory(file, name)
-            except (SyntaxError, IndexError, TypeError, struct.error):
-                continue
+            except (SyntaxError, IndexError, TypeError, struct.error) as error:
+                if accept:
+                    reason = f"{reason} ({one_line(error)})"
+    if prefix[:4] in tiff.MAGIC:
+        _refuse_kind_of_tiff(file)
     for key in REFUSED:
         accept = Image.OPEN[key][1] if key in Image.OPEN else None
         if accept and accept(prefix):
             reason = f"{key} is not read, since its header does not say what will be done; use PNG"
     raise OSError(reason)
+
+
+def _refuse_kind_of_tiff(file: IO[bytes]) -> None:
+    """Say what a TIFF holds that Pillow does not read, unless it is broken."""
+    with contextlib.suppress(OSError, tiff.UnsupportedLayout):
+        raise UnreadKind(
+            f"a TIFF of {tiff.describe_samples(file)}, of a kind that Pillow does not read; read "
+            "it with tifffile or rasterio, and give fit the array"
+        )
 
 
 def lift_limit_of_tiff(image: Image.Image) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import warnings
 from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import Any
@@ -15,13 +16,16 @@ from PIL import Image, ImageOps
 
 from .identify import (
     PictureFile,
+    Source,
     identify,
     identify_within,
     lift_limit_of_tiff,
     naming,
     one_line,
+    open_file,
 )
 from .profiles import GREY, carried_profile, grey_to_srgb, profile_of, to_srgb
+from .tiff import CHANNELS, PHOTOMETRIC, WHITE_IS_ZERO
 from .validate import check_integer
 
 # At the limit, decoding and clustering hold about 10 bytes a pixel: 5 GB. No camera makes half as
@@ -32,9 +36,7 @@ MAX_PIXELS = 2**29
 quiet: ContextVar[bool] = ContextVar("quiet", default=False)
 
 
-def open_image(
-    path: str | os.PathLike[str], *, max_pixels: int | None = MAX_PIXELS
-) -> NDArray[Any]:
+def open_image(path: Source, *, max_pixels: int | None = MAX_PIXELS) -> NDArray[Any]:
     """
     Read a picture file as an array, upright.
 
@@ -46,9 +48,10 @@ def open_image(
 
     Parameters
     ----------
-    path : str or path
+    path : str, path or binary file
         The file, in any format that Pillow reads by itself and whose header can be relied on: not
-        EPS, WMF, BLP, FITS, FPX, IPTC or MIC.
+        EPS, WMF, BLP, FITS, FPX, IPTC or MIC. An open one is read from its beginning to its end,
+        and stays open.
     max_pixels : int or None, default 2**29
         The most pixels (width times height) to accept. The size is read from the file's header,
         before anything is decoded; Pillow's own limit plays no part. None: no limit.
@@ -65,12 +68,14 @@ def open_image(
         The file is missing, unreadable, no picture, truncated or broken.
     ValueError
         The picture has more than `max_pixels` pixels, or is of a kind that has no colours to count
-        (floating-point values).
+        (floating-point values), or a TIFF that Pillow does not read (of 12 channels, say).
 
     Warns
     -----
     ProfileWarning
         The colour profile is broken, or of a kind that is not known here.
+    UserWarning
+        A TIFF has more bands than are read, such as RGB and one without a name.
 
     Examples
     --------
@@ -85,7 +90,7 @@ def open_image(
 
 
 def read_picture(
-    path: str | os.PathLike[str],
+    path: Source,
     *,
     max_pixels: int | None = MAX_PIXELS,
     keep_profile: bool = False,
@@ -94,12 +99,12 @@ def read_picture(
 
     With `keep_profile` RGB is left in its own space, and the profile is carried over.
     """
-    name = os.fsdecode(path)
     if max_pixels is not None:
         max_pixels = check_integer("max_pixels", max_pixels, 1)
-    with PictureFile(path) as file:
+    opened, name = open_file(path)
+    with opened as file:
         image = identify_within(file, name, max_pixels)
-        _load(image, name)
+        image = _load(image, name)
         # A broken EXIF block is no reason to refuse a sound picture.
         with contextlib.suppress(Exception):
             ImageOps.exif_transpose(image, in_place=True)
@@ -115,8 +120,7 @@ def measure_picture(name: str, max_pixels: int | None) -> tuple[int, int]:
 
 def read_part(data: bytes, name: str, keep_profile: bool = False) -> NDArray[Any]:
     """Return the pixels of a picture in memory that is a part of the file `name`."""
-    image = _identify_part(data, name)
-    _load(image, name)
+    image = _load(_identify_part(data, name), name)
     return _named_array(image, name, keep_profile)
 
 
@@ -152,10 +156,46 @@ def _silence() -> Iterator[None]:
         os.close(null)
 
 
-def _load(image: Image.Image, name: str) -> None:
+def _load(image: Image.Image, name: str) -> Image.Image:
     with naming(name), _silence() if quiet.get() else contextlib.nullcontext():
         lift_limit_of_tiff(image)
-        image.load()
+        return _loaded(image)
+
+
+def _loaded(image: Image.Image) -> Image.Image:
+    """Decode an image, and of a PNG with a transparent colour (tRNS) that colour too.
+
+    Pillow compares it, as it stands in the file, with pixels that it has brought to 8 bits.
+    """
+    file: Any = image
+    is_png = image.format == "PNG" and "transparency" in image.info and getattr(file, "tile", None)
+    rawmode, low = file.tile[0][3] if is_png else "", None
+    if rawmode == "RGB;16B":
+        again: Any = identify(file.fp, "")
+        again.tile = [(*again.tile[0][:3], "RGB;16L")]  # the other bytes
+        again.load()
+        low = np.asarray(again)
+    image.load()  # an older Pillow turns a TIFF upright only now, and the size with it
+    most = {"1": 1, "L;2": 3, "L;4": 15}.get(rawmode, 0)
+    if most and image.info["transparency"] <= most:  # Pillow minds it itself for 1 bit, lately
+        image = image.copy()
+        image.info["transparency"] *= 255 // most
+    return image if low is None else _with_alpha(image, low)
+
+
+def _with_alpha(image: Image.Image, low: NDArray[Any] | None) -> Image.Image:
+    """Return an RGB image with alpha, by a transparent colour of 16 bits a channel.
+
+    `low` are the low bytes of the pixels. Where they are lost, the high ones decide.
+    """
+    color = np.array(image.info["transparency"])
+    hidden = (np.asarray(image) == color >> 8).all(axis=2)
+    if low is not None:
+        hidden &= (low == color & 255).all(axis=2)
+    image = image.copy()
+    del image.info["transparency"]
+    image.putalpha(Image.fromarray(np.where(hidden, 0, 255).astype(np.uint8)))
+    return image
 
 
 def _named_array(image: Image.Image, name: str, keep_profile: bool) -> NDArray[Any]:
@@ -192,8 +232,7 @@ def to_array(image: Image.Image, *, keep_profile: bool = False) -> NDArray[Any]:
     >>> to_array(Image.new("LA", (3, 2))).shape
     (2, 3, 4)
     """
-    image.load()  # an older Pillow turns a TIFF upright only now, and the size with it
-    return _to_array(image, "", keep_profile, own=False)
+    return _to_array(_loaded(image), "", keep_profile, own=False)
 
 
 def _to_array(image: Image.Image, where: str, keep_profile: bool, own: bool) -> NDArray[Any]:
@@ -202,6 +241,10 @@ def _to_array(image: Image.Image, where: str, keep_profile: bool, own: bool) -> 
     if width == 0 or height == 0:
         raise ValueError(f"image has {width} x {height} pixels; give a picture with at least one")
     _refuse_floats(image)
+    _warn_of_bands(image, where)
+    transparent = image.info.get("transparency")
+    if image.mode == "RGB" and isinstance(transparent, tuple) and max(transparent) > 255:
+        image = _with_alpha(image, None)  # it was decoded before it came here
     profile = profile_of(image)
     if image.mode.startswith("I"):
         return _to_uint16(image, profile, where)
@@ -226,6 +269,19 @@ def _refuse_floats(image: Image.Image, where: str = "") -> None:
         )
 
 
+def _warn_of_bands(image: Image.Image, where: str) -> None:
+    """Say so where Pillow leaves out bands of a TIFF that have no meaning to it."""
+    n_bands = getattr(image, "tag_v2", {}).get(CHANNELS, 1)
+    read = "".join(band for band in image.getbands() if band != "X")
+    if n_bands > len(image.getbands()) - ("X" in image.getbands()):
+        warnings.warn(
+            f"{where}only {read} of its {n_bands} bands are read; for all, read it with tifffile "
+            "or rasterio, and give fit the array",
+            UserWarning,
+            stacklevel=2,
+        )
+
+
 def _mode_of_array(image: Image.Image) -> str:
     """Return the mode that a picture of 8 bits becomes an array of."""
     if image.has_transparency_data:
@@ -235,6 +291,8 @@ def _mode_of_array(image: Image.Image) -> str:
 
 def _to_uint16(image: Image.Image, profile: bytes | None, where: str) -> NDArray[Any]:
     values = np.asarray(image)[..., np.newaxis]
+    if image.mode == "I;16" and getattr(image, "tag_v2", {}).get(PHOTOMETRIC) == WHITE_IS_ZERO:
+        values = 65535 - values  # Pillow does that for 8 bits
     if values.min() < 0 or values.max() > 65535:
         raise ValueError(
             f"image of mode 'I' holds values from {values.min()} to {values.max()}; bring them "

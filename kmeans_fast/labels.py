@@ -70,7 +70,7 @@ class Labeller:
                     table = self._find_table(chunks, threads)
             if table is None:
                 labels = assign(array, self._centroids, space=self._space, n_threads=n_threads)
-            elif out is not None and out.flags.carray and not np.may_share_memory(array, out):
+            elif out is not None and _is_plain(out) and not np.may_share_memory(array, out):
                 label_by_table(chunks, table, np.asarray(out).reshape(-1), threads)
                 return out
             else:
@@ -111,10 +111,14 @@ def _label_all_in_oklab(
     return table
 
 
+def _is_plain(out: Array) -> bool:
+    return bool(out.flags.carray and out.dtype.isnative)
+
+
 def _check_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
     if not isinstance(out, np.ndarray):
         raise TypeError(f"out is {type(out).__name__}; give an array for the labels")
-    if out.shape != shape or out.dtype != dtype:
+    if out.shape != shape or out.dtype.newbyteorder("=") != dtype:
         raise ValueError(
             f"out has shape {out.shape} and dtype {out.dtype}; the labels take {shape} of {dtype}"
         )

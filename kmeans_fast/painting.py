@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageColor
 
 from .api import assign
-from .images import carried_info, to_array, to_uint8
+from .identify import Source
+from .images import carried_info, read_picture, to_array, to_uint8
 from .spaces import to_oklab
-from .validate import check_integer
+from .validate import LEAVE_OUT, as_native, check_integer, is_file, to_numpy, unmasked
 
 if TYPE_CHECKING:
     from . import ColorHistogram, KMeansResult
@@ -23,7 +24,7 @@ SORTS = ("luminance", "share")
 
 
 def quantize(
-    image: NDArray[Any] | Image.Image,
+    image: NDArray[Any] | Image.Image | Source,
     n_colors: int | None = None,
     *,
     palette: Sequence[Any] | NDArray[Any] | None = None,
@@ -42,8 +43,9 @@ def quantize(
 
     Parameters
     ----------
-    image : (h, w, c) array or PIL.Image.Image
-        uint8 with 1, 3 or 4 channels, or uint16 with 1 or 3.
+    image : (h, w, c) or (h, w) array, PIL.Image.Image, path or file
+        uint8 with 1, 3 or 4 channels, or uint16 with 1 or 3; or a picture's file, or its path,
+        read as by `open_image`.
     n_colors : int
         How many colours to find; a picture with fewer colours keeps those it has. Fully transparent
         pixels take no part in the fit and stay so. They take one entry of an indexed picture for
@@ -52,7 +54,8 @@ def quantize(
         The colours to use instead, without a fit: each three numbers up to 255, or a name that
         Pillow knows ("#ffd700", "gold").
     dither : bool, default False
-        Floyd-Steinberg dithering, for at most 256 colours. Translucent pixels are not dithered.
+        Floyd-Steinberg dithering, for at most 256 colours. Translucent pixels are not dithered,
+        nor are those whose colour is in the palette.
     sort : {"luminance", "share"}, optional
         Put the palette in order: darkest first, or the colour of most pixels first.
     medoids : bool, default False
@@ -65,10 +68,10 @@ def quantize(
     PIL.Image.Image
         Up to 256 entries: a "P" image whose palette is exactly the fitted colours, rounded to
         8 bits, then the transparent entry if there is one. More: "RGB", "RGBA", or "I;16" for
-        16-bit grey. The resolution of a Pillow image is kept in its `info`, and so is the colour
-        profile of an RGB image, in whose space the colours then are; with a `palette`, which is
-        sRGB, and for grey and CMYK the picture is converted to sRGB instead. (Pillow's `save`
-        writes that profile to PNG and TIFF; to JPEG and WebP it does so if it is given as
+        16-bit grey. The resolution of a file or Pillow image is kept in its `info`, and so is the
+        colour profile of an RGB image, in whose space the colours then are; with a `palette`,
+        which is sRGB, and for grey and CMYK the picture is converted to sRGB instead. (Pillow's
+        `save` writes that profile to PNG and TIFF; to JPEG and WebP it does so if it is given as
         ``icc_profile``, and to others not at all.)
 
     Raises
@@ -95,7 +98,7 @@ def quantize(
     if dither and n_colors > INDEXED:
         raise ValueError(f"n_colors={n_colors} is too many to dither; ask for {INDEXED} or fewer")
     keep_profile = fixed is None
-    pixels = as_picture(image, keep_profile)
+    pixels, info = as_picture(image, keep_profile)
     colors = VisibleColors()
     if fixed is None or sort == "share":
         colors.add(pixels, n_threads=n_threads)
@@ -116,23 +119,29 @@ def quantize(
     if sort is not None:
         result = in_order(result, sort)
     painted = paint(pixels, result, dither=dither, n_threads=n_threads)
-    if isinstance(image, Image.Image):
-        painted.info.update(carried_info(image, keep_profile))
+    painted.info.update(info)
     return painted
 
 
-def as_picture(image: NDArray[Any] | Image.Image, keep_profile: bool = False) -> NDArray[Any]:
-    """Check what `quantize` is given, and convert it to an array."""
+def as_picture(
+    image: NDArray[Any] | Image.Image | Source, keep_profile: bool = False
+) -> tuple[NDArray[Any], dict[str, Any]]:
+    """Return what `quantize` is given as an array, and what is kept of its description."""
+    if is_file(image):
+        return read_picture(image, keep_profile=keep_profile)
     if isinstance(image, Image.Image):
-        return to_array(image, keep_profile=keep_profile)
-    pixels = np.asarray(image)
+        return to_array(image, keep_profile=keep_profile), carried_info(image, keep_profile)
+    pixels: NDArray[Any] = as_native(to_numpy(unmasked("image", image, LEAVE_OUT)))
+    shape = pixels.shape
+    if len(shape) == 2 and shape[1] not in (3, 4):  # grey; so narrow, it is a list of colours
+        pixels = pixels[..., np.newaxis]
     channels = {"uint8": (1, 3, 4), "uint16": (1, 3)}.get(pixels.dtype.name, ())
     if pixels.ndim != 3 or pixels.shape[2] not in channels or pixels.size == 0:
         raise ValueError(
-            f"image has shape {pixels.shape} and dtype {pixels.dtype}; give (h, w, c) pixels, "
-            "uint8 with 1, 3 or 4 channels or uint16 with 1 or 3, or a PIL image"
+            f"image has shape {shape} and dtype {pixels.dtype}; give (h, w, c) pixels, "
+            "uint8 with 1, 3 or 4 channels or uint16 with 1 or 3, or a PIL image, or a file"
         )
-    return pixels
+    return pixels, {}
 
 
 def as_colors(palette: Sequence[Any] | NDArray[Any]) -> NDArray[np.uint8]:
@@ -320,16 +329,20 @@ def with_channels(pixels: NDArray[Any], channels: int) -> NDArray[Any]:
 def _dithered(
     pixels: NDArray[Any], labels: NDArray[Any], colors: NDArray[np.uint8]
 ) -> NDArray[Any]:
-    """Label the opaque pixels anew by Pillow's dithering, over the colours that they had before."""
+    """Label the opaque pixels anew by Pillow's dithering, over the colours that they had before.
+
+    Those whose own colour is there keep it: Pillow takes colours that are close for the same.
+    """
     rgb = with_channels(to_uint8(pixels), 3)
     opaque = pixels[..., 3] == 255 if pixels.shape[2] == 4 else np.ones(labels.shape, bool)
-    used = np.unique(labels[opaque])
-    if len(used) == 0:
+    changed = opaque & (colors[labels, :3] != rgb).any(axis=2)
+    if not changed.any():
         return labels
+    used = np.unique(labels[opaque])
     if not opaque.all():  # the others are given a colour that adds no error to pass on
         rgb = np.where(opaque[..., np.newaxis], rgb, colors[used[0], :3])
     palette = Image.new("P", (1, 1))
     palette.putpalette(colors[used, :3].tobytes())
     floyd_steinberg = Image.Dither.FLOYDSTEINBERG
     dithered = Image.fromarray(rgb).quantize(palette=palette, dither=floyd_steinberg)
-    return np.where(opaque, used[np.asarray(dithered)], labels)
+    return np.where(changed, used[np.asarray(dithered)], labels)

@@ -225,7 +225,9 @@ class KMeans(cluster.KMeans):  # type: ignore[misc]  # scikit-learn has no types
 
     def _check_data(self, X: Any, reset: bool) -> Array:
         """Return colours as they are, and other data as floats."""
-        validate.check_mask("X", X, "leave those rows out, or fill them in")
+        X = validate.unmasked("X", X, "leave those rows out, or fill them in")
+        if isinstance(X, np.ndarray):
+            X = validate.as_native(X)
         accepted = [np.float64, np.float32, np.uint8, np.uint16]
         array: Array = validate_data(self, X, reset=reset, dtype=accepted)
         return array if validate.are_colors(array) else array.astype(_float_type(array), copy=False)
@@ -302,13 +304,15 @@ def _float_type(X: Array) -> type[np.floating[Any]]:
 def _check_weights(sample_weight: ArrayLike | None, X: Array) -> Array | None:
     if sample_weight is None:
         return None
-    validate.check_mask("sample_weight", sample_weight, "fill them in, with 0 for no weight")
+    remedy = "fill them in, with 0 for no weight"
+    sample_weight = validate.unmasked("sample_weight", sample_weight, remedy)
     weights: Array = _check_sample_weight(sample_weight, X, dtype=np.float64)
     return weights
 
 
 def _check_centers(centers: Any, X: Array, k: int) -> Array:
     """Return starting centres, in the precision of the data."""
+    centers = validate.unmasked("init", centers, "fill them in")
     array: Array = check_array(centers, dtype=_float_type(X))
     shape = f"The shape of the initial centers {array.shape} does not match the number of"
     if len(array) != k:

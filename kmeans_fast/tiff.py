@@ -6,6 +6,7 @@ small TIFF of the same kind in memory, which Pillow then decodes: every compress
 
 from __future__ import annotations
 
+import contextlib
 import io
 import struct
 from dataclasses import dataclass
@@ -22,23 +23,23 @@ WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC = 256, 257, 258, 259, 262
 STRIP_OFFSETS, ORIENTATION, CHANNELS, STRIP_ROWS, STRIP_BYTES = 273, 274, 277, 278, 279
 X_RESOLUTION, Y_RESOLUTION, PLANAR, RESOLUTION_UNIT = 282, 283, 284, 296
 COLOR_MAP, TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_BYTES = 320, 322, 323, 324, 325
-EXTRA_SAMPLES, PROFILE = 338, 34675
+EXTRA_SAMPLES, SAMPLE_FORMAT, PROFILE = 338, 339, 34675
 _GEOMETRY = (
     WIDTH, HEIGHT, STRIP_OFFSETS, STRIP_ROWS, STRIP_BYTES, ORIENTATION,
     TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_BYTES,
 )  # fmt: skip
-# What a block is decoded by: besides the above fill order, predictor, fax options, sample format,
-# JPEG tables, and how YCbCr, inks and all colours are meant.
+# What a block is decoded by: besides the above fill order, predictor, fax options, JPEG tables, and
+# how YCbCr, inks and all colours are meant.
 _DECODING = (
-    BITS, COMPRESSION, PHOTOMETRIC, CHANNELS, PLANAR, COLOR_MAP, EXTRA_SAMPLES,
-    266, 292, 293, 317, 332, 339, 347, 529, 530, 532, PROFILE,
+    BITS, COMPRESSION, PHOTOMETRIC, CHANNELS, PLANAR, COLOR_MAP, EXTRA_SAMPLES, SAMPLE_FORMAT,
+    266, 292, 293, 317, 332, 347, 529, 530, 532, PROFILE,
 )  # fmt: skip
 _CARRIED = (X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT)
 
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 16: 8}
 _SHORT, _LONG, _UNDEFINED, _LONG8 = 3, 4, 7, 16
 _NUMBERS = {1: "u1", _SHORT: "u2", _LONG: "u4", _LONG8: "u8"}
-RAW, OLD_JPEG, YCBCR, SEPARATE = 1, 6, 6, 2
+RAW, OLD_JPEG, WHITE_IS_ZERO, YCBCR, SEPARATE = 1, 6, 0, 6, 2
 CLASSIC_BYTES = 2**32 - 2**20  # offsets of a classic TIFF have 32 bits
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
@@ -176,6 +177,24 @@ def read_tiff(file: IO[bytes]) -> Tiff:
     return Tiff(
         order, entries, height, width, block_height, block_width, offsets, sizes, row_bytes
     )  # fmt: skip
+
+
+def describe_samples(file: IO[bytes]) -> str:
+    """Return in words what the samples of a TIFF are, if it is sound as far as can be seen.
+
+    Raises
+    ------
+    OSError, UnsupportedLayout
+        It is not.
+    """
+    order, entries, _ = _read_directory(file)
+    with contextlib.suppress(UnsupportedLayout):
+        read_tiff(file)
+    n, bits, form = (
+        int(_values(order, entries, tag, 1)[0]) for tag in (CHANNELS, BITS, SAMPLE_FORMAT)
+    )
+    kind = {3: "floats", 5: "complex integers", 6: "complex floats"}.get(form, "integers")
+    return f"{n} channel{'s' * (n != 1)} of {bits}-bit {kind}"
 
 
 def _read(file: IO[bytes], offset: int, size: int) -> bytes:

@@ -172,6 +172,8 @@ def open_tiles(
         max_pixels = check_integer("max_pixels", max_pixels, 1)
     if isinstance(path, str | os.PathLike) and os.path.isdir(path):
         path = pictures_in(path)
+    if hasattr(path, "read"):
+        raise TypeError(f"path is {type(path).__name__}; give the path of the file")
     if not isinstance(path, str | os.PathLike):
         return ManyTiles([open_picture(name, tile_pixels, max_pixels) for name in path])
     return open_picture(path, tile_pixels, max_pixels)
@@ -261,7 +263,7 @@ class _OfNpy(Tiles):
                 "with 1 to 4 channels or uint16 with 1 to 3, a grey picture as image[..., None]"
             )
         height, width, n_channels = array.shape
-        self._shape, self._dtype = (height, width, n_channels), array.dtype
+        self._shape, self._dtype = (height, width, n_channels), array.dtype.newbyteorder("=")
         step = max(1, tile_pixels // width)
         self._places = [
             (slice(row, min(row + step, height)), slice(0, width)) for row in range(0, height, step)
@@ -279,9 +281,9 @@ class _OfNpy(Tiles):
     def read(self, at: int) -> Array:
         # Mapped anew each time: the pages of a mapping count as memory until it is gone.
         array = self._map()
-        if array.shape != self.shape or array.dtype != self.dtype:
+        if array.shape != self.shape or array.dtype.newbyteorder("=") != self.dtype:
             raise _changed(self.path)
-        return np.array(array[self.places[at]])
+        return np.array(array[self.places[at]], self.dtype)
 
 
 class _OfTiff(Tiles):

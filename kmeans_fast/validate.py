@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import operator
+import os
 from collections.abc import Sequence
-from typing import Any
+from typing import IO, Any, TypeGuard
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,6 +20,8 @@ SUM_BITS = 62
 MOST_EXACT = 2**53
 # More threads than any machine has; each asks for some memory before it starts.
 MOST_THREADS = 1024
+# What becomes of masked values.
+LEAVE_OUT = "leave those points out, or fill them in (with .filled(value))"
 
 
 def check_integer(name: str, value: Any, least: int) -> int:
@@ -68,8 +71,11 @@ def check_rng(random_state: Any) -> np.random.Generator:
         ) from None
 
 
-def as_array(data: Any, name: str = "data") -> Array:
-    """Return real, numeric points (n, d) or an image (h, w, c), as it is wherever possible."""
+def as_array(data: Any, name: str = "data", remedy: str = "") -> Array:
+    """Return real, numeric points (n, d) or an image (h, w, c), as it is wherever possible.
+
+    `remedy` is what else than to leave out or to fill in the caller has for masked values.
+    """
     if hasattr(data, "getbands") and hasattr(data, "getexif"):
         from .images import to_array
 
@@ -78,20 +84,16 @@ def as_array(data: Any, name: str = "data") -> Array:
         raise TypeError(f"{name} is sparse; make it dense with {name}.toarray()")
     if is_dask(data):
         raise TypeError(f"{name} is a Dask array, which this does not take; use {name}.compute()")
-    if isinstance(data, str | bytes):
+    if is_file(data) or isinstance(data, bytes):
         raise TypeError(f"{name} is {type(data).__name__}; open a picture with open_image(path)")
     if hasattr(data, "__next__") or type(data).__module__ == "kmeans_fast.tiles":
         raise TypeError(
             f"{name} comes in tiles ({type(data).__name__}); count them first with "
             "ColorHistogram.from_tiles(tiles), and give that"
         )
-    check_mask(
-        name,
-        data,
-        "leave those points out, or fill them in, or weigh them with 0 in sample_weight",
-    )
+    data = unmasked(name, data, f"{LEAVE_OUT}{remedy}")
     try:
-        array = np.asarray(data)
+        array = to_numpy(data)
     except ValueError as error:
         raise ValueError(
             f"{name} is not a regular array ({error}); give rows of one length"
@@ -113,14 +115,49 @@ def as_array(data: Any, name: str = "data") -> Array:
     _check_range(name, array)
     if array.dtype == bool:
         return array.view(np.uint8) if array.flags.c_contiguous else array.astype(np.uint8)
+    native: Array = as_native(array)
+    return native
+
+
+def as_native(array: Any) -> Any:
+    """Return an array, of NumPy or of Dask, in the byte order of this machine."""
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
-def check_mask(name: str, values: Any, remedy: str) -> None:
-    """Raise where values are masked, which NumPy forgets about."""
-    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
-        n_masked = int(np.ma.getmaskarray(values).sum())
+def unmasked(name: str, values: Any, remedy: str) -> Any:
+    """Return values as they are, unless some are masked, which NumPy forgets about.
+
+    Those of a Dask array, of which nothing is known before, are worked out.
+    """
+    if is_dask(values):
+        values = values.compute()
+    parts = values if isinstance(values, list | tuple) else [values]
+    masks = [np.ma.getmask(part) for part in parts if isinstance(part, np.ma.MaskedArray)]
+    if n_masked := sum(int(mask.sum()) for mask in masks):
         raise ValueError(f"{name} has {n_masked} masked values; {remedy}")
+    return values
+
+
+def to_numpy(values: Any) -> Array:
+    """Return what NumPy makes of values; of a data frame, the numbers of its columns.
+
+    NumPy makes objects of columns that may lack values, or of numbers beside bool.
+    """
+    array = np.asarray(values)
+    if array.dtype != object or not hasattr(values, "to_numpy"):
+        return array
+    kinds = [values.dtype] if array.ndim == 1 else values.dtypes
+    try:
+        common = np.result_type(*(getattr(kind, "numpy_dtype", kind) for kind in kinds))
+    except TypeError:  # of words, dates or categories
+        return array
+    if common.kind not in "buif":
+        return array
+    try:
+        numbers: Array = values.to_numpy(common)
+    except (TypeError, ValueError):  # some lack
+        numbers = values.to_numpy(np.float64, na_value=np.nan)
+    return numbers
 
 
 def _check_range(name: str, array: Array) -> None:
@@ -134,6 +171,12 @@ def _check_range(name: str, array: Array) -> None:
             )
 
 
+def is_file(data: Any) -> TypeGuard[str | os.PathLike[str] | IO[bytes]]:
+    """Tell whether this is the path of a file, or a file."""
+    is_open = hasattr(data, "read") and not hasattr(data, "__array__")
+    return isinstance(data, str | os.PathLike) or is_open
+
+
 def is_dask(data: Any) -> bool:
     """Tell whether the data are a Dask array, without importing Dask."""
     return type(data).__module__.startswith("dask.array") and hasattr(data, "chunks")
@@ -142,7 +185,7 @@ def is_dask(data: Any) -> bool:
 def are_colors(array: Any) -> bool:
     """Tell whether the colour engine takes these points."""
     limits = {np.dtype(np.uint8): 4, np.dtype(np.uint16): 3}
-    return bool(array.shape[-1] <= limits.get(array.dtype, 0))
+    return bool(array.shape[-1] <= limits.get(array.dtype.newbyteorder("="), 0))
 
 
 def check_space(space: str, data: Any) -> None:
@@ -161,7 +204,7 @@ def check_space(space: str, data: Any) -> None:
 
 def as_pixels(image: ArrayLike) -> Array:
     """Return integer pixels (h, w, c) or (n, c) that the colour engine takes."""
-    array = as_array(image, "image")
+    array = as_array(image, "image", " and leave them out by ColorHistogram.update(mask=)")
     if not are_colors(array):
         raise ValueError(
             f"image has {array.shape[-1]} channels of {array.dtype}; give uint8 with 1 to 4 or "
@@ -182,9 +225,9 @@ def check_n_clusters(n_clusters: int, n_points: int, name: str = "n_clusters") -
 
 def as_centroids(centroids: ArrayLike, n_features: int, name: str, k: int | None = None) -> Array:
     """Return starting or given centroids, float64 (k, d)."""
-    check_mask(name, centroids, "fill them in")
+    centroids = unmasked(name, centroids, "fill them in")
     try:
-        given = np.asarray(centroids)
+        given = to_numpy(centroids)
         if given.dtype.kind not in "buifO":
             raise ValueError(f"dtype {given.dtype}")
         with np.errstate(over="ignore"):
@@ -212,8 +255,7 @@ def as_centroids(centroids: ArrayLike, n_features: int, name: str, k: int | None
 
 def as_labels(labels: ArrayLike, shape: tuple[int, ...], k: int) -> Array:
     """Return labels, flat, one for each point."""
-    check_mask("labels", labels, "fill them in")
-    array = np.asarray(labels)
+    array = to_numpy(unmasked("labels", labels, "fill them in"))
     if array.dtype.kind not in "iu":
         raise TypeError(f"labels has dtype {array.dtype}; give integers from 0 to {k - 1}")
     if array.shape != shape and array.shape != (int(np.prod(shape)),):
@@ -230,9 +272,10 @@ def as_labels(labels: ArrayLike, shape: tuple[int, ...], k: int) -> Array:
 
 def as_weights(sample_weight: ArrayLike, shape: tuple[int, ...]) -> Array:
     """Return weights, flat: int64 where all are whole numbers, else float64."""
-    check_mask("sample_weight", sample_weight, "fill them in, with 0 for what does not count")
+    remedy = "fill them in, with 0 for what does not count"
+    sample_weight = unmasked("sample_weight", sample_weight, remedy)
     try:
-        weights = np.asarray(sample_weight)
+        weights = to_numpy(sample_weight)
         if weights.dtype.kind not in "buif":
             raise TypeError(f"dtype {weights.dtype}")
     except (TypeError, ValueError) as error:

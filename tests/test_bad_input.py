@@ -1,5 +1,8 @@
 """Errors are raised at the door: the argument, the value found, the remedy."""
 
+import io
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -33,6 +36,8 @@ def broken(value):
     [
         (None, TypeError, "data has dtype object"),
         ("photo.jpg", TypeError, r"data is str; open a picture with open_image\(path\)"),
+        (Path("photo.jpg"), TypeError, r"Path; open a picture with open_image\(path\)"),
+        (io.BytesIO(b"photo"), TypeError, r"data is BytesIO; open a picture with open_image\(path"),
         (PICTURE[..., 0, 0], ValueError, r"data has shape \(12,\); give points"),
         (7, ValueError, r"data has shape \(\); give points"),
         (PICTURE[None], ValueError, r"data has shape \(1, 12, 16, 3\)"),
@@ -115,6 +120,18 @@ def test_n_clusters(data, n_clusters, error, message):
 def test_options(data, option, error, message):
     with pytest.raises(error, match=message):
         kf.fit(data, 2, **option)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_what_looks_like_a_grey_picture_is_taken_for_points_with_a_word(dtype):
+    grey = photograph(40, 100, 1, dtype)[..., 0]
+    message = r"data of shape \(40, 100\) .* points, one a row; give a grey picture as data\[...,"
+    for call in (kf.fit, kf.kmeans_plusplus, lambda data, k: kf.sweep(data, [k])):
+        with pytest.warns(UserWarning, match=message) as caught:
+            call(grey, 2)
+        assert caught[0].filename == __file__
+    for points in (grey.astype(np.float32), grey[:31], grey[:, :31], np.repeat(grey, 11, axis=0)):
+        kf.kmeans_plusplus(points, 2)  # without
 
 
 def test_weights_whose_sums_would_overflow():

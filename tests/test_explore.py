@@ -105,15 +105,19 @@ def test_a_large_picture_is_shown_small():
     assert picture_in(figure.data[0]).size == (PREVIEW, round(900 * PREVIEW / 1300))
 
 
-@pytest.mark.parametrize("kind", ["grey", "deep", "pillow"])
-def test_pictures_of_other_kinds(kind):
+@pytest.mark.parametrize("kind", ["grey", "flat grey", "deep", "pillow", "path", "file"])
+def test_pictures_of_other_kinds(kind, tmp_path):
+    Image.fromarray(PICTURE).save(tmp_path / "a.png")
     image = {
+        "path": tmp_path / "a.png",
+        "file": io.BytesIO((tmp_path / "a.png").read_bytes()),
         "grey": PICTURE[..., :1],
+        "flat grey": PICTURE[..., 0],
         "deep": PICTURE.astype(np.uint16) * 257,
         "pillow": Image.fromarray(PICTURE),
     }[kind]
     figure = kf.explore(image, ks=[2])
-    expected = PICTURE[..., :1].repeat(3, axis=2) if kind == "grey" else PICTURE
+    expected = PICTURE[..., :1].repeat(3, axis=2) if "grey" in kind else PICTURE
     result = kf.fit(expected, 2)
     shown = np.asarray(picture_in(figure.frames[1].data[0]).convert("RGB"))
     assert np.array_equal(shown, result.palette[result.labels])

@@ -164,6 +164,48 @@ def test_cmyk_with_a_profile_is_converted_by_it_and_without_one_plainly(tmp_path
     assert np.array_equal(plain, np.asarray(image.convert("RGB")))
 
 
+@pytest.mark.parametrize("interlaced", [False, True])
+def test_a_transparent_color_of_16_bits_is_compared_in_full(
+    tmp_path: Path, interlaced: bool
+) -> None:
+    pixels = noise(8, 8, 3, dtype=np.uint16)
+    pixels[0, 1] = color = np.array([0x1234, 0xFF00, 0x0001])
+    pixels[0, 2:5] = color + np.eye(3, dtype=int)  # differ in a low byte
+    pixels[1, 1:4] = color ^ (256 * np.eye(3, dtype=int))  # in a high byte
+    steps = [(0, 8, 0, 8), (0, 8, 4, 8), (4, 8, 0, 4), (0, 4, 2, 4), (2, 4, 0, 2), (0, 2, 1, 2),
+             (1, 2, 0, 1)] if interlaced else [(0, 1, 0, 1)]  # fmt: skip
+    rows = [
+        b"\0" + row.astype(">u2").tobytes()
+        for top, down, left, right in steps
+        for row in pixels[top::down, left::right]
+    ]
+    path = tmp_path / "picture.png"
+    path.write_bytes(png(8, 8, 16, 2, b"".join(rows), struct.pack(">3H", *color), interlaced))
+    array = open_image(path)
+    hidden = (pixels == color).all(axis=2)
+    assert hidden.sum() == 1
+    assert np.array_equal(array[..., 3], np.where(hidden, 0, 255))
+    assert np.array_equal(array[..., :3], pixels >> 8)
+    with Image.open(path) as image:
+        assert np.array_equal(to_array(image), array)
+        # Decoded before: of the low bytes nothing is known any more.
+        assert to_array(image)[0, :5, 3].tolist() == [255, 0, 0, 0, 0]
+        assert image.mode == "RGB" and image.info["transparency"] == tuple(color)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_a_transparent_grey_of_few_bits_is_that_grey(tmp_path: Path, bits: int) -> None:
+    most = 2**bits - 1
+    values = np.arange(8) % (most + 1)
+    row = int("".join(f"{value:0{bits}b}" for value in values), 2).to_bytes(bits, "big")
+    for hidden in range(most + 1):
+        path = tmp_path / "grey.png"
+        path.write_bytes(png(8, 1, bits, 0, b"\0" + row, struct.pack(">H", hidden)))
+        array = open_image(path)
+        assert np.array_equal(array[0, :, 0], values * (255 // most))
+        assert np.array_equal(array[0, :, 3] == 0, values == hidden)
+
+
 @pytest.mark.parametrize("suffix", [".gif", ".png", ".webp", ".tif"])
 def test_an_animation_gives_its_first_frame(tmp_path: Path, suffix: str) -> None:
     frames = [Image.new("RGB", (6, 4), color) for color in ("red", "blue", "lime")]
@@ -245,15 +287,23 @@ def test_max_pixels_must_be_a_positive_integer(
         open_image(tmp_path / "picture.png", max_pixels=max_pixels)
 
 
-def png_declaring(width: int, height: int) -> bytes:
+def png(
+    width: int, height: int, bits: int, kind: int, data: bytes, hidden: bytes = b"",
+    interlaced: bool = False,
+) -> bytes:  # fmt: skip
     def chunk(name: bytes, data: bytes) -> bytes:
         return (
             struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
         )
 
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0")) + chunk(b"IEND", b"")
+    body = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, kind, 0, 0, interlaced))
+    body += chunk(b"tRNS", hidden) if hidden else b""
+    body += chunk(b"IDAT", zlib.compress(data)) + chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + body
+
+
+def png_declaring(width: int, height: int) -> bytes:
+    return png(width, height, 8, 2, b"\0")
 
 
 def test_a_decompression_bomb_is_refused_at_its_header(tmp_path: Path) -> None:
@@ -420,6 +470,63 @@ def test_the_options_reach_the_fit(picture: Array) -> None:
     assert other.getpalette() == kf.fit(picture, 5, random_state=3).palette.reshape(-1).tolist()
 
 
+def test_a_path_or_a_file_is_read_where_a_picture_is_expected(
+    tmp_path: Path, picture: Array
+) -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = tmp_path / "picture.png"
+    Image.fromarray(picture).save(path, icc_profile=profile, dpi=(150, 150), exif=exif)
+    upright = np.rot90(picture, -1)
+    expected = quantize(np.ascontiguousarray(upright), 4)
+    with open(path, "rb") as file:
+        file.read(5)
+        for source in (path, str(path), file, io.BytesIO(path.read_bytes())):
+            assert np.array_equal(open_image(source), upright)
+            painted = quantize(source, 4)
+            assert painted.tobytes() == expected.tobytes()
+            assert painted.info["icc_profile"] == profile
+            assert tuple(map(round, painted.info["dpi"])) == (150, 150)
+        assert not file.closed
+
+
+class Stream(io.RawIOBase):
+    """What comes over a line, once."""
+
+    def __init__(self, data: bytes) -> None:
+        self._file = io.BytesIO(data)
+
+    def read(self, size: int = -1) -> bytes:
+        return self._file.read(size)
+
+
+def test_files_that_are_no_files_on_a_disk(tmp_path: Path) -> None:
+    data = encoded("PNG")
+    assert open_image(Stream(data)).shape == (32, 32, 3)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="BytesIO: 32 x 32 pixels are more than max_pixels=9"):
+        open_image(io.BytesIO(data), max_pixels=9)
+    with pytest.raises(OSError, match="BytesIO: image file is truncated"):
+        open_image(io.BytesIO(data[:200]))
+    (tmp_path / "a.txt").write_text("text")
+    with open(tmp_path / "a.txt", "rb") as file:
+        with pytest.raises(OSError, match=r"a\.txt: not a picture"):
+            open_image(file)
+    with open(tmp_path / "a.txt") as text, pytest.raises(TypeError, match="open it with mode 'rb'"):
+        open_image(text)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="path is BytesIO; give the path of the file"):
+        kf.open_tiles(io.BytesIO(data))  # type: ignore[arg-type]
+
+
+def test_a_grey_picture_needs_no_third_axis() -> None:
+    for dtype in (np.uint8, np.uint16):
+        grey = noise(20, 30, dtype=dtype)
+        assert quantize(grey, 5).tobytes() == quantize(grey[..., None], 5).tobytes()
+    # As a list of colours would be, which is no picture.
+    with pytest.raises(ValueError, match=r"image has shape \(600, 3\)"):
+        quantize(noise(600, 3), 5)
+
+
 @pytest.mark.parametrize(
     ("image", "n_colors", "error", "message"),
     [
@@ -427,7 +534,7 @@ def test_the_options_reach_the_fit(picture: Array) -> None:
         (np.zeros((3, 3, 2), np.uint8), 2, ValueError, "1, 3 or 4 channels"),
         (np.zeros((3, 3, 3), np.float32), 2, ValueError, "dtype float32"),
         (np.zeros((0, 3, 3), np.uint8), 2, ValueError, r"image has shape \(0, 3, 3\)"),
-        ("photo.jpg", 2, ValueError, "image has shape"),
+        ("photo.jpg", 2, FileNotFoundError, "photo.jpg"),
         (np.zeros((3, 3, 3), np.uint8), 0, ValueError, "n_colors=0"),
         (np.zeros((3, 3, 3), np.uint8), 2.5, TypeError, "n_colors=2.5"),
         (Image.new("F", (3, 3)), 2, ValueError, "mode 'F'"),
@@ -531,6 +638,32 @@ def test_dithering_leaves_transparent_and_translucent_pixels_alone(picture: Arra
     pixels[:, 10:20, 3] = 100
     plain, dithered = quantize(pixels, 4), quantize(pixels, 4, dither=True)
     assert np.array_equal(rgba_of(dithered)[:, :20], rgba_of(plain)[:, :20])
+
+
+@pytest.mark.parametrize("kind", ["grey", "rgb", "rgba", "deep grey", "deep rgb"])
+@pytest.mark.parametrize("k", [16, 256])
+def test_dithering_leaves_a_picture_of_no_more_colors_as_it_is(kind: str, k: int) -> None:
+    shades = np.random.default_rng(0).integers(0, k - (kind == "rgba"), (40, 30, 1), np.uint8)
+    pixels = shades if "grey" in kind else np.insert(shades % 16, [1, 1], shades // 16, axis=2)
+    pixels = with_alpha(pixels) if kind == "rgba" else pixels
+    given = pixels.astype(np.uint16) * 257 if "deep" in kind else pixels
+    shown = rgba_of(quantize(given, k, dither=True))
+    expected = np.dstack([pixels] * 3) if "grey" in kind else pixels[..., :3]
+    seen = shown[..., 3] > 0
+    assert np.array_equal(seen, pixels[..., 3] > 0 if kind == "rgba" else np.ones((40, 30), bool))
+    assert np.array_equal(shown[seen][:, :3], expected[seen])
+
+
+def test_dithering_leaves_the_colors_of_a_palette_that_is_given_as_they_are() -> None:
+    palette = [(shade, shade, shade) for shade in range(40, 56)]
+    pixels = noise(40, 30, 1) % 16 + 40
+    dithered = quantize(pixels, palette=palette, dither=True)
+    assert np.array_equal(np.asarray(dithered), pixels[..., 0] - 40)
+    pixels[10:20] = 200  # is none of them
+    pixels[20:30] = 39
+    dithered = quantize(pixels, palette=palette, dither=True)
+    there = (pixels >= 40) & (pixels < 56)
+    assert np.array_equal(np.asarray(dithered)[there[..., 0]], pixels[there] - 40)
 
 
 def test_dithering_more_than_256_colors_is_refused(picture: Array) -> None:

@@ -465,9 +465,7 @@ def test_whole_weights_of_colors_are_exact_or_refused():
         assert same_bits(found, ref.means(points, [0] * 64, 1, weights))
     weights[0] = 2**53 + 1  # which float64 does not hold
     for call in calls_on(points, weights=weights):
-        with pytest.raises(
-            ValueError, match="reaches .*, and float64 holds integers"
-        ):
+        with pytest.raises(ValueError, match="reaches .*, and float64 holds integers"):
             call()
 
 
@@ -633,6 +631,8 @@ def test_the_estimator_at_the_ends_of_its_range(dtype, size):
     assert model.score(points) == -model.inertia_
     with pytest.raises(ValueError, match="X has 1 masked values"):
         KMeans(3).fit(masked(points))
+    with pytest.raises(ValueError, match="init has 1 masked values"):
+        KMeans(3, init=masked(points[:3]), n_init=1).fit(points)
     with pytest.raises(ValueError, match="sample_weight has 1 masked values"):
         KMeans(3).fit(points, sample_weight=masked(np.ones(48)))
     with pytest.raises(ValueError, match="sample_weight holds values up to 1e-310, too small"):

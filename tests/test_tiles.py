@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 import kmeans_fast as kf
+from kmeans_fast import cli
 from kmeans_fast import tiff as format_
 from kmeans_fast.tiles import pictures_in
 
@@ -190,6 +191,60 @@ def test_floats_are_no_colors(tmp_path):
     path = saved(tmp_path / "floats.tif", Image.fromarray(PICTURE[..., 0].astype(np.float32)))
     with pytest.raises(ValueError, match="floats.tif: image of mode 'F' holds floating-point"):
         kf.open_tiles(path, tile_pixels=TILE)
+
+
+@pytest.mark.parametrize(
+    ("picture", "more", "what"),
+    [
+        (PICTURE[..., 0].astype(np.float64), {"SAMPLE_FORMAT": 3}, "1 channel of 64-bit floats"),
+        (np.repeat(PICTURE, 4, axis=2), {"PHOTOMETRIC": 1}, "12 channels of 8-bit integers"),
+        (np.repeat(PICTURE, 4, axis=2), {"PHOTOMETRIC": 1, "EXTRA_SAMPLES": [0] * 11}, "12 chan"),
+    ],
+)
+@pytest.mark.parametrize("compression", [1, 8])
+def test_a_sound_tiff_of_a_kind_that_pillow_does_not_read_is_not_called_broken(
+    picture, more, what, compression, tmp_path
+):
+    path = tiled(tmp_path / "a.tif", picture, compression=compression, **more)
+    message = f"a.tif: a TIFF of {what}.*, of a kind that Pillow does not read; read it with tiff"
+    for opened in (
+        kf.open_image,
+        kf.open_tiles,
+        lambda path: kf.open_tiles(path, tile_pixels=TILE),
+    ):
+        with pytest.raises(ValueError, match=message):
+            opened(path)
+    path.write_bytes(path.read_bytes()[:-2000])
+    with pytest.raises(OSError, match="a.tif: "):
+        kf.open_image(path)
+
+
+@pytest.mark.parametrize("n_more", [1, 2])
+def test_bands_without_a_name_are_left_out_with_a_word(n_more, tmp_path, capsys):
+    picture = np.concatenate([PICTURE, PICTURE[..., :n_more]], axis=2)
+    path = tiled(tmp_path / "a.tif", picture, EXTRA_SAMPLES=[0] * n_more)
+    message = f"a.tif: only RGB of its {3 + n_more} bands are read; for all, read it with tifffile"
+    with pytest.warns(UserWarning, match=message):
+        assert np.array_equal(kf.open_image(path), PICTURE)
+    with pytest.warns(UserWarning, match=message):
+        assert np.array_equal(joined(kf.open_tiles(path, tile_pixels=TILE)), PICTURE)
+    with Image.open(path) as image, pytest.warns(UserWarning, match="only RGB of its"):
+        kf.fit(image, 2)
+    assert cli.main(["palette", str(path), "-k", "2"]) == 0
+    assert capsys.readouterr().err.count("kmeans-fast: warning: ") == 1
+    kf.open_image(tiled(path, picture[..., :4], EXTRA_SAMPLES=2))  # alpha: nothing is lost
+
+
+@pytest.mark.parametrize("compression", ["raw", "tiff_adobe_deflate"])
+def test_16_bits_where_white_is_zero(compression, tmp_path):
+    grey = photograph(90, 130, 1, np.uint16)
+    image = Image.fromarray(65535 - grey[..., 0])
+    path = saved(tmp_path / "a.tif", image, compression=compression, tiffinfo={262: 0})
+    with Image.open(path) as opened:
+        assert opened.tag_v2[262] == 0
+        assert np.array_equal(kf.images.to_array(opened), grey)
+    assert np.array_equal(kf.open_image(path), grey)
+    assert np.array_equal(joined(kf.open_tiles(path, tile_pixels=TILE)), grey)
 
 
 @pytest.fixture(scope="module")

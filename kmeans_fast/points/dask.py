@@ -80,7 +80,7 @@ def check_array(data: Any, name: str = "data") -> Any:
         )
     if data.dtype == bool:
         return data.astype(np.uint8)
-    return data if data.dtype.isnative else data.astype(data.dtype.newbyteorder("="))
+    return validate.as_native(data)
 
 
 def check_weights(sample_weight: Any, data: Any) -> Weights:
@@ -97,7 +97,7 @@ def check_weights(sample_weight: Any, data: Any) -> Weights:
         raise ValueError(
             f"sample_weight has shape {weights.shape}; give one for each point, {shape}"
         )
-    weights = weights.rechunk(data.chunks[:-1])
+    weights = validate.as_native(weights.rechunk(data.chunks[:-1]))
     summaries = [dask.delayed(_summarize)(block) for block, _ in _blocks(weights)]
     with scheduler_stays():
         found = dask.compute(_merged(summaries, _merge_summaries))[0]
@@ -116,6 +116,9 @@ class _Found(NamedTuple):
 
 
 def _summarize(weights: Array) -> _Found:
+    weights = validate.unmasked(
+        "a chunk of sample_weight", weights, "fill them in, with 0 for what does not count"
+    )
     if weights.dtype.kind == "f" and not np.isfinite(weights).all():
         return _Found(False, 0.0, 0.0, False, None)
     exact = validate.are_exact(weights)
@@ -235,7 +238,8 @@ def _merge_counted(parts: list[Counted]) -> Counted:
 
 def _as_block(block: Any, dtype: np.dtype[Any], shape: Shape | None = None) -> Array:
     """Return a chunk, which must be what the array says."""
-    array = np.asarray(block)
+    unmasked = validate.unmasked("a chunk of data", block, validate.LEAVE_OUT)
+    array: Array = validate.as_native(np.asarray(unmasked))
     if shape is not None and array.shape != shape:
         raise ValueError(
             f"a chunk of data has shape {array.shape}, where the array says {shape}; give "
