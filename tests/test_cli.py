@@ -22,6 +22,8 @@ from kmeans_fast.images import open_image
 from .pictures import rgb_profile
 
 Array = NDArray[Any]
+# What cannot be printed is found when it is flushed, and must not be found again at the end.
+BUFFERED = os.environ | {"PYTHONUNBUFFERED": ""}
 
 
 @pytest.fixture
@@ -566,7 +568,9 @@ def test_a_reader_that_has_seen_enough_is_no_error(folder: Path) -> None:
     read, write = os.pipe()
     os.close(read)
     with open(write, "wb") as closed:
-        done = subprocess.run(command, stdout=closed, stderr=subprocess.PIPE, text=True)
+        done = subprocess.run(
+            command, stdout=closed, stderr=subprocess.PIPE, text=True, env=BUFFERED
+        )
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -596,7 +600,7 @@ def test_standard_streams_may_be_anything(
         with Image.open(f"{name}.png") as image:
             image.save(f"{name}.tif", compression="tiff_lzw")  # by libtiff
     line = ["sh", "-c", f'exec "$0" "$@" {streams}', sys.executable, "-m", "kmeans_fast", *command]
-    done = subprocess.run(line, capture_output=True, text=True)
+    done = subprocess.run(line, capture_output=True, text=True, env=BUFFERED)
     assert (done.returncode, done.stdout, done.stderr) == (status, "", "")
     if command[0] == "quantize":
         expected = kf.fit(open_image("a.png"), 3).recolor()
@@ -610,13 +614,14 @@ def test_standard_streams_may_be_anything(
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a disk that is full")
 def test_what_cannot_be_printed_is_an_error_of_one_line(folder: Path) -> None:
-    for command in (["palette", "a.png", "-k", "3"], ["--version"]):
+    for command in (["palette", "a.png", "-k", "3"], ["--help"]):
         with open("/dev/full", "w") as full:
             done = subprocess.run(
                 [sys.executable, "-m", "kmeans_fast", *command],
                 stdout=full,
                 stderr=subprocess.PIPE,
                 text=True,
+                env=BUFFERED,
             )
         assert done.returncode == 2
         assert done.stderr == "kmeans-fast: error: [Errno 28] No space left on device\n"
