@@ -7,6 +7,8 @@ import contextlib
 import json
 import logging
 import os
+import signal
+import stat
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -41,30 +43,94 @@ examples:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; return 0, or 2 for bad input or usage, or 130 after Ctrl-C."""
-    try:
-        options = _parser().parse_args(argv)
-        with warnings.catch_warnings(), _quiet_decoders():
-            warnings.simplefilter("ignore")  # but of what may shift colours, in one line
-            warnings.filterwarnings("default", "(?s).*colour profile cannot be used")
-            warnings.filterwarnings("default", "(?s).*only .* of its .* bands are read")
-            warnings.showwarning = _show_warning
-            status: int = options.run(options)
+    """Run the command line; return 0, or 2 for bad input or usage, or 128 + n after a signal."""
+    with _standard_streams(), _stopped_by_signals():
+        try:
+            try:
+                status = _run(argv)
+            except SystemExit as stop:  # --help, --version or wrong usage; or a signal
+                status = stop.code if isinstance(stop.code, int) else FAILED
             sys.stdout.flush()
             return status
-    except SystemExit as stop:  # from argparse: --help, --version or wrong usage
-        return stop.code if isinstance(stop.code, int) else FAILED
-    except KeyboardInterrupt:
-        print(f"{PROG}: interrupted", file=sys.stderr)
-        return INTERRUPTED
-    except BrokenPipeError:  # the reader (`| head`) has seen enough
-        # What is still buffered would fail again when Python exits.
-        with contextlib.suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except (OSError, ValueError, TypeError, ImportError, MemoryError) as error:
-        _complain(error)
-        return FAILED
+        except KeyboardInterrupt:
+            _say(f"{PROG}: interrupted")
+            return INTERRUPTED
+        except BrokenPipeError:  # the reader (`| head`) has seen enough
+            return 0
+        except (OSError, ValueError, TypeError, ImportError, MemoryError) as error:
+            _complain(error)
+            return FAILED
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    options = _parser().parse_args(argv)
+    with warnings.catch_warnings(), _quiet_decoders():
+        from .images import LeftOutWarning
+        from .profiles import ProfileWarning
+
+        told: set[str] = set()
+
+        def show(message: Warning | str, *_: Any, **__: Any) -> None:
+            if str(message) not in told:  # a file may be read twice
+                told.add(str(message))
+                _say(f"{PROG}: warning: {message}")
+
+        warnings.simplefilter("ignore")  # but what is lost or may shift, in one line
+        for category in (LeftOutWarning, ProfileWarning):
+            warnings.filterwarnings("always", category=category)
+        warnings.showwarning = show
+        status: int = options.run(options)
+        return status
+
+
+@contextlib.contextmanager
+def _standard_streams() -> Iterator[None]:
+    """Let there be streams, whatever the descriptors 0 to 2 are.
+
+    A file that is opened later must not take the number of one that is closed: libtiff writes to 2.
+    """
+    while (nowhere := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    with open(nowhere, "w") as null, contextlib.ExitStack() as missing:
+        if sys.stdout is None:
+            missing.enter_context(contextlib.redirect_stdout(null))
+        if sys.stderr is None:
+            missing.enter_context(contextlib.redirect_stderr(null))
+        try:
+            yield
+        finally:
+            for stream in (sys.stdout, sys.stderr):
+                with contextlib.suppress(OSError, ValueError):
+                    try:
+                        stream.flush()
+                    except OSError:  # what is still buffered would fail again when Python exits
+                        os.dup2(nowhere, stream.fileno())
+
+
+@contextlib.contextmanager
+def _stopped_by_signals() -> Iterator[None]:
+    """End by SIGTERM or SIGHUP as by Ctrl-C: with nothing left behind. What is ignored stays so."""
+
+    def stop(number: int, _: object) -> NoReturn:
+        raise SystemExit(128 + number)
+
+    before = {}
+    with contextlib.suppress(ValueError):  # not in the main thread
+        for name in ("SIGTERM", "SIGHUP"):
+            number = getattr(signal, name, None)
+            if number is not None and signal.getsignal(number) == signal.SIG_DFL:
+                before[number] = signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _say(line: str) -> None:
+    """Say so on stderr; one that cannot be written to is no reason to fail."""
+    with contextlib.suppress(OSError, ValueError):
+        print(line, file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager
@@ -81,10 +147,6 @@ def _quiet_decoders() -> Iterator[None]:
         quiet.reset(token)
 
 
-def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    print(f"{PROG}: warning: {message}", file=sys.stderr)
-
-
 def _complain(error: Exception) -> None:
     if isinstance(error, MemoryError):
         message = " ".join(str(error).split()) or "not enough memory for this picture"
@@ -92,12 +154,13 @@ def _complain(error: Exception) -> None:
         message = f"{error.filename}: {error.strerror}"
     else:
         message = " ".join(str(error).split()) or type(error).__name__
-    print(f"{PROG}: error: {message}", file=sys.stderr)
+    _say(f"{PROG}: error: {message}")
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        self.exit(FAILED, f"{PROG}: error: {message} (see {self.prog} --help)\n")
+        _say(f"{PROG}: error: {message} (see {self.prog} --help)")
+        raise SystemExit(FAILED)
 
 
 class _Version(argparse.Action):
@@ -147,6 +210,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
 
     fitting = _Parser(add_help=False)
+    writing = _Parser(add_help=False)
+    writing.add_argument("--force", action="store_true", help="replace a file that is there")
     colors = _Parser(add_help=False)
     colors.add_argument(
         "-k", "--colors", type=_whole(1), required=True, metavar="K", help="how many colours"
@@ -171,7 +236,7 @@ def _parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser(
         "quantize",
-        parents=[colors, fitting],
+        parents=[colors, fitting, writing],
         help="write pictures with K colours",
         description="Write pictures with their best K colours (an indexed picture to K = 256).\n"
         "Fully transparent pixels stay so. The colour profile of an RGB picture is kept; .gif and\n"
@@ -200,7 +265,7 @@ def _parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser(
         "palette",
-        parents=[colors, fitting],
+        parents=[colors, fitting, writing],
         help="list the best K colours of a picture",
         description="List the best K colours of a picture, or of all in a folder, and how much\n"
         "each one paints. The numbers are sRGB, whatever the picture's colour profile.",
@@ -223,7 +288,7 @@ def _parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser(
         "explore",
-        parents=[fitting],
+        parents=[fitting, writing],
         help="write a page that shows a picture and its colours in space, with a slider over K",
         description="Write one HTML file, which needs no network: the picture in K colours beside\n"
         "its colours in space, the palette, and the inertia, with a slider over K.",
@@ -263,7 +328,7 @@ def _saying_that_it_compiles() -> Iterator[None]:
             if not self.said:
                 self.said = True
                 message = "compiling the kernels for this machine, once (about 15 s)"
-                print(f"{PROG}: {message}", file=sys.stderr, flush=True)
+                _say(f"{PROG}: {message}")
 
         def on_end(self, event: Any) -> None:
             pass
@@ -309,7 +374,7 @@ def _each_tile(tiles: Tiles, doing: str) -> Iterator[tuple[tuple[slice, slice], 
     for at, item in enumerate(tiles.items()):
         yield item
         if progress and 10 * (at + 1) // n > 10 * at // n:
-            print(f"{tiles.path}: {doing} {100 * (at + 1) // n} %", file=sys.stderr)
+            _say(f"{tiles.path}: {doing} {100 * (at + 1) // n} %")
 
 
 def _fit_options(options: argparse.Namespace) -> dict[str, Any]:
@@ -330,6 +395,7 @@ def _quantize(options: argparse.Namespace) -> int:
     targets = _targets(options.pictures, options.output)
     for target in targets:
         check_output(target, options.colors)
+    _check_files(options, options.pictures, targets)
     with _saying_that_it_compiles():
         if options.shared:
             return _quantize_shared(options, targets)
@@ -367,10 +433,33 @@ def _targets(pictures: Sequence[str], output: str) -> list[str]:
                 f"{targets[target]} and {picture} would both be written to {target}; "
                 "rename one, or run them apart"
             )
-        if os.path.realpath(target) in map(os.path.realpath, pictures):
-            raise ValueError(f"{target} is one of the pictures to read; give another folder")
         targets[target] = picture
     return list(targets)
+
+
+def _check_files(
+    options: argparse.Namespace, pictures: Sequence[str], targets: Sequence[str]
+) -> None:
+    """Refuse what would cost somebody a file, whatever the names that it goes by."""
+    from .saving import check_target
+
+    read, written = set(), set()
+    for picture in pictures:
+        with contextlib.suppress(OSError):  # told when it is read
+            found = os.stat(picture)
+            read.add((found.st_dev, found.st_ino))
+    for target in targets:
+        there = check_target(target)
+        if there is None:
+            continue
+        file = there.st_dev, there.st_ino
+        if file in read:
+            raise ValueError(f"{target} is one of the pictures to read; give another name")
+        if stat.S_ISREG(there.st_mode) and not options.force:
+            raise FileExistsError(f"{target} is there already; give another name, or --force")
+        if file in written:
+            raise ValueError(f"{target} is one file with another output; remove one of the two")
+        written.add(file)
 
 
 def _each(pictures: Sequence[str], work: Callable[[int], None]) -> int:
@@ -379,7 +468,7 @@ def _each(pictures: Sequence[str], work: Callable[[int], None]) -> int:
     progress = len(pictures) > 1 and sys.stderr.isatty()
     for at, picture in enumerate(pictures):
         if progress:
-            print(f"[{at + 1}/{len(pictures)}] {picture}", file=sys.stderr)
+            _say(f"[{at + 1}/{len(pictures)}] {picture}")
         try:
             work(at)
         except (OSError, ValueError, MemoryError) as error:
@@ -498,9 +587,12 @@ def _explore(options: argparse.Namespace) -> int:
     from .explore import explore
     from .images import open_image
     from .page import write_page
-    from .saving import check_folder
+    from .saving import check_suffix, check_target
 
-    check_folder(options.output)
+    there = check_target(options.output)
+    if there is None or stat.S_ISREG(there.st_mode):  # a device or a pipe has any name
+        check_suffix(options.output, (".html", ".htm"))
+    _check_files(options, [options.picture], [options.output])
     with _saying_that_it_compiles():
         pixels = open_image(options.picture, max_pixels=_max_pixels(options))
         figure = explore(pixels, options.k, **_fit_options(options))
@@ -512,12 +604,13 @@ def _palette(options: argparse.Namespace) -> int:
     from .painting import VisibleColors, palette_rgba
     from .saving import check_output, save_image
 
+    pictures, is_folder = _files([options.picture]), os.path.isdir(options.picture)
     if options.output:
         check_output(options.output)
-    is_folder = os.path.isdir(options.picture)
+        _check_files(options, pictures, [options.output])
     colors, n_pixels = VisibleColors(), 0
     with _saying_that_it_compiles():
-        for picture in _files([options.picture]):
+        for picture in pictures:
             tiles = _open_tiles(options, picture)
             for _, tile in _each_tile(tiles, "counted"):
                 pixels = _in_color(tile) if is_folder else tile

@@ -399,9 +399,9 @@ class ColorHistogram:
         >>> kf.ColorHistogram.load(path) == histogram
         True
         """
-        from .saving import check_folder, write_whole
+        from .saving import check_target, write_whole
 
-        check_folder(path)
+        check_target(path)
         whole = self.copy()  # of one moment
         version, colors, counts = np.array(FILE_VERSION), whole.colors, whole._settled()[1]
         write_whole(

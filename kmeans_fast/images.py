@@ -8,7 +8,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextvars import ContextVar
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,7 @@ from .identify import (
     open_file,
 )
 from .profiles import GREY, carried_profile, grey_to_srgb, profile_of, to_srgb
-from .tiff import CHANNELS, PHOTOMETRIC, WHITE_IS_ZERO
+from .tiff import CHANNELS, PHOTOMETRIC, WHITE_IS_ZERO, count_pages
 from .validate import check_integer
 
 # At the limit, decoding and clustering hold about 10 bytes a pixel: 5 GB. No camera makes half as
@@ -36,11 +36,16 @@ MAX_PIXELS = 2**29
 quiet: ContextVar[bool] = ContextVar("quiet", default=False)
 
 
+class LeftOutWarning(UserWarning):
+    """A file holds more than is read of it: frames, pages or bands."""
+
+
 def open_image(path: Source, *, max_pixels: int | None = MAX_PIXELS) -> NDArray[Any]:
     """
     Read a picture file as an array, upright.
 
-    The EXIF orientation is applied, and an animation or a file of many pages gives its first.
+    The EXIF orientation is applied, and an animation or a file of many pages gives its first, with
+    a warning that says how many are left out.
     Numbers are those of sRGB: a picture with the profile of another space, such as Display P3,
     Adobe RGB, CMYK or a grey of its own, is converted by it. (`quantize` of a Pillow image keeps
     the space, and the profile.) Profiles apart nothing is asked: neither PNG's gAMA nor EXIF's
@@ -74,8 +79,9 @@ def open_image(path: Source, *, max_pixels: int | None = MAX_PIXELS) -> NDArray[
     -----
     ProfileWarning
         The colour profile is broken, or of a kind that is not known here.
-    UserWarning
-        A TIFF has more bands than are read, such as RGB and one without a name.
+    LeftOutWarning
+        The file has more frames or pages than the first, or a TIFF more bands than are read, such
+        as RGB and one without a name.
 
     Examples
     --------
@@ -108,14 +114,32 @@ def read_picture(
         # A broken EXIF block is no reason to refuse a sound picture.
         with contextlib.suppress(Exception):
             ImageOps.exif_transpose(image, in_place=True)
-    info = carried_info(image, keep_profile)
-    return _named_array(image, name, keep_profile), info
+        info = carried_info(image, keep_profile)
+        pixels = _named_array(image, name, keep_profile)
+        tell_of_frames(file, name, image)  # last, since some formats go through all to count
+    return pixels, info
 
 
 def measure_picture(name: str, max_pixels: int | None) -> tuple[int, int]:
     """Return the size of a picture as its header says, (width, height), before it is turned."""
     with PictureFile(name) as file:
-        return identify_within(file, name, max_pixels).size
+        image = identify_within(file, name, max_pixels)
+        size = image.size
+        tell_of_frames(file, name, image)
+    return size
+
+
+def tell_of_frames(file: IO[bytes], name: str, image: Image.Image | None = None) -> None:
+    """Warn if a file holds more than the one picture that is read; None: it is a TIFF."""
+    n = 1
+    with contextlib.suppress(Exception):  # what is broken behind the first picture is no frame
+        if image is None or image.format == "TIFF":
+            n = count_pages(file)
+        elif image.format not in ("MPO", "PSD"):  # previews and layers of the same picture
+            n = int(getattr(image, "n_frames", 1))
+    if n > 1:
+        message = f"{name}: only the first of its {n} frames is read, and {n - 1} left out"
+        warnings.warn(message, LeftOutWarning, stacklevel=2)
 
 
 def read_part(data: bytes, name: str, keep_profile: bool = False) -> NDArray[Any]:
@@ -141,11 +165,7 @@ def _identify_part(data: bytes, name: str) -> Image.Image:
 
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
-    try:
-        kept = os.dup(2)
-    except OSError:  # it is closed
-        yield
-        return
+    kept = os.dup(2)  # which the command line has seen to that there is
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 2)
     try:
@@ -277,7 +297,7 @@ def _warn_of_bands(image: Image.Image, where: str) -> None:
         warnings.warn(
             f"{where}only {read} of its {n_bands} bands are read; for all, read it with tifffile "
             "or rasterio, and give fit the array",
-            UserWarning,
+            LeftOutWarning,
             stacklevel=2,
         )
 

@@ -8,7 +8,7 @@ from string import Template
 from typing import TYPE_CHECKING, Any
 
 from .explore import BACKGROUND, WIDE_DOMAINS, WIDE_HEIGHT, import_plotly
-from .saving import check_folder, write_whole
+from .saving import check_target, write_whole
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -83,11 +83,11 @@ def write_page(figure: go.Figure, path: str | os.PathLike[str]) -> None:
     Raises
     ------
     OSError
-        The folder is missing or not writable, or the disk is full.
+        The folder is missing, it or the file is not writable, or the disk is full.
     """
     from plotly.offline import get_plotlyjs
 
-    check_folder(path)
+    check_target(path)
     go = import_plotly()
     parts = {
         "background": BACKGROUND,

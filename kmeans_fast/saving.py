@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import functools
 import os
 import secrets
-from collections.abc import Callable
+import shutil
+import stat
+import tempfile
+from collections.abc import Callable, Collection
 from typing import IO, Any
 
 from PIL import Image
@@ -38,42 +43,78 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 
 def check_output(path: str | os.PathLike[str], n_colors: int = 1) -> str:
     """Raise what `save_image` would, as far as it can be known now; return the format."""
+    format_name = _SUFFIXES[check_suffix(path, _SUFFIXES)]
+    if n_colors > INDEXED and format_name == "GIF":
+        name = os.fsdecode(path)
+        raise ValueError(f"{name}: .gif holds {INDEXED} colours at most; write .png instead")
+    check_target(path)
+    return format_name
+
+
+def check_suffix(path: str | os.PathLike[str], known: Collection[str]) -> str:
+    """Return the suffix of an output, one of those that are known."""
     name = os.fsdecode(path)
     suffix = os.path.splitext(name)[1].lower()
-    if suffix not in _SUFFIXES:
-        raise ValueError(f"{name}: unknown suffix {suffix!r}; use one of {', '.join(_SUFFIXES)}")
-    if n_colors > INDEXED and _SUFFIXES[suffix] == "GIF":
-        raise ValueError(f"{name}: {suffix} holds {INDEXED} colours at most; write .png instead")
-    check_folder(name)
-    return _SUFFIXES[suffix]
+    if suffix not in known:
+        raise ValueError(f"{name}: unknown suffix {suffix!r}; use one of {', '.join(known)}")
+    return suffix
 
 
-def check_folder(path: str | os.PathLike[str]) -> None:
-    """Raise what `write_whole` would, as far as it can be known now."""
+def check_target(path: str | os.PathLike[str]) -> os.stat_result | None:
+    """Raise what `write_whole` would, as far as it can be known now; return what is there."""
     name = os.fsdecode(path)
-    folder = os.path.dirname(os.path.realpath(name))
-    if os.path.isdir(name):
+    try:
+        there = os.stat(name)
+    except (FileNotFoundError, NotADirectoryError):
+        folder = os.path.dirname(os.path.realpath(name))
+        if not os.path.isdir(folder):
+            raise FileNotFoundError(f"{name}: there is no folder {folder}; make it first") from None
+        if not _takes_files(folder):
+            raise PermissionError(
+                f"{name}: the folder {folder} is not writable; choose another"
+            ) from None
+        return None
+    kind = stat.S_IFMT(there.st_mode)
+    if kind == stat.S_IFDIR:
         raise IsADirectoryError(f"{name}: is a folder; give the name of a file")
-    if not os.path.isdir(folder):
-        raise FileNotFoundError(f"{name}: there is no folder {folder}; make it first")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise PermissionError(f"{name}: the folder {folder} is not writable; choose another")
+    if kind not in (stat.S_IFREG, stat.S_IFCHR, stat.S_IFIFO):
+        raise OSError(f"{name}: is a disk or a socket, not a file; choose another")
+    # Root may write anywhere; what nobody may write is meant to stay even so.
+    if not there.st_mode & 0o222 or not os.access(name, os.W_OK):
+        raise PermissionError(f"{name}: is not writable; make it so, or choose another")
+    return there
+
+
+def _takes_files(folder: str) -> bool:
+    return os.access(folder, os.W_OK | os.X_OK)
 
 
 def write_whole(path: str | os.PathLike[str], write: Callable[[IO[bytes]], object]) -> None:
     """
     Write a file whole, or not at all.
 
-    It goes to a temporary file beside the target, which then takes the target's name.
+    It goes to a temporary file beside the target, which then takes the target's name, and the mode
+    and owner of a file that is there. What no file can take the place of is written to once all is
+    complete: a device, a pipe, a file of several names or in a folder that is not writable.
     """
     name = os.fsdecode(path)
+    there = check_target(name)
     target = os.path.realpath(name)  # through a link, as an ordinary open would write
-    temporary = os.path.join(os.path.dirname(target), f".kmeans-fast-{secrets.token_hex(8)}.tmp")
+    folder = os.path.dirname(target)
+    beside = there is None or (stat.S_ISREG(there.st_mode) and _takes_files(folder))
+    temporary = os.path.join(
+        folder if beside else tempfile.gettempdir(), f".kmeans-fast-{secrets.token_hex(8)}.tmp"
+    )
+    # Not by tempfile, so that the umask gives a new file's permissions; but what replaces a file
+    # is nobody else's to read, not even meanwhile.
+    opener = functools.partial(os.open, mode=0o666 if there is None else 0o600)
     try:
-        # An ordinary open, not tempfile, so that the umask gives the permissions.
-        with open(temporary, "xb") as file:
+        with open(temporary, "xb", opener=opener) as file:
             write(file)
-        os.replace(temporary, target)
+        if not (beside and _take_place(temporary, target, there)):
+            with open(temporary, "rb") as complete:
+                _pour(complete, name)
+            os.remove(temporary)
     except BaseException as error:
         with contextlib.suppress(OSError):
             os.remove(temporary)
@@ -82,9 +123,72 @@ def write_whole(path: str | os.PathLike[str], write: Callable[[IO[bytes]], objec
         raise OSError(f"{name}: cannot be written: {one_line(error)}") from error
 
 
+def _take_place(temporary: str, target: str, there: os.stat_result | None) -> bool:
+    """Give a file the name of another, its mode and its owner; tell whether that could be done."""
+    if there is None:
+        os.replace(temporary, target)
+        return True
+    if there.st_nlink > 1:
+        return False
+    try:
+        made = os.stat(temporary)
+        if (made.st_uid, made.st_gid) != (there.st_uid, there.st_gid):
+            os.chown(temporary, there.st_uid, there.st_gid)
+        shutil.copystat(target, temporary)  # extended attributes and access lists, too
+        os.utime(temporary)
+        os.replace(temporary, target)
+    except OSError as error:
+        # Another's file, one that a file system is mounted on, or one in a folder such as /tmp.
+        if error.errno in (errno.EPERM, errno.EACCES, errno.EBUSY, errno.EXDEV):
+            return False
+        raise
+    return True
+
+
+def _pour(complete: IO[bytes], name: str) -> None:
+    """Write what is complete into what is there."""
+
+    def as_it_is(path: str, _: int) -> int:
+        # Neither made nor emptied, and a pipe that nobody reads is no reason to wait.
+        flags = os.O_WRONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+        return os.open(path, flags)
+
+    def copy() -> None:
+        while rest := complete.read(2**20):
+            while rest:
+                rest = rest[file.write(rest) :]
+
+    try:
+        file = open(name, "wb", buffering=0, opener=as_it_is)
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            raise OSError("nobody reads from it; start its reader first") from error
+        raise
+    with file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            os.set_blocking(file.fileno(), True)
+            copy()
+            return
+        # First what the file grows by: where the disk is full, nothing is lost yet.
+        size = file.seek(0, os.SEEK_END)
+        complete.seek(size)
+        try:
+            copy()
+        except BaseException:
+            file.truncate(size)
+            raise
+        complete.seek(0)
+        file.seek(0)
+        copy()
+        file.truncate()
+
+
 def save_image(image: Image.Image, path: str | os.PathLike[str]) -> None:
     """
     Write what `quantize` returns to a file, whole or not at all.
+
+    A file that is there is replaced; it keeps its mode, and its owner where that can be. A device
+    or a pipe is written to.
 
     A format without palettes is given the same colours in full; WebP is lossless. The colour
     profile and resolution in `image.info` are kept where the format can; for GIF and BMP, which
@@ -102,7 +206,7 @@ def save_image(image: Image.Image, path: str | os.PathLike[str]) -> None:
     ValueError
         Another suffix, or a format that cannot hold the picture (JPEG: transparent pixels).
     OSError
-        The folder is missing or not writable, or the disk is full.
+        The folder is missing, it or the file is not writable, or the disk is full.
     """
     format_name = check_output(path)
     name = os.fsdecode(path)

@@ -40,6 +40,8 @@ _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12
 _SHORT, _LONG, _UNDEFINED, _LONG8 = 3, 4, 7, 16
 _NUMBERS = {1: "u1", _SHORT: "u2", _LONG: "u4", _LONG8: "u8"}
 RAW, OLD_JPEG, WHITE_IS_ZERO, YCBCR, SEPARATE = 1, 6, 0, 6, 2
+SUBFILE, SMALLER_OR_MASK = 254, 0b101  # a tag, and what is no page of its own
+MOST_PAGES = 2**20  # more, of six bytes each, would take minutes to count
 CLASSIC_BYTES = 2**32 - 2**20  # offsets of a classic TIFF have 32 bits
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
@@ -205,14 +207,48 @@ def _read(file: IO[bytes], offset: int, size: int) -> bytes:
     return data
 
 
-def _read_directory(file: IO[bytes]) -> tuple[str, dict[int, Entry], int]:
-    """Return the byte order, what is needed of the first directory, and the size of the file."""
-    file_size = file.seek(0, io.SEEK_END)
+def count_pages(file: IO[bytes]) -> int:
+    """Return how many pictures a TIFF holds; smaller copies and masks of another are none."""
+    seen: set[int] = set()
+    pages = 0
+    with contextlib.suppress(OSError, OverflowError):  # what is broken behind the first is no page
+        order, big, at = _read_header(file)
+        count, form = _forms(order, big)
+        start, size = struct.calcsize(count), struct.calcsize(form)
+        while at and at not in seen and len(seen) < MOST_PAGES:
+            seen.add(at)
+            (n,) = struct.unpack(count, _read(file, at, start))
+            (after,) = struct.unpack(
+                f"{order}{'Q' if big else 'L'}",
+                _read(file, at + start + n * size, 8 if big else 4),
+            )
+            # Entries are in order, and no tag is lower. The first is what is read, whatever it is.
+            tag, kind, _, value = struct.unpack(form, _read(file, at + start, size))
+            of_copy = tag == SUBFILE and kind in _NUMBERS
+            flags = np.frombuffer(value, f"{order}{_NUMBERS[kind]}", 1)[0] if of_copy else 0
+            pages += not (pages and flags & SMALLER_OR_MASK)
+            at = after
+    return pages
+
+
+def _read_header(file: IO[bytes]) -> tuple[str, bool, int]:
+    """Return the byte order, whether it is a BigTIFF, and where the first directory is."""
     head = _read(file, 0, 8)
     order, big = "<" if head[:2] == b"II" else ">", head[2:4] in (b"+\0", b"\0+")
     at = struct.unpack(f"{order}Q", _read(file, 8, 8))[0] if big else 0
-    at = at or struct.unpack(f"{order}L", head[4:])[0]
-    count, form = (f"{order}Q", f"{order}HHQ8s") if big else (f"{order}H", f"{order}HHL4s")
+    return order, big, at or struct.unpack(f"{order}L", head[4:])[0]
+
+
+def _forms(order: str, big: bool) -> tuple[str, str]:
+    """Return how the number of entries and an entry of a directory are laid out."""
+    return (f"{order}Q", f"{order}HHQ8s") if big else (f"{order}H", f"{order}HHL4s")
+
+
+def _read_directory(file: IO[bytes]) -> tuple[str, dict[int, Entry], int]:
+    """Return the byte order, what is needed of the first directory, and the size of the file."""
+    file_size = file.seek(0, io.SEEK_END)
+    order, big, at = _read_header(file)
+    count, form = _forms(order, big)
     if at >= file_size:
         raise OSError("is truncated: its directory lies outside")
     (n,) = struct.unpack(count, _read(file, at, struct.calcsize(count)))

@@ -10,7 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .identify import one_line
-from .images import MAX_PIXELS, kind_of_part, measure_picture, read_part, read_picture
+from .images import (
+    MAX_PIXELS,
+    kind_of_part,
+    measure_picture,
+    read_part,
+    read_picture,
+    tell_of_frames,
+)
 from .tiff import MAGIC, Box, UnsupportedLayout, read_tiff
 from .validate import are_colors, check_integer
 
@@ -154,6 +161,11 @@ def open_tiles(
     ValueError
         A picture, or a strip or tile of it, has more than `max_pixels` pixels, or is of a kind
         that has no colours to count; or a folder has no pictures.
+
+    Warns
+    -----
+    LeftOutWarning
+        A file has more frames or pages than the first, which alone is read.
 
     Examples
     --------
@@ -307,6 +319,7 @@ class _OfTiff(Tiles):
                 first = tiff.cut_out(file, boxes[0])
             except OSError as error:
                 raise OSError(f"{name}: {one_line(error)}") from error
+            tell_of_frames(file, name)
         n_channels, self._dtype, profile = kind_of_part(first, name)
         self.profile = profile if keep_profile else None
         self.tiff, self._boxes, self._turn = tiff, boxes, _TURNS[tiff.orientation]

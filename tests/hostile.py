@@ -282,7 +282,7 @@ def check(data: bytes, command: list[str], folder: Path) -> int:
     if "-o" in command:
         target = folder / command[-1]
         target.write_bytes(b"before")
-        arguments[-1] = str(target)
+        arguments[-1:] = [str(target), "--force"]
     # Small as they are, TIFFs are read and written in tiles.
     tiles = mock.patch("kmeans_fast.tiles.TILE_PIXELS", 100), mock.patch.object(cli, "TILED", 200)
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), tiles[0], tiles[1]:

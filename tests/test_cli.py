@@ -22,6 +22,8 @@ from kmeans_fast.images import open_image
 from .pictures import rgb_profile
 
 Array = NDArray[Any]
+# What cannot be printed is found when it is flushed, and must not be found again at the end.
+BUFFERED = os.environ | {"PYTHONUNBUFFERED": ""}
 
 
 @pytest.fixture
@@ -64,7 +66,7 @@ def test_one_picture_is_written_with_the_colors_that_fit_finds(
 ) -> None:
     cli.main(["quantize", "a.png", "-k", "5", "-o", "result.png"])
     capsys.readouterr()  # the first run may have said that it compiles
-    assert cli.main(["quantize", "a.png", "-k", "5", "-o", "result.png"]) == 0
+    assert cli.main(["quantize", "a.png", "-k", "5", "-o", "result.png", "--force"]) == 0
     expected = kf.fit(open_image("a.png"), 5)
     with Image.open("result.png") as image:
         assert image.mode == "P"
@@ -153,7 +155,7 @@ def test_one_bad_picture_does_not_stop_the_others(
     (folder / "b.png").write_bytes(b"no picture")
     for shared in ([], ["--shared"]):
         pictures = ["a.png", "b.png", "none.png", "c.png"]
-        assert cli.main(["quantize", *pictures, "-k", "3", "-o", "out", *shared]) == 2
+        assert cli.main(["quantize", *pictures, "-k", "3", "-o", "out", "--force", *shared]) == 2
         assert sorted(os.listdir("out")) == ["a.png", "c.png"]
         out, err = capsys.readouterr()
         assert out == ""
@@ -164,7 +166,7 @@ def test_one_bad_picture_does_not_stop_the_others(
 
 
 def test_max_pixels_refuses_and_0_lifts_the_limit(folder: Path, fails: Callable[..., str]) -> None:
-    arguments = ["quantize", "a.png", "-k", "3", "-o", "result.png", "--max-pixels"]
+    arguments = ["quantize", "a.png", "-k", "3", "-o", "result.png", "--force", "--max-pixels"]
     assert "a.png: 30 x 20 pixels are more than max_pixels=599" in fails(*arguments, "599")
     assert cli.main([*arguments, "600"]) == 0
     assert cli.main([*arguments, "0"]) == 0
@@ -217,7 +219,8 @@ def test_a_failed_write_leaves_the_old_file(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "replace", fail)
-    assert "x.png: cannot be written" in fails("quantize", "a.png", "-k", "3", "-o", "x.png")
+    command = ["quantize", "a.png", "-k", "3", "-o", "x.png", "--force"]
+    assert "x.png: cannot be written" in fails(*command)
     assert (folder / "x.png").read_bytes() == b"before"
 
 
@@ -354,7 +357,7 @@ def test_a_folder_stands_for_its_pictures(folder: Path, fails: Callable[..., str
     assert np.array_equal(open_image("out/c.png"), open_image("out/d.png"))
     os.remove("in/d.npy")
     assert np.array_equal(open_image("out/b.png"), kf.fit(open_image("in/b.png"), 4).recolor())
-    assert cli.main(["quantize", "in", "-k", "4", "--shared", "-o", "out"]) == 0
+    assert cli.main(["quantize", "in", "-k", "4", "--shared", "-o", "out", "--force"]) == 0
     both = np.concatenate([open_image("in/a.png"), open_image("in/b.png")])
     assert np.array_equal(open_image("out/b.png"), kf.fit(both, 4).recolor()[20:])
     assert "x.png: is not a folder" in fails("quantize", "in", "-k", "4", "-o", "x.png")
@@ -450,7 +453,7 @@ def test_tiles_that_fail_or_are_interrupted_leave_nothing(
 ) -> None:
     from kmeans_fast.tiff import TiffWriter
 
-    command = ["quantize", "large.tif", "-k", "3", "-o", "x.tif"]
+    command = ["quantize", "large.tif", "-k", "3", "-o", "x.tif", "--force"]
     Path("x.tif").write_bytes(b"before")
 
     def write(writer: TiffWriter, place: Any, pixels: Array) -> None:
@@ -472,7 +475,7 @@ def test_tiles_that_fail_or_are_interrupted_leave_nothing(
 def test_progress_through_tiles_is_shown_on_a_terminal_only(
     large: Array, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    command = ["quantize", "large.tif", "-k", "2", "-o", "x.tif"]
+    command = ["quantize", "large.tif", "-k", "2", "-o", "x.tif", "--force"]
     assert cli.main(command) == 0
     assert capsys.readouterr() == ("", "")
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
@@ -565,5 +568,71 @@ def test_a_reader_that_has_seen_enough_is_no_error(folder: Path) -> None:
     read, write = os.pipe()
     os.close(read)
     with open(write, "wb") as closed:
-        done = subprocess.run(command, stdout=closed, stderr=subprocess.PIPE, text=True)
+        done = subprocess.run(
+            command, stdout=closed, stderr=subprocess.PIPE, text=True, env=BUFFERED
+        )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+ALL_CLOSED = "0<&- 1>&- 2>&-"
+QUANTIZE = ["quantize", "a.tif", "none.tif", "b.tif", "-k", "3", "-o", "out"]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /bin/sh and /dev/full")
+@pytest.mark.parametrize(
+    ("streams", "command", "status"),
+    [
+        (ALL_CLOSED, QUANTIZE, 2),
+        ("2>&-", QUANTIZE, 2),
+        ("1>&- 2>/dev/full", QUANTIZE, 2),
+        (ALL_CLOSED, ["palette", "a.tif", "-k", "3", "-o", "out/swatch.png"], 0),
+        ("1</dev/null 2</dev/null", ["palette", "a.tif", "-k", "3", "-o", "out/swatch.png"], 2),
+        (ALL_CLOSED, ["explore", "a.tif", "-k", "3", "-o", "out/page.html"], 0),
+    ],
+)
+def test_standard_streams_may_be_anything(
+    folder: Path, streams: str, command: list[str], status: int
+) -> None:
+    """A picture that is opened must not take the place of a stream that is closed."""
+    if command[0] == "explore":
+        pytest.importorskip("plotly")
+    for name in "ab":
+        with Image.open(f"{name}.png") as image:
+            image.save(f"{name}.tif", compression="tiff_lzw")  # by libtiff
+    line = ["sh", "-c", f'exec "$0" "$@" {streams}', sys.executable, "-m", "kmeans_fast", *command]
+    done = subprocess.run(line, capture_output=True, text=True, env=BUFFERED)
+    assert (done.returncode, done.stdout, done.stderr) == (status, "", "")
+    if command[0] == "quantize":
+        expected = kf.fit(open_image("a.png"), 3).recolor()
+        assert sorted(os.listdir("out")) == ["a.png", "b.png"]
+        assert np.array_equal(open_image("out/a.png"), expected)
+    elif command[0] == "palette":
+        assert open_image("out/swatch.png").shape == (64, 192, 3)
+    else:
+        assert Path("out/page.html").read_text().endswith("</html>\n")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a disk that is full")
+def test_what_cannot_be_printed_is_an_error_of_one_line(folder: Path) -> None:
+    for command in (["palette", "a.png", "-k", "3"], ["--help"]):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run(
+                [sys.executable, "-m", "kmeans_fast", *command],
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+                env=BUFFERED,
+            )
+        assert done.returncode == 2
+        assert done.stderr == "kmeans-fast: error: [Errno 28] No space left on device\n"
+
+
+def test_python_may_have_no_streams(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    monkeypatch.setattr(sys, "stderr", None)
+    assert cli.main(["palette", "a.png", "-k", "3"]) == 0
+    assert cli.main(["quantize", "a.png", "b.png", "-k", "3", "-o", "out"]) == 0
+    assert cli.main(["palette", "none.png", "-k", "3"]) == cli.main(["--fast"]) == 2
+    assert cli.main(["--help"]) == cli.main(["--version"]) == cli.main(["info"]) == 0
+    kf.show_info()
+    assert sys.stdout is sys.stderr is None

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
 import kmeans_fast as kf
-from kmeans_fast import cli, profiles, tiff
+from kmeans_fast import cli, images, profiles, tiff
 from kmeans_fast.images import to_array
 from kmeans_fast.saving import save_image
 
@@ -69,7 +69,7 @@ def saved(path, picture=PICTURE, profile=P3, **options):
 
 
 def run(*arguments):
-    assert cli.main([str(argument) for argument in arguments]) == 0
+    assert cli.main([*map(str, arguments), *(["--force"] if "-o" in arguments else [])]) == 0
 
 
 SEEN = shown(Image.fromarray(PICTURE), P3)
@@ -362,7 +362,7 @@ def test_a_profile_of_another_kind_of_picture_is_none(folder):
 # ----------------------------------------------------------------------------- odd kinds
 
 
-def test_mpo_animations_and_pages_give_the_first_of_many(folder):
+def test_mpo_animations_and_pages_give_the_first_of_many_and_say_so(folder, capsys):
     first, second = (Image.fromarray(few_colors(seed=seed)) for seed in (1, 2))
     forms = {"MPO": {"quality": 100, "subsampling": 0}, "GIF": {}, "PNG": {}, "TIFF": {}}
     forms["TIFF "] = {"compression": "tiff_lzw", "strip_size": 300}
@@ -373,6 +373,14 @@ def test_mpo_animations_and_pages_give_the_first_of_many(folder):
         with Image.open("in") as image:
             assert image.n_frames == 2 and image.format == form.strip()
         run("quantize", "in", "-k", 125, "-o", "out.png")
+        run("quantize", "in", "-k", 125, "--shared", "-o", "out.png")
+        run("palette", "in", "-k", 2, "--json")
+        said = "kmeans-fast: warning: in: only the first of its 2 frames is read, and 1 left out\n"
+        assert capsys.readouterr().err == ("" if form == "MPO" else 3 * said)
+        if form != "MPO":
+            with pytest.warns(images.LeftOutWarning, match="in: only the first of its 2 frames"):
+                kf.open_tiles("in", tile_pixels=300)
+        warnings.simplefilter("ignore", images.LeftOutWarning)
         difference = kf.open_image("out.png")[..., :3].astype(int) - np.asarray(first)
         assert np.abs(difference).max() <= (12 if form == "MPO" else 0)
         tiles = kf.open_tiles("in", tile_pixels=300)

@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
+from PIL.TiffImagePlugin import AppendingTiffWriter
 
 import kmeans_fast as kf
-from kmeans_fast.images import open_image, to_array
+from kmeans_fast.images import LeftOutWarning, open_image, to_array
 from kmeans_fast.painting import quantize
 from kmeans_fast.saving import save_image
 
@@ -212,7 +213,68 @@ def test_an_animation_gives_its_first_frame(tmp_path: Path, suffix: str) -> None
     path = tmp_path / f"animation{suffix}"
     options = {"lossless": True} if suffix == ".webp" else {}
     frames[0].save(path, save_all=True, append_images=frames[1:], **options)
-    assert colors_of(open_image(path)[..., :3]) == {(255, 0, 0)}
+    told = f"{path}: only the first of its 3 frames is read, and 2 left out"
+    with pytest.warns(LeftOutWarning) as caught:
+        assert colors_of(open_image(path)[..., :3]) == {(255, 0, 0)}
+    assert [str(warning.message) for warning in caught] == [told]
+    for tile_pixels in (6, 100):
+        with pytest.warns(LeftOutWarning) as caught:
+            kf.open_tiles(path, tile_pixels=tile_pixels)
+        assert [str(warning.message) for warning in caught] == [told]
+
+
+def test_previews_smaller_copies_and_masks_are_no_frames_that_are_lost(tmp_path: Path) -> None:
+    first, second = Image.new("RGB", (6, 4), "red"), Image.new("RGB", (3, 2), "red")
+    first.save(tmp_path / "of_a_camera.jpg", "MPO", save_all=True, append_images=[second])
+    first.save(tmp_path / "icon.ico", sizes=[(6, 4), (3, 2)])
+    with AppendingTiffWriter(str(tmp_path / "copies.tif"), True) as file:
+        for kind, image in ((0, first), (1, second), (4, first), (5, second)):
+            image.save(file, "TIFF", tiffinfo={254: kind})
+            file.newFrame()
+    for path in tmp_path.iterdir():
+        assert colors_of(open_image(path)[..., :3]) == {(255, 0, 0)} or path.suffix == ".jpg"
+        kf.open_tiles(path, tile_pixels=6)
+    # Of a reduced copy and then the whole, which some cameras write, the first is what is read.
+    with AppendingTiffWriter(str(tmp_path / "raw.tif"), True) as file:
+        for kind, image in ((1, second), (0, first)):
+            image.save(file, "TIFF", tiffinfo={254: kind})
+            file.newFrame()
+    with pytest.warns(LeftOutWarning, match="raw.tif: only the first of its 2 frames"):
+        open_image(tmp_path / "raw.tif")
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".tif"])
+def test_what_is_broken_behind_the_first_frame_does_not_cost_the_first(
+    tmp_path: Path, suffix: str
+) -> None:
+    path = tmp_path / f"broken{suffix}"
+    frames = [Image.new("RGB", (6, 4), color) for color in ("red", "blue", "lime")]
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+    whole = path.read_bytes()
+    frames[0].save(path)
+    n_first = path.stat().st_size
+    for size in range(n_first, len(whole)):
+        path.write_bytes(whole[:size])
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            assert colors_of(open_image(path)[..., :3]) == {(255, 0, 0)}
+        assert {warning.category for warning in caught} <= {LeftOutWarning}
+
+
+def test_pages_in_a_circle_are_counted_once(tmp_path: Path) -> None:
+    path = tmp_path / "circle.tif"
+    frames = [Image.new("RGB", (6, 4), color) for color in ("red", "blue")]
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+    data = bytearray(path.read_bytes())
+    at = [struct.unpack_from("<L", data, 4)[0]]
+    for _ in range(2):
+        (n,) = struct.unpack_from("<H", data, at[-1])
+        at.append(struct.unpack_from("<L", data, at[-1] + 2 + 12 * n)[0])
+    assert at[2] == 0
+    struct.pack_into("<L", data, at[1] + 2 + 12 * n, at[0])
+    path.write_bytes(data)
+    with pytest.warns(LeftOutWarning, match="the first of its 2 frames"):
+        open_image(path)
 
 
 # ---------------------------------------------------------------------------- orientation

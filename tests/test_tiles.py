@@ -13,6 +13,7 @@ from PIL import Image
 import kmeans_fast as kf
 from kmeans_fast import cli
 from kmeans_fast import tiff as format_
+from kmeans_fast.images import LeftOutWarning
 from kmeans_fast.tiles import pictures_in
 
 from .pictures import few_colors, photograph
@@ -224,11 +225,11 @@ def test_bands_without_a_name_are_left_out_with_a_word(n_more, tmp_path, capsys)
     picture = np.concatenate([PICTURE, PICTURE[..., :n_more]], axis=2)
     path = tiled(tmp_path / "a.tif", picture, EXTRA_SAMPLES=[0] * n_more)
     message = f"a.tif: only RGB of its {3 + n_more} bands are read; for all, read it with tifffile"
-    with pytest.warns(UserWarning, match=message):
+    with pytest.warns(LeftOutWarning, match=message):
         assert np.array_equal(kf.open_image(path), PICTURE)
-    with pytest.warns(UserWarning, match=message):
+    with pytest.warns(LeftOutWarning, match=message):
         assert np.array_equal(joined(kf.open_tiles(path, tile_pixels=TILE)), PICTURE)
-    with Image.open(path) as image, pytest.warns(UserWarning, match="only RGB of its"):
+    with Image.open(path) as image, pytest.warns(LeftOutWarning, match="only RGB of its"):
         kf.fit(image, 2)
     assert cli.main(["palette", str(path), "-k", "2"]) == 0
     assert capsys.readouterr().err.count("kmeans-fast: warning: ") == 1
