@@ -16,7 +16,7 @@ from .pixels import TABLE_BITS, ColorFormat, CountedPixels, PixelChunks, split_k
 from .points import Points
 from .points.colors import ColorPoints
 from .points.dense import DensePoints
-from .points.weights import UNWEIGHTED, Units, as_weights, in_limbs, summarize, units_of_pixels
+from .points.weights import UNWEIGHTED, Units, as_weights, summarize, units_of_pixels
 from .spaces import from_oklab, to_oklab
 from .threads import Threads
 
@@ -125,7 +125,7 @@ def as_dataset(
     pixels = CountedPixels(PixelChunks(data), threads)
     limbs = pixels.counts[None]
     if weights is not None:
-        limbs = np.stack([pixels.weigh(each) for each in in_limbs(weights, units)])
+        limbs = pixels.weigh(weights, units)
     counted = pixels.chunks.format, pixels.keys, limbs, units
     return _of_colors(data, *counted, threads, space, lambda labels, _: pixels.paint(labels))
 

@@ -250,7 +250,7 @@ class ColorHistogram:
             counted = CountedPixels(chunks, threads)
             keys, counts = counted.keys, counted.counts
             if isinstance(weights, np.ndarray):
-                counts = counted.weigh(weights)
+                (counts,) = counted.weigh(weights)
                 keys, counts = keys[counts > 0], counts[counts > 0]
             elif weights is not None:
                 counts = counts * weights

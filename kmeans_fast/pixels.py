@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .kernels import pixels as kernel
+from .points.weights import UNWEIGHTED, Units, in_limbs
 from .threads import Threads
 
 Array = NDArray[Any]
@@ -200,19 +201,22 @@ class CountedPixels:
             )
         return out
 
-    def weigh(self, weights: Array) -> Array:
-        """Return the total of the pixels' whole weights (int64) for each colour."""
+    def weigh(self, weights: Array, units: Units = UNWEIGHTED) -> Array:
+        """Return the total weight of the pixels of each colour, in limbs: int64, (limbs, m)."""
         if self._order is not None:
             starts = np.cumsum(self.counts) - self.counts
-            return np.add.reduceat(weights[self._order], starts)
+            limbs = in_limbs(weights[self._order], units)
+            return np.stack([np.add.reduceat(limb, starts) for limb in limbs])
         directory = _Directory(self.keys, self.chunks.format)
-        totals = np.zeros(self.keys.size, np.int64)
+        totals = np.zeros((len(units), self.keys.size), np.int64)
         lock = Lock()
 
         def add(span: Span) -> None:
             positions = directory.find(self.chunks, span)
+            limbs = in_limbs(weights[span[2] : span[3]], units)
             with lock:
-                kernel.add_weights(positions, weights[span[2] : span[3]], totals)
+                for limb, total in zip(limbs, totals, strict=True):
+                    kernel.add_weights(positions, limb, total)
 
         self._threads.map(add, self.chunks.spans)
         return totals

@@ -28,7 +28,7 @@ from ..threads import Threads, default_threads
 from . import label_dtype
 from .dense_part import DensePart, Facts
 from .parts import Merge
-from .weights import UNWEIGHTED, Summary, Units, in_limbs, merge, summarize, units_of_pixels
+from .weights import UNWEIGHTED, Summary, Units, merge, summarize, units_of_pixels
 
 Array = NDArray[Any]
 Shape = tuple[int, ...]
@@ -221,8 +221,7 @@ def _count(
         counted = CountedPixels(PixelChunks(pixels), threads)
         if weights is None:
             return Counted(counted.keys, counted.counts[None])
-        limbs = in_limbs(weights.reshape(-1), units)
-        return Counted(counted.keys, np.stack([counted.weigh(limb) for limb in limbs]))
+        return Counted(counted.keys, counted.weigh(weights.reshape(-1), units))
 
 
 def _merge_counted(parts: list[Counted]) -> Counted:

@@ -52,9 +52,9 @@ def summarize(weights: Array) -> Summary:
         total: float | int = float(weights.sum(dtype=np.float64))
     if all_whole and total < 2**60:
         total = int(weights.sum(dtype=np.int64))
-    positive = weights[weights > 0]
-    least = float(positive.min()) if positive.size else math.inf
-    return Summary(weights.size, all_whole, total, float(weights.max()), least)
+    largest = weights.max()
+    least = np.min(weights, where=weights > 0, initial=largest)
+    return Summary(weights.size, all_whole, total, float(largest), float(least))
 
 
 def merge(answers: list[Summary]) -> Summary:
