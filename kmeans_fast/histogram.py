@@ -7,6 +7,7 @@ import os
 import zipfile
 from _thread import start_new_thread
 from collections.abc import Callable, Iterable, Iterator
+from itertools import repeat
 from threading import Lock
 from time import perf_counter, sleep
 from typing import IO, Any, NamedTuple
@@ -27,7 +28,7 @@ from .pixels import (
     split_keys,
 )
 from .points.colors import ColorPoints
-from .threads import Threads, shared_lock
+from .threads import Threads, as_caller, shared_lock
 from .validate import SUM_BITS, are_colors, as_pixels, check_mask, check_threads
 
 Array = NDArray[Any]
@@ -131,12 +132,17 @@ class ColorHistogram:
         >>> kf.ColorHistogram.from_tiles(tiles)
         ColorHistogram(n_colors=50, n_pixels=500,000)
         """
-        if callback is not None and not callable(callback):
-            raise TypeError(f"callback={callback!r} is not callable; give a function of a progress")
+        if callback is not None:
+            if not callable(callback):
+                raise TypeError(
+                    f"callback={callback!r} is not callable; give a function of a progress"
+                )
+            callback = as_caller(callback)
         histogram, start = cls(), perf_counter()
+        each = map(as_caller(next), repeat(_each_tile(tiles)))
         histogram._unread = SMALL  # more are to come: the first tile goes to the table too
         with Threads(check_threads(n_threads)) as threads:
-            for at, tile in enumerate(_each_tile(tiles)):
+            for at, tile in enumerate(each):
                 try:
                     histogram._count(as_pixels(tile), None, None, threads)
                 except (TypeError, ValueError) as error:

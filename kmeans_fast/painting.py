@@ -13,6 +13,7 @@ from PIL import Image, ImageColor
 from .api import assign
 from .images import carried_info, to_array, to_uint8
 from .spaces import to_oklab
+from .threads import quiet
 from .validate import check_integer
 
 if TYPE_CHECKING:
@@ -231,7 +232,8 @@ class VisibleColors:
         points, centers = result.centroids, colors.astype(np.float64)
         if result.space == "oklab":
             white = float(np.iinfo(result.dtype).max)
-            points, centers = to_oklab(points, white), to_oklab(centers, white)
+            with quiet():
+                points, centers = to_oklab(points, white), to_oklab(centers, white)
         nearest = assign(points, centers, n_threads=n_threads)
         centroids = colors[nearest].astype(np.float64)
         return replace(

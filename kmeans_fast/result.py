@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .labels import Labeller
 from .lloyd import Iteration
-from .threads import cached_property
+from .threads import cached_property, quiet
 from .validate import is_dask
 
 
@@ -143,10 +143,12 @@ def centroids_as(dtype: np.dtype[Any], centroids: NDArray[np.float64]) -> NDArra
     if dtype.kind in "iu":
         limits = np.iinfo(dtype)
         return np.clip(np.rint(centroids), limits.min, limits.max).astype(dtype)
-    return centroids.astype(dtype)
+    with quiet():
+        return centroids.astype(dtype)
 
 
 def as_palette(dtype: np.dtype[Any], centroids: NDArray[np.float64]) -> NDArray[np.uint8]:
     """Return the centroids as 8-bit colours."""
     scale = 257.0 if dtype == np.uint16 else 1.0
-    return np.clip(np.rint(centroids / scale), 0, 255).astype(np.uint8)
+    with quiet():
+        return np.clip(np.rint(centroids / scale), 0, 255).astype(np.uint8)

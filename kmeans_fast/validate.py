@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .spaces import SPACES
+from .threads import quiet
 
 Array = NDArray[Any]
 
@@ -190,7 +191,7 @@ def as_centroids(centroids: ArrayLike, n_features: int, name: str, k: int | None
         given = np.asarray(centroids)
         if given.dtype.kind not in "buifO":
             raise ValueError(f"dtype {given.dtype}")
-        with np.errstate(over="ignore"):
+        with quiet():
             array = given.astype(np.float64, order="C")
     except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(
@@ -247,7 +248,8 @@ def as_weights(sample_weight: ArrayLike, shape: tuple[int, ...]) -> Array:
     _check_range("sample_weight", weights)
     weights = weights.reshape(-1)
     if weights.dtype.kind == "f":
-        weights = weights.astype(np.float64, copy=False)
+        with quiet():
+            weights = weights.astype(np.float64, copy=False)
     finite = weights.dtype.kind != "f" or bool(np.isfinite(weights).all())
     check_weight_values(finite, weights.min(), weights.max())
     if weights.dtype.kind == "f":
@@ -292,8 +294,7 @@ def weight_quanta(weights: Array, largest: int) -> tuple[Array, float]:
     largest : int
         The greatest value that they will multiply: the sum of all products fits an int64.
     """
-    with np.errstate(over="ignore"):
-        whole, total = weights.dtype.kind == "i", float(weights.sum(dtype=np.float64))
+    whole, total = weights.dtype.kind == "i", float(weights.sum(dtype=np.float64))
     quantum = choose_weight_quantum(weights.size, whole, total, float(weights.max()), largest)
     if whole:
         return weights, 1.0

@@ -24,7 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import validate
 from ..pixels import ColorFormat, CountedPixels, PixelChunks, color_format, merge_counts
-from ..threads import Threads, default_threads
+from ..threads import Threads, default_threads, quiet
 from . import label_dtype
 from .dense_part import DensePart, Facts
 from .parts import Merge
@@ -113,12 +113,15 @@ def _summarize(weights: Array) -> tuple[bool, Any, Any, bool, float]:
     if not finite:
         return False, 0.0, 0.0, False, 0.0
     whole = bool((np.rint(weights) == weights).all())
-    return True, weights.min(), weights.max(), whole, float(weights.sum(dtype=np.float64))
+    with quiet():
+        total = float(weights.sum(dtype=np.float64))
+    return True, weights.min(), weights.max(), whole, total
 
 
 def _merge_summaries(all_of_them: list[Any]) -> Any:
     finite, least, largest, whole, totals = zip(*all_of_them, strict=True)
-    return all(finite), min(least), max(largest), all(whole), float(np.sum(totals))
+    with quiet():
+        return all(finite), min(least), max(largest), all(whole), float(np.sum(totals))
 
 
 # --------------------------------------------------------------------------------- the schedulers
@@ -335,16 +338,18 @@ def _make_part(
     points = _as_block(block, dtype, shape)
     points = points.reshape(-1, points.shape[-1])
     weights = None if weights is None else np.asarray(weights).reshape(-1)
-    return DensePart(points, weights, Threads(n_threads), start, number)
+    with quiet():
+        return DensePart(points, weights, Threads(n_threads), start, number)
 
 
 def _settle(part: DensePart, shared: _Shared) -> DensePart:
-    return part.settled(*shared.arguments)
+    with quiet():
+        return part.settled(*shared.arguments)
 
 
 def _ask(part: DensePart, shared: _Shared) -> Any:
     verb, *arguments = shared.arguments
-    with part.lock:
+    with part.lock, quiet():
         return getattr(part, verb)(*arguments)
 
 
