@@ -252,17 +252,18 @@ class ColorHistogram:
         if total == 0:
             return
         chunks = PixelChunks(pixels)
-        if weights is not None or n > LARGE or not self._takes_table(form, n):
-            counted = CountedPixels(chunks, threads)
-            keys, counts = counted.keys, counted.counts
-            if isinstance(weights, np.ndarray):
-                counts = counted.weigh(weights)
-                keys, counts = keys[counts > 0], counts[counts > 0]
-            elif weights is not None:
-                counts = counts * weights
-            self._add(form, keys, counts)
+        # No tile is ever half counted.
+        by_table = weights is None and n <= LARGE and self._takes_table(form, n)
+        if by_table and _finish(lambda: self._add_to_table(chunks, threads)):
             return
-        _finish(lambda: self._add_to_table(chunks, threads))  # no tile is ever half counted
+        counted = CountedPixels(chunks, threads)
+        keys, counts = counted.keys, counted.counts
+        if isinstance(weights, np.ndarray):
+            counts = counted.weigh(weights)
+            keys, counts = keys[counts > 0], counts[counts > 0]
+        elif weights is not None:
+            counts = counts * weights
+        self._add(form, keys, counts)
 
     def _takes_table(self, form: ColorFormat, n: int) -> bool:
         """Tell whether these pixels go to the table: those after the first few do."""
@@ -449,11 +450,12 @@ def _restored(n_channels: int, depth: int, keys: Array, counts: Array) -> ColorH
     return histogram
 
 
-def _finish(work: Callable[[], None]) -> None:
+def _finish(work: Callable[[], None]) -> bool:
     """Do what must not be left half done in a thread that Ctrl-C does not reach.
 
-    Ctrl-C is raised once it is done, or before it has begun. Only locks that are a single step
-    are used here: what `threading` and futures build on them can be interrupted while held.
+    Ctrl-C is raised once it is done, or before it has begun. False where there are no more threads:
+    then nothing is done. Only locks that are a single step are used here: what `threading` and
+    futures build on them can be interrupted while held.
     """
     todo = [work]
     outcome: list[BaseException | None] = []
@@ -473,7 +475,10 @@ def _finish(work: Callable[[], None]) -> None:
         over.release()
 
     try:
-        start_new_thread(run, ())
+        try:
+            start_new_thread(run, ())
+        except RuntimeError:
+            return False
         over.acquire()
     except BaseException:
         try:
@@ -484,6 +489,7 @@ def _finish(work: Callable[[], None]) -> None:
         raise
     if outcome[0] is not None:
         raise outcome[0]
+    return True
 
 
 def _with_part(parts: list[Part], new: Part) -> list[Part]:

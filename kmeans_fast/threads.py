@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from threading import RLock
 from types import TracebackType
 from typing import Any, Generic, ParamSpec, TypeVar, overload
@@ -85,11 +86,11 @@ class Threads:
     def __init__(self, n_threads: int | None = None) -> None:
         self.n = default_threads() if n_threads is None else n_threads
         self._pool: ThreadPoolExecutor | None = None
+        self._quiet = ExitStack()
 
     def __enter__(self) -> Threads:
         """Return itself."""
-        self._quiet = quiet()
-        self._quiet.__enter__()
+        self._quiet.enter_context(quiet())
         return self
 
     def __exit__(
@@ -99,7 +100,7 @@ class Threads:
         traceback: TracebackType | None,
     ) -> None:
         """End the helpers."""
-        self._quiet.__exit__(kind, error, traceback)
+        self._quiet.close()
         if self._pool is not None:
             self._pool.shutdown()
 
