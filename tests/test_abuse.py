@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import pickle
-import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -117,14 +115,6 @@ def test_a_fit_of_a_histogram_is_of_what_it_held_at_the_start(monkeypatch):
     found = kf.fit(histogram, 5)
     np.testing.assert_array_equal(found.labels, expected.labels)
     np.testing.assert_array_equal(found.centroids, expected.centroids)
-
-
-@pytest.fixture
-def ctrl_c():
-    """Return a function that sends Ctrl-C; as in a terminal, it is raised in the main thread."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield lambda: os.kill(os.getpid(), signal.SIGINT)
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize("data", [PICTURE, POINTS, LOW], ids=["picture", "floats", "tree"])

@@ -3,7 +3,6 @@
 import copy
 import io
 import pickle
-import signal
 import struct
 import threading
 import zipfile
@@ -126,13 +125,11 @@ def no_thread(*_, **__):
     raise RuntimeError("can't start new thread")
 
 
-def test_a_tile_is_counted_whole_or_not_at_all_whatever_ctrl_c_does(monkeypatch):
-    if not hasattr(signal, "pthread_kill"):
-        pytest.skip("signals of POSIX")
+def test_a_tile_is_counted_whole_or_not_at_all_whatever_ctrl_c_does(ctrl_c, monkeypatch):
     histogram = kf.ColorHistogram.from_tiles([PICTURE])
 
     def add(table, *args, add=CountTable.add):
-        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        ctrl_c()
         add(table, *args)
 
     with monkeypatch.context() as patch:
