@@ -15,6 +15,7 @@ from .pixels import TABLE_BITS, ColorFormat, CountedPixels, PixelChunks, split_k
 from .points import Points
 from .points.colors import ColorPoints
 from .points.dense import DensePoints
+from .points.tree import seeds as tree_seeds
 from .spaces import from_oklab, to_oklab
 from .threads import Threads
 
@@ -95,7 +96,7 @@ def as_dataset(
     weights = None
     if sample_weight is not None:
         weights = validate.as_weights(sample_weight, shape)
-    _check_memory(data)
+    _check_memory(data, weights is not None)
     if not validate.are_colors(data):
         points = DensePoints(data.reshape(-1, data.shape[-1]), weights, threads)
         return Dataset(points, data, data.dtype, shape, _is_image(data), _as_they_are)
@@ -108,11 +109,12 @@ def as_dataset(
     return _of_colors(data, *counted, threads, space, lambda labels, _: pixels.paint(labels))
 
 
-def _check_memory(data: Array) -> None:
+def _check_memory(data: Array, weighted: bool) -> None:
     """Raise where what a fit holds beside the data does not fit in memory.
 
     Labels of pixels take a byte each, and sorted colours 12 more, as many as there are pixels at
-    the most; of other points bounds, labels and sums take 16 bytes, and copies what they take.
+    the most; of other points bounds, labels and sums take 16 bytes, and copies what they take. A
+    tree takes the place of the bounds: its own copy, and 6 bytes.
     """
     n = data.size // data.shape[-1]
     if validate.are_colors(data):
@@ -125,9 +127,10 @@ def _check_memory(data: Array) -> None:
         return
     kept = data.flags.c_contiguous and data.dtype in (np.float32, np.float64)
     small = data.itemsize <= (4 if data.dtype.kind == "f" else 2)
-    copy = 0 if kept else data.size * (4 if small else 8)
+    floats = data.size * (4 if small else 8)
+    tree = 0 if weighted or not tree_seeds(n, data.shape[-1]) else floats + 6 * n
     remedy = "fit fewer points, or a Dask array in chunks (kmeans_fast[dask])"
-    memory.check(16 * n + copy, remedy)
+    memory.check(max(16 * n, tree) + (0 if kept else floats), remedy)
 
 
 def _of_histogram(data: ColorHistogram, threads: Threads, space: str) -> Dataset:
