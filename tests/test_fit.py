@@ -1,6 +1,7 @@
 """What `fit` and its friends take and give back."""
 
 import io
+from time import process_time
 
 import numpy as np
 import pytest
@@ -8,6 +9,8 @@ from PIL import Image
 
 import kmeans_fast as kf
 from kmeans_fast import api, info
+from kmeans_fast.dataset import as_dataset
+from kmeans_fast.threads import Threads
 
 from .pictures import few_colors, noise, photograph, some_points
 
@@ -321,6 +324,22 @@ def test_an_array_makes_one_run_and_says_so():
 
 
 # ------------------------------------------------------------ empty clusters
+
+
+def test_many_empty_clusters_are_filled_in_the_time_of_a_few():
+    picture, seconds = noise(300, 400), {}
+    with Threads(1) as threads:
+        points = as_dataset(picture, None, threads).points
+        for k in (2, 200):
+            start = np.full((k, 3), 999.0)
+            start[0] = 128
+            step = points.step(start)
+            for _ in range(3):
+                began = process_time()
+                moved = points.relocate(step, start)
+                seconds[k] = min(process_time() - began, seconds.get(k, 9e9))
+            assert moved.counts.all()
+    assert seconds[200] < 30 * seconds[2]
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float64])
