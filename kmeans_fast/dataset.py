@@ -16,7 +16,7 @@ from .points import Points
 from .points.colors import ColorPoints
 from .points.dense import DensePoints
 from .points.tree import seeds as tree_seeds
-from .spaces import from_oklab, to_oklab
+from .spaces import Space, from_oklab, to_oklab
 from .threads import Threads
 
 Array = NDArray[Any]
@@ -41,7 +41,7 @@ class Dataset:
     is_image: bool
     # Labels of the point set and centroids of the data -> labels of the data, flat.
     spread: Callable[[Array, Array], Any]
-    space: str = "rgb"
+    space: Space = "rgb"
     into: Callable[[Array], Array] = _same  # centroids of the data -> of the point set
     back: Callable[[Array], Array] = _same  # and back
     close: Callable[[], object] = tuple
@@ -79,7 +79,7 @@ def as_dataset(
     data: Any,
     sample_weight: ArrayLike | None,
     threads: Threads,
-    space: str = "rgb",
+    space: Space = "rgb",
     task_threads: int | None = None,
 ) -> Dataset:
     """Return checked data as a point set: colours where they are that, else floats.
@@ -133,7 +133,7 @@ def _check_memory(data: Array, weighted: bool) -> None:
     memory.check(max(16 * n, tree) + (0 if kept else floats), remedy)
 
 
-def _of_histogram(data: ColorHistogram, threads: Threads, space: str) -> Dataset:
+def _of_histogram(data: ColorHistogram, threads: Threads, space: Space) -> Dataset:
     shape = (data.n_colors,)
     if space == "oklab":
         return _in_oklab(data, data.colors, data.counts, shape, threads, _as_they_are)
@@ -141,7 +141,7 @@ def _of_histogram(data: ColorHistogram, threads: Threads, space: str) -> Dataset
 
 
 def _of_chunks(
-    data: Any, sample_weight: Any, threads: Threads, space: str, task_threads: int
+    data: Any, sample_weight: Any, threads: Threads, space: Space, task_threads: int
 ) -> Dataset:
     """Return a Dask array as a point set."""
     from .points import dask as on_dask
@@ -178,7 +178,7 @@ def _of_colors(
     weights: Array,
     quantum: float,
     threads: Threads,
-    space: str,
+    space: Space,
     spread: Callable[[Array, Array], Any],
 ) -> Dataset:
     """Return counted pixels as a point set."""

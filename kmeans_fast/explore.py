@@ -17,6 +17,7 @@ from .histogram import ColorHistogram
 from .images import to_uint8
 from .painting import as_picture, in_order, with_channels
 from .result import KMeansResult
+from .spaces import Space
 from .validate import check_integer
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def explore(
     ks: Sequence[int] = range(1, 21),
     *,
     max_points: int = MOST_POINTS,
-    space: str = "rgb",
+    space: Space = "rgb",
     max_iter: int = 300,
     random_state: int = 0,
     n_threads: int | None = None,

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from . import validate
 from .dataset import Dataset
 from .lloyd import Callback, Run, lloyd
 from .points import Points
 from .result import KMeansResult, as_palette
-from .seeding import METHODS
+from .seeding import METHODS, Init
 from .threads import as_caller
 
 Array = NDArray[Any]
-Init = str | ArrayLike | Callable[[Any, int, np.random.Generator], ArrayLike]
 
 
 @dataclass(frozen=True)

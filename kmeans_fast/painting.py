@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,8 @@ from PIL import Image, ImageColor
 
 from .api import assign
 from .images import carried_info, to_array, to_uint8
-from .spaces import to_oklab
+from .seeding import Init
+from .spaces import Space, to_oklab
 from .threads import quiet
 from .validate import check_integer
 
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from . import ColorHistogram, KMeansResult
 
 INDEXED = 256  # colours that an indexed ("P") picture can hold
-SORTS = ("luminance", "share")
+Sort = Literal["luminance", "share"]
+SORTS = get_args(Sort)
 
 
 def quantize(
@@ -29,10 +31,10 @@ def quantize(
     *,
     palette: Sequence[Any] | NDArray[Any] | None = None,
     dither: bool = False,
-    sort: str | None = None,
+    sort: Sort | None = None,
     medoids: bool = False,
-    space: str = "rgb",
-    init: Any = "k-means++",
+    space: Space = "rgb",
+    init: Init = "k-means++",
     n_init: int = 1,
     max_iter: int = 300,
     random_state: Any = 0,
@@ -155,7 +157,7 @@ def as_colors(palette: Sequence[Any] | NDArray[Any]) -> NDArray[np.uint8]:
     return np.array(colors, dtype=np.uint8)
 
 
-def in_order(result: KMeansResult | None, sort: str) -> KMeansResult | None:
+def in_order(result: KMeansResult | None, sort: Sort) -> KMeansResult | None:
     """Put the clusters of pixels in order: "luminance" (of Rec. 709) or "share"."""
     if result is None:
         return None
@@ -241,7 +243,7 @@ class VisibleColors:
         )  # fmt: skip
 
     def given(
-        self, colors: NDArray[np.uint8], pixels: NDArray[Any], space: str, n_threads: int | None
+        self, colors: NDArray[np.uint8], pixels: NDArray[Any], space: Space, n_threads: int | None
     ) -> KMeansResult:
         """Return what a fit would, of colours that are given; with counts, if any were added."""
         from . import KMeansResult

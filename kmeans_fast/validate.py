@@ -184,7 +184,7 @@ def check_n_clusters(n_clusters: int, n_points: int, name: str = "n_clusters") -
     return k
 
 
-def as_centroids(centroids: ArrayLike, n_features: int, name: str, k: int | None = None) -> Array:
+def as_centroids(centroids: Any, n_features: int, name: str, k: int | None = None) -> Array:
     """Return starting or given centroids, float64 (k, d)."""
     check_mask(name, centroids, "fill them in")
     try:

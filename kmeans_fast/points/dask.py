@@ -24,6 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import validate
 from ..pixels import ColorFormat, CountedPixels, PixelChunks, color_format, merge_counts
+from ..spaces import Space
 from ..threads import Threads, default_threads, quiet
 from . import label_dtype
 from .dense_part import DensePart, Facts
@@ -356,7 +357,7 @@ def _ask(part: DensePart, shared: _Shared) -> Any:
 # ------------------------------------------------------------------------------------------- labels
 
 
-def lazy_labels(data: Any, centroids: ArrayLike, space: str, n_threads: int) -> Any:
+def lazy_labels(data: Any, centroids: ArrayLike, space: Space, n_threads: int) -> Any:
     """Return the labels of an array, in its chunks, each worked out when it is asked for."""
     centroids = np.asarray(centroids)
     dtype = label_dtype(len(centroids))
@@ -381,7 +382,7 @@ def _label(block: Any, dtype: np.dtype[Any], shared: _Shared) -> Array:
 
 
 @lru_cache(maxsize=4)
-def _labeller(numbers: bytes, shape: tuple[int, int], space: str) -> Any:
+def _labeller(numbers: bytes, shape: tuple[int, int], space: Space) -> Any:
     """Return what labels arrays, and keeps its table of all colours from one to the next."""
     from ..labels import Labeller
 
