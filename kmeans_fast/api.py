@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,14 +10,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import validate
 from .dataset import as_dataset, open_data, size_of
-from .fitting import Init, check_options, fit_dataset, warn_of_few
+from .fitting import check_options, fit_dataset, warn_of_few
 from .lloyd import Callback, lloyd
 from .pixels import PixelChunks, sum_members
+from .points import Labels
 from .points.colors import exact_means
 from .points.dense import DensePoints
 from .points.weights import UNWEIGHTED, Units, in_limbs, summarize, units_of_pixels
 from .result import KMeansResult
-from .seeding import METHODS
+from .seeding import METHODS, Init, Method, Starter
+from .spaces import Space
 from .threads import Threads
 
 Array = NDArray[Any]
@@ -31,7 +33,7 @@ def fit(
     n_init: int = 1,
     max_iter: int = 300,
     tol: float = 1e-4,
-    space: str = "rgb",
+    space: Space = "rgb",
     sample_weight: ArrayLike | None = None,
     random_state: int | np.random.Generator | np.random.RandomState | None = 0,
     n_threads: int | None = None,
@@ -130,11 +132,11 @@ def sweep(
     data: Any,
     ks: Sequence[int],
     *,
-    init: str | Callable[[Any, int, np.random.Generator], ArrayLike] = "k-means++",
+    init: Method | Starter = "k-means++",
     n_init: int = 1,
     max_iter: int = 300,
     tol: float = 1e-4,
-    space: str = "rgb",
+    space: Space = "rgb",
     sample_weight: ArrayLike | None = None,
     random_state: int | np.random.Generator | np.random.RandomState | None = 0,
     n_threads: int | None = None,
@@ -181,8 +183,8 @@ def sweep(
 
 
 def assign(
-    points: Any, centroids: ArrayLike, *, space: str = "rgb", n_threads: int | None = None
-) -> Array:
+    points: Any, centroids: ArrayLike, *, space: Space = "rgb", n_threads: int | None = None
+) -> Labels:
     """Label every point with its nearest centroid, the lowest label on ties.
 
     Parameters
@@ -212,7 +214,7 @@ def assign(
         checked = validate.as_centroids(centroids, chunks.shape[-1], "centroids")
         validate.check_space(space, chunks)
         task_threads = validate.check_threads(n_threads) or 1
-        lazy: Array = lazy_labels(chunks, checked, space, task_threads)
+        lazy: Labels = lazy_labels(chunks, checked, space, task_threads)
         return lazy
     array = validate.as_array(points, "points")
     checked = validate.as_centroids(centroids, array.shape[-1], "centroids")
@@ -220,7 +222,7 @@ def assign(
     with Threads(validate.check_threads(n_threads)) as threads:
         dataset = as_dataset(array, None, threads, space)
         labels, _, _ = dataset.points.label(dataset.into(checked))
-        spread: Array = dataset.spread(labels, checked).reshape(dataset.shape)
+        spread: Labels = dataset.spread(labels, checked).reshape(dataset.shape)
         return spread
 
 
@@ -278,7 +280,7 @@ def means(
 
 def k_means(
     centroids: ArrayLike, dataset: Any, max_iterations: int = 10
-) -> tuple[NDArray[np.float64], Array]:
+) -> tuple[NDArray[np.float64], Labels]:
     """Run the loop of the tutorial: `kmeans_fast.reference.k_means`, fast, to the same bits.
 
     Parameters

@@ -16,8 +16,9 @@ from .pixels import TABLE_BITS, ColorFormat, CountedPixels, PixelChunks, split_k
 from .points import Points
 from .points.colors import ColorPoints
 from .points.dense import DensePoints
+from .points.tree import seeds as tree_seeds
 from .points.weights import UNWEIGHTED, Units, as_weights, summarize, units_of_pixels
-from .spaces import from_oklab, to_oklab
+from .spaces import Space, from_oklab, to_oklab
 from .threads import Threads
 
 Array = NDArray[Any]
@@ -46,7 +47,7 @@ class Dataset:
     is_image: bool
     # Labels of the point set and centroids of the data -> labels of the data, flat.
     spread: Callable[[Array, Array], Any]
-    space: str = "rgb"
+    space: Space = "rgb"
     into: Callable[[Array], Array] = _same  # centroids of the data -> of the point set
     back: Callable[[Array], Array] = _same  # and back
     close: Callable[[], object] = tuple
@@ -98,7 +99,7 @@ def as_dataset(
     data: Any,
     sample_weight: ArrayLike | None,
     threads: Threads,
-    space: str = "rgb",
+    space: Space = "rgb",
     task_threads: int | None = None,
 ) -> Dataset:
     """Return checked data as a point set: colours where they are that, else floats.
@@ -115,7 +116,7 @@ def as_dataset(
     weights = None
     if sample_weight is not None:
         weights = validate.as_weights(sample_weight, shape)
-    _check_memory(data)
+    _check_memory(data, weights is not None)
     if not validate.are_colors(data):
         points = DensePoints(data.reshape(-1, data.shape[-1]), weights, threads)
         return Dataset(points, data, data.dtype, shape, _is_image(data), _as_they_are)
@@ -130,11 +131,12 @@ def as_dataset(
     return _of_colors(data, *counted, threads, space, lambda labels, _: pixels.paint(labels))
 
 
-def _check_memory(data: Array) -> None:
+def _check_memory(data: Array, weighted: bool) -> None:
     """Raise where what a fit holds beside the data does not fit in memory.
 
     Labels of pixels take a byte each, and sorted colours 12 more, as many as there are pixels at
-    the most; of other points bounds, labels and sums take 16 bytes, and copies what they take.
+    the most; of other points bounds, labels and sums take 16 bytes, and copies what they take. A
+    tree takes the place of the bounds: its own copy, and 6 bytes.
     """
     n = data.size // data.shape[-1]
     if validate.are_colors(data):
@@ -147,12 +149,13 @@ def _check_memory(data: Array) -> None:
         return
     kept = data.flags.c_contiguous and data.dtype in (np.float32, np.float64)
     small = data.itemsize <= (4 if data.dtype.kind == "f" else 2)
-    copy = 0 if kept else data.size * (4 if small else 8)
+    floats = data.size * (4 if small else 8)
+    tree = 0 if weighted or not tree_seeds(n, data.shape[-1]) else floats + 6 * n
     remedy = "fit fewer points, or a Dask array in chunks (kmeans_fast[dask])"
-    memory.check(16 * n + copy, remedy)
+    memory.check(max(16 * n, tree) + (0 if kept else floats), remedy)
 
 
-def _of_histogram(data: ColorHistogram, threads: Threads, space: str) -> Dataset:
+def _of_histogram(data: ColorHistogram, threads: Threads, space: Space) -> Dataset:
     shape = (data.n_colors,)
     if space == "oklab":
         return _in_oklab(data, data.colors, data.counts, shape, threads, _as_they_are)
@@ -160,7 +163,7 @@ def _of_histogram(data: ColorHistogram, threads: Threads, space: str) -> Dataset
 
 
 def _of_chunks(
-    data: Any, sample_weight: Any, threads: Threads, space: str, task_threads: int
+    data: Any, sample_weight: Any, threads: Threads, space: Space, task_threads: int
 ) -> Dataset:
     """Return a Dask array as a point set."""
     from .points import dask as on_dask
@@ -197,7 +200,7 @@ def _of_colors(
     limbs: Array,
     units: Units,
     threads: Threads,
-    space: str,
+    space: Space,
     spread: Callable[[Array, Array], Any],
 ) -> Dataset:
     """Return counted pixels as a point set."""

@@ -18,6 +18,7 @@ from .identify import Source
 from .images import to_uint8
 from .painting import as_picture, in_order, with_channels
 from .result import KMeansResult
+from .spaces import Space
 from .validate import check_integer
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def explore(
     ks: Sequence[int] = range(1, 21),
     *,
     max_points: int = MOST_POINTS,
-    space: str = "rgb",
+    space: Space = "rgb",
     max_iter: int = 300,
     random_state: int = 0,
     n_threads: int | None = None,

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from . import validate
 from .dataset import Dataset
 from .lloyd import Callback, Run, lloyd
 from .points import Points
 from .result import KMeansResult, as_palette
-from .seeding import METHODS
+from .seeding import METHODS, Init
+from .threads import as_caller
 
 Array = NDArray[Any]
-Init = str | ArrayLike | Callable[[Any, int, np.random.Generator], ArrayLike]
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,9 @@ def check_options(
             raise ValueError(
                 f"init={init!r} is unknown; give one of {', '.join(METHODS)} or an array"
             )
-    elif not callable(init):
+    elif callable(init):
+        init = as_caller(init)
+    else:
         if shape is None:
             raise TypeError(
                 "init is an array, which fits one k; give a method's name or a callable"
@@ -62,8 +63,12 @@ def check_options(
                 stacklevel=3,
             )
             n_init = 1
-    if callback is not None and not callable(callback):
-        raise TypeError(f"callback={callback!r} is not callable; give a function of one argument")
+    if callback is not None:
+        if not callable(callback):
+            raise TypeError(
+                f"callback={callback!r} is not callable; give a function of one argument"
+            )
+        callback = as_caller(callback)
     max_iter = validate.check_integer("max_iter", max_iter, 1)
     validate.check_rng(random_state)
     return Options(init, n_init, max_iter, validate.check_tol(tol), random_state, callback)

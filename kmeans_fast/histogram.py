@@ -7,6 +7,7 @@ import os
 import zipfile
 from _thread import start_new_thread
 from collections.abc import Callable, Iterable, Iterator
+from itertools import repeat
 from threading import Lock
 from time import perf_counter, sleep
 from typing import IO, Any, NamedTuple
@@ -27,7 +28,7 @@ from .pixels import (
     split_keys,
 )
 from .points.colors import ColorPoints
-from .threads import Threads, shared_lock
+from .threads import Threads, as_caller, shared_lock
 from .validate import SUM_BITS, are_colors, as_pixels, check_threads, to_numpy, unmasked
 
 Array = NDArray[Any]
@@ -131,12 +132,17 @@ class ColorHistogram:
         >>> kf.ColorHistogram.from_tiles(tiles)
         ColorHistogram(n_colors=50, n_pixels=500,000)
         """
-        if callback is not None and not callable(callback):
-            raise TypeError(f"callback={callback!r} is not callable; give a function of a progress")
+        if callback is not None:
+            if not callable(callback):
+                raise TypeError(
+                    f"callback={callback!r} is not callable; give a function of a progress"
+                )
+            callback = as_caller(callback)
         histogram, start = cls(), perf_counter()
+        each = map(as_caller(next), repeat(_each_tile(tiles)))
         histogram._unread = SMALL  # more are to come: the first tile goes to the table too
         with Threads(check_threads(n_threads)) as threads:
-            for at, tile in enumerate(_each_tile(tiles)):
+            for at, tile in enumerate(each):
                 try:
                     histogram._count(as_pixels(tile), None, None, threads)
                 except (TypeError, ValueError) as error:
@@ -246,17 +252,18 @@ class ColorHistogram:
         if total == 0:
             return
         chunks = PixelChunks(pixels)
-        if weights is not None or n > LARGE or not self._takes_table(form, n):
-            counted = CountedPixels(chunks, threads)
-            keys, counts = counted.keys, counted.counts
-            if isinstance(weights, np.ndarray):
-                (counts,) = counted.weigh(weights)
-                keys, counts = keys[counts > 0], counts[counts > 0]
-            elif weights is not None:
-                counts = counts * weights
-            self._add(form, keys, counts)
+        # No tile is ever half counted.
+        by_table = weights is None and n <= LARGE and self._takes_table(form, n)
+        if by_table and _finish(lambda: self._add_to_table(chunks, threads)):
             return
-        _finish(lambda: self._add_to_table(chunks, threads))  # no tile is ever half counted
+        counted = CountedPixels(chunks, threads)
+        keys, counts = counted.keys, counted.counts
+        if isinstance(weights, np.ndarray):
+            (counts,) = counted.weigh(weights)
+            keys, counts = keys[counts > 0], counts[counts > 0]
+        elif weights is not None:
+            counts = counts * weights
+        self._add(form, keys, counts)
 
     def _takes_table(self, form: ColorFormat, n: int) -> bool:
         """Tell whether these pixels go to the table: those after the first few do."""
@@ -444,11 +451,12 @@ def _restored(n_channels: int, depth: int, keys: Array, counts: Array) -> ColorH
     return histogram
 
 
-def _finish(work: Callable[[], None]) -> None:
+def _finish(work: Callable[[], None]) -> bool:
     """Do what must not be left half done in a thread that Ctrl-C does not reach.
 
-    Ctrl-C is raised once it is done, or before it has begun. Only locks that are a single step
-    are used here: what `threading` and futures build on them can be interrupted while held.
+    Ctrl-C is raised once it is done, or before it has begun. False where there are no more threads:
+    then nothing is done. Only locks that are a single step are used here: what `threading` and
+    futures build on them can be interrupted while held.
     """
     todo = [work]
     outcome: list[BaseException | None] = []
@@ -468,7 +476,10 @@ def _finish(work: Callable[[], None]) -> None:
         over.release()
 
     try:
-        start_new_thread(run, ())
+        try:
+            start_new_thread(run, ())
+        except RuntimeError:
+            return False
         over.acquire()
     except BaseException:
         try:
@@ -479,6 +490,7 @@ def _finish(work: Callable[[], None]) -> None:
         raise
     if outcome[0] is not None:
         raise outcome[0]
+    return True
 
 
 def _with_part(parts: list[Part], new: Part) -> list[Part]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from .pixels import TABLE_BITS, ColorFormat, PixelChunks, label_by_table, split_keys
 from .points import label_dtype
 from .points.colors import CUBE, label_all_colors
+from .spaces import Space
 from .threads import Threads, shared_lock
 from .validate import are_colors, as_array, check_threads
 
@@ -39,7 +40,7 @@ class Labeller:
     space : {"rgb", "oklab"}
     """
 
-    def __init__(self, centroids: NDArray[np.float64], space: str = "rgb") -> None:
+    def __init__(self, centroids: NDArray[np.float64], space: Space = "rgb") -> None:
         self._centroids = centroids
         self._space = space
         self._lock = shared_lock()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,14 +13,17 @@ from PIL import Image, ImageColor
 from .api import assign
 from .identify import Source
 from .images import carried_info, read_picture, to_array, to_uint8
-from .spaces import to_oklab
+from .seeding import Init
+from .spaces import Space, to_oklab
+from .threads import quiet
 from .validate import LEAVE_OUT, as_native, check_integer, is_file, to_numpy, unmasked
 
 if TYPE_CHECKING:
     from . import ColorHistogram, KMeansResult
 
 INDEXED = 256  # colours that an indexed ("P") picture can hold
-SORTS = ("luminance", "share")
+Sort = Literal["luminance", "share"]
+SORTS = get_args(Sort)
 
 
 def quantize(
@@ -29,10 +32,10 @@ def quantize(
     *,
     palette: Sequence[Any] | NDArray[Any] | None = None,
     dither: bool = False,
-    sort: str | None = None,
+    sort: Sort | None = None,
     medoids: bool = False,
-    space: str = "rgb",
-    init: Any = "k-means++",
+    space: Space = "rgb",
+    init: Init = "k-means++",
     n_init: int = 1,
     max_iter: int = 300,
     random_state: Any = 0,
@@ -163,7 +166,7 @@ def as_colors(palette: Sequence[Any] | NDArray[Any]) -> NDArray[np.uint8]:
     return np.array(colors, dtype=np.uint8)
 
 
-def in_order(result: KMeansResult | None, sort: str) -> KMeansResult | None:
+def in_order(result: KMeansResult | None, sort: Sort) -> KMeansResult | None:
     """Put the clusters of pixels in order: "luminance" (of Rec. 709) or "share"."""
     if result is None:
         return None
@@ -240,7 +243,8 @@ class VisibleColors:
         points, centers = result.centroids, colors.astype(np.float64)
         if result.space == "oklab":
             white = float(np.iinfo(result.dtype).max)
-            points, centers = to_oklab(points, white), to_oklab(centers, white)
+            with quiet():
+                points, centers = to_oklab(points, white), to_oklab(centers, white)
         nearest = assign(points, centers, n_threads=n_threads)
         centroids = colors[nearest].astype(np.float64)
         return replace(
@@ -248,7 +252,7 @@ class VisibleColors:
         )  # fmt: skip
 
     def given(
-        self, colors: NDArray[np.uint8], pixels: NDArray[Any], space: str, n_threads: int | None
+        self, colors: NDArray[np.uint8], pixels: NDArray[Any], space: Space, n_threads: int | None
     ) -> KMeansResult:
         """Return what a fit would, of colours that are given; with counts, if any were added."""
         from . import KMeansResult

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from .threads import quiet
+
 GREY = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N")
 # A profile whose colours are those of sRGB to within so many levels of 255 is taken for sRGB.
 SAME = 2
@@ -65,7 +67,8 @@ def to_srgb(image: Image.Image, profile: bytes, where: str, own: bool = False) -
 def grey_to_srgb(pixels: Array, profile: bytes, where: str) -> Array:
     """Return grey pixels, with or without alpha, in the greys of sRGB."""
     try:
-        table = _grey_table(profile, np.iinfo(pixels.dtype).max + 1)
+        with quiet():
+            table = _grey_table(profile, np.iinfo(pixels.dtype).max + 1)
     except Exception:
         _warn(where)
         return pixels
@@ -146,8 +149,7 @@ def _curve(profile: bytes, tag: bytes, x: Array) -> Array:
     n = (1, 3, 4, 5, 7)[kind]
     numbers = np.frombuffer(data, ">i4", n, 12) / 65536
     g, a, b, c, d, e, f = np.append(numbers, np.array([1, 0, 0, 0, 0, 0, 0])[n - 1 : 6])
-    with np.errstate(all="ignore"):
-        if kind in (1, 2):  # the constant below is where the power begins
-            c, d, e, f = 0.0, -b / a, c, c
-        y = np.where(x >= d, np.maximum(a * x + b, 0) ** g + e, c * x + f)
+    if kind in (1, 2):  # the constant below is where the power begins
+        c, d, e, f = 0.0, -b / a, c, c
+    y = np.where(x >= d, np.maximum(a * x + b, 0) ** g + e, c * x + f)
     return y

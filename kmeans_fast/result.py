@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from .labels import Labeller
 from .lloyd import Iteration
-from .threads import cached_property
+from .points import Labels
+from .spaces import Space
+from .threads import cached_property, quiet
 from .validate import is_dask
 
 
@@ -43,7 +45,7 @@ class KMeansResult:
     """
 
     centroids: NDArray[np.float64]
-    labels: Any
+    labels: Labels
     counts: NDArray[Any]
     inertia: float
     n_iter: int
@@ -51,16 +53,14 @@ class KMeansResult:
     history: tuple[Iteration, ...] = field(repr=False)
     palette: NDArray[np.uint8] | None = field(repr=False)
     dtype: np.dtype[Any] = field(repr=False)
-    space: str = field(default="rgb", repr=False)
+    space: Space = field(default="rgb", repr=False)
 
     def __iter__(self) -> Iterator[NDArray[Any]]:
         """Yield the centroids, then the labels."""
         yield self.centroids
         yield self.labels
 
-    def predict(
-        self, x: ArrayLike, *, out: NDArray[Any] | None = None, n_threads: int | None = None
-    ) -> NDArray[Any]:
+    def predict(self, x: Any, *, out: Labels | None = None, n_threads: int | None = None) -> Labels:
         """Label other data with these centroids, such as the tiles of a picture, one by one.
 
         Once several megapixels of up to three channels of uint8 (or one of uint16) have been
@@ -112,11 +112,12 @@ class KMeansResult:
             In the data's type; rounded, where that is an integer type.
         """
         colors = centroids_as(self.dtype, self.centroids)
-        if is_dask(self.labels):
-            chunks = (*self.labels.chunks, colors.shape[1:])
-            painted: NDArray[Any] = self.labels.map_blocks(
-                lambda labels: colors[labels],
-                new_axis=self.labels.ndim,
+        labels: Any = self.labels
+        if is_dask(labels):
+            chunks = (*labels.chunks, colors.shape[1:])
+            painted: NDArray[Any] = labels.map_blocks(
+                lambda block: colors[block],
+                new_axis=labels.ndim,
                 chunks=chunks,
                 meta=np.empty((0,) * len(chunks), colors.dtype),
             )
@@ -143,10 +144,12 @@ def centroids_as(dtype: np.dtype[Any], centroids: NDArray[np.float64]) -> NDArra
     if dtype.kind in "iu":
         limits = np.iinfo(dtype)
         return np.clip(np.rint(centroids), limits.min, limits.max).astype(dtype)
-    return centroids.astype(dtype)
+    with quiet():
+        return centroids.astype(dtype)
 
 
 def as_palette(dtype: np.dtype[Any], centroids: NDArray[np.float64]) -> NDArray[np.uint8]:
     """Return the centroids as 8-bit colours."""
     scale = 257.0 if dtype == np.uint16 else 1.0
-    return np.clip(np.rint(centroids / scale), 0, 255).astype(np.uint8)
+    with quiet():
+        return np.clip(np.rint(centroids / scale), 0, 255).astype(np.uint8)

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from math import log
-from typing import Any
+from typing import Any, Literal, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from .points import Points
+
+
+class HasArray(Protocol):
+    """What NumPy can make an array of."""
+
+    def __array__(self) -> NDArray[Any]:
+        """Return it."""
+
+
+Method = Literal["k-means++", "random"]
+Starter = Callable[[Any, int, np.random.Generator], ArrayLike]
+# Not `ArrayLike`, which any string is.
+Init = Method | Starter | HasArray | Sequence[HasArray | Sequence[float]]
 
 
 def kmeans_plusplus(points: Points, n_clusters: int, rng: np.random.Generator) -> NDArray[Any]:

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from numbers import Integral
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,7 +19,7 @@ from .lloyd import Progress
 from .points import Points
 from .points.dense import DensePoints
 from .seeding import METHODS
-from .threads import Threads
+from .threads import Threads, as_caller
 
 try:
     from sklearn import cluster
@@ -44,10 +44,17 @@ except ImportError:  # before scikit-learn 1.6
 __all__ = ["KMeans"]
 
 Array = NDArray[Any]
+Method = TypeVar("Method", bound=Callable[..., Any])
 
 # Data of up to so many numbers start from their distinct rows. To find these takes 0.1 to 0.35 ms
 # there, of a fit's 6 to 13 (K = 8); 2 to 5 ms of 10 to 35 at ten times as many.
 MOST_SORTED = 4096
+
+
+def _checked(method: Method) -> Method:
+    """Let scikit-learn check the parameters first."""
+    checked: Method = _fit_context(prefer_skip_nested_validation=True)(method)
+    return checked
 
 
 class KMeans(cluster.KMeans):  # type: ignore[misc]  # scikit-learn has no types
@@ -121,7 +128,12 @@ class KMeans(cluster.KMeans):  # type: ignore[misc]  # scikit-learn has no types
     True
     """
 
-    @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]  # as above
+    cluster_centers_: NDArray[np.float32] | NDArray[np.float64]
+    labels_: NDArray[np.int32]
+    inertia_: float
+    n_iter_: int
+
+    @_checked
     def fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> KMeans:
         """Cluster the rows of `X`.
 
@@ -151,12 +163,13 @@ class KMeans(cluster.KMeans):  # type: ignore[misc]  # scikit-learn has no types
         random = check_random_state(self.random_state)
         # An integer seeds the same generator as in `kmeans_fast.fit`.
         seed = int(self.random_state) if isinstance(self.random_state, Integral) else random
+        init = as_caller(self.init) if callable(self.init) else self.init
         with Threads() as threads:
             data = as_dataset(X, weights, threads)
             if X.dtype == np.float32:  # labels and inertia are those of the rounded centres
                 data = replace(data, back=lambda c: c.astype(np.float32).astype(np.float64))
             options = Options(
-                init=self._starter(X, weights, data.points, random),
+                init=self._starter(init, X, weights, data.points, random),
                 n_init=self._n_init,
                 max_iter=self.max_iter,
                 tol=self.tol,
@@ -164,7 +177,7 @@ class KMeans(cluster.KMeans):  # type: ignore[misc]  # scikit-learn has no types
                 callback=self._reporter(data.points) if self.verbose else None,
             )
             result = fit_dataset(data, k, options)
-        self.cluster_centers_ = result.centroids.astype(_float_type(X))
+            self.cluster_centers_ = result.centroids.astype(_float_type(X))
         self.labels_ = result.labels.astype(np.int32)
         self.inertia_ = result.inertia
         self.n_iter_ = result.n_iter
@@ -255,10 +268,14 @@ class KMeans(cluster.KMeans):  # type: ignore[misc]  # scikit-learn has no types
         return int(n_init)
 
     def _starter(
-        self, X: Array, weights: Array | None, points: Points, random: np.random.RandomState
+        self,
+        init: Any,
+        X: Array,
+        weights: Array | None,
+        points: Points,
+        random: np.random.RandomState,
     ) -> Callable[[Any, int, np.random.Generator], Array]:
         """Return what gives the centres that a run starts from."""
-        init = self.init
         if isinstance(init, str):
             if X.dtype.kind == "f" and X.size <= MOST_SORTED:
                 # A fit takes 18 to 27 ms so (K = 64), and 41 to 48 with a second thread.

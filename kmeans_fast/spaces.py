@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 
-SPACES = ("rgb", "oklab")
+Space = Literal["rgb", "oklab"]
+SPACES = get_args(Space)
 
 # Linear sRGB to the cones' responses, and their cube roots to lightness and two opponents.
 _CONES = np.array(

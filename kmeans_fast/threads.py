@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from threading import RLock
 from types import TracebackType
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, Generic, ParamSpec, TypeVar, overload
 from weakref import WeakValueDictionary
 
+import numpy as np
 from numba.core import config
 from numba.core.compiler_lock import global_compiler_lock
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
+Arguments = ParamSpec("Arguments")
 
 
 class cached_property(Generic[Answer]):
@@ -49,8 +52,30 @@ def default_threads() -> int:
     return int(config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
 
 
+def quiet() -> np.errstate:
+    """Return a context in which floats overflow and vanish without a word, as in machine code.
+
+    All arithmetic of the library's own is done in it: what the caller's `numpy.errstate` says is
+    for the caller's, and a new thread knows nothing of it.
+    """
+    return np.errstate(all="ignore")
+
+
+def as_caller(function: Callable[Arguments, Answer]) -> Callable[Arguments, Answer]:
+    """Return a function of the caller's, to be called in the `numpy.errstate` of now."""
+    state = np.geterr()
+
+    def call(*arguments: Arguments.args, **options: Arguments.kwargs) -> Answer:
+        with np.errstate(**state):
+            return function(*arguments, **options)
+
+    return call
+
+
 class Threads:
     """The threads of one call: the caller's own and ``n - 1`` helpers, started when needed.
+
+    They are `quiet`, the caller's own until the call is over.
 
     Kernels release the GIL, so Python's threads run them side by side. They belong to the call:
     nothing is left running, and nothing is shared with a forked child or another caller. Chunks
@@ -61,9 +86,11 @@ class Threads:
     def __init__(self, n_threads: int | None = None) -> None:
         self.n = default_threads() if n_threads is None else n_threads
         self._pool: ThreadPoolExecutor | None = None
+        self._quiet = ExitStack()
 
     def __enter__(self) -> Threads:
         """Return itself."""
+        self._quiet.enter_context(quiet())
         return self
 
     def __exit__(
@@ -73,6 +100,7 @@ class Threads:
         traceback: TracebackType | None,
     ) -> None:
         """End the helpers."""
+        self._quiet.close()
         if self._pool is not None:
             self._pool.shutdown()
 
@@ -84,6 +112,10 @@ class Threads:
             return [function(item) for item in work]
         answers: list[Any] = [None] * len(work)
         todo = list(range(len(work) - 1, -1, -1))
+
+        def help_out() -> None:
+            with quiet():
+                take()
 
         def take() -> None:
             while True:
@@ -99,7 +131,7 @@ class Threads:
 
         helpers: list[Future[None]] = []
         try:
-            self._start(take, n_helpers, helpers)
+            self._start(help_out, n_helpers, helpers)
             take()
         finally:
             todo.clear()

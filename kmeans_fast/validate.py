@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .spaces import SPACES
+from .threads import quiet
 
 Array = NDArray[Any]
 
@@ -223,14 +224,14 @@ def check_n_clusters(n_clusters: int, n_points: int, name: str = "n_clusters") -
     return k
 
 
-def as_centroids(centroids: ArrayLike, n_features: int, name: str, k: int | None = None) -> Array:
+def as_centroids(centroids: Any, n_features: int, name: str, k: int | None = None) -> Array:
     """Return starting or given centroids, float64 (k, d)."""
     centroids = unmasked(name, centroids, "fill them in")
     try:
         given = to_numpy(centroids)
         if given.dtype.kind not in "buifO":
             raise ValueError(f"dtype {given.dtype}")
-        with np.errstate(over="ignore"):
+        with quiet():
             array = given.astype(np.float64, order="C")
     except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(
@@ -287,7 +288,8 @@ def as_weights(sample_weight: ArrayLike, shape: tuple[int, ...]) -> Array:
     _check_range("sample_weight", weights)
     weights = weights.reshape(-1)
     if weights.dtype.kind == "f":
-        weights = weights.astype(np.float64, copy=False)
+        with quiet():
+            weights = weights.astype(np.float64, copy=False)
     finite = weights.dtype.kind != "f" or bool(np.isfinite(weights).all())
     check_weight_values(finite, weights.min(), weights.max(), are_exact(weights))
     if weights.dtype.kind == "f":

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import pickle
-import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -119,14 +117,6 @@ def test_a_fit_of_a_histogram_is_of_what_it_held_at_the_start(monkeypatch):
     np.testing.assert_array_equal(found.centroids, expected.centroids)
 
 
-@pytest.fixture
-def ctrl_c():
-    """Return a function that sends Ctrl-C; as in a terminal, it is raised in the main thread."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield lambda: os.kill(os.getpid(), signal.SIGINT)
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.mark.parametrize("data", [PICTURE, POINTS, LOW], ids=["picture", "floats", "tree"])
 def test_ctrl_c_ends_a_fit_within_an_iteration(data, ctrl_c):
     start = data.reshape(-1, data.shape[-1])[:20].astype(float)
@@ -203,14 +193,57 @@ def test_what_will_not_find_its_memory_is_refused_with_the_figure(data, need, re
     assert kf.fit(data, 3, max_iter=1).n_iter == 1
 
 
-def test_free_memory_is_that_of_the_machine_or_of_its_container(tmp_path, monkeypatch):
+def groups_of(folder, monkeypatch, own, files):
+    """Put a process into control groups, of which there are these files."""
+    for name, content in files.items():
+        path = folder / "groups" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{content}\n")
+    (folder / "own").write_text(f"9:cpu,cpuacct:/else\n{own}\n")
+    (folder / "machine").write_text("MemTotal: 99 kB\nMemAvailable: 20000 kB\nSwapFree: 480 kB\n")
+    for name, path in {"_GROUPS": "groups", "_OWN_GROUPS": "own", "_MACHINE": "machine"}.items():
+        monkeypatch.setattr(memory, name, folder / path)
+
+
+def test_free_memory_is_that_of_the_machine(tmp_path, monkeypatch):
     free = memory.find_free()
     assert free is None or 2**20 < free < 2**60
-    if free is not None:
-        limit, held = tmp_path / "limit", tmp_path / "held"
-        limit.write_text("5000000")
-        held.write_text("2000000")
-        monkeypatch.setattr(memory, "_GROUPS", ((str(limit), str(held)),))
-        assert memory.find_free() == 3_000_000
-        limit.write_text("max")
-        assert memory.find_free() > 2**20
+    groups_of(tmp_path, monkeypatch, "0::/", {"memory.max": "max", "memory.current": 5})
+    assert memory.find_free() == 20480 * 1024
+    (tmp_path / "own").unlink()
+    assert memory.find_free() == 20480 * 1024
+    (tmp_path / "machine").unlink()  # on another system
+    assert memory.find_free() is None
+
+
+LIMIT, USED = 8_000_000, 7_950_000
+HELD = {
+    "1": "cache 7000000\ninactive_file 1\nactive_file 5\ntotal_inactive_file 6900000\nrss 9",
+    "2": "anon 900000\nfile 7000000\ninactive_file 6500000\nslab_reclaimable 400000\nslab 500000",
+}
+
+
+@pytest.mark.parametrize("version", ["1", "2"])
+@pytest.mark.parametrize("own", ["/", "/docker/72d3", "/../elsewhere"])
+def test_what_a_container_keeps_of_files_is_free_to_be_had(version, own, tmp_path, monkeypatch):
+    place = {"1": "memory/memory.%s", "2": "memory.%s"}[version]
+    limit, held = {"1": ("limit_in_bytes", "usage_in_bytes"), "2": ("max", "current")}[version]
+    files = {place % limit: LIMIT, place % held: USED, place % "stat": HELD[version]}
+    line = {"1": f"4:memory:{own}", "2": f"0::{own}"}[version]
+    groups_of(tmp_path, monkeypatch, line, files)
+    assert memory.find_free() == LIMIT - USED + 6_900_000
+    (tmp_path / "groups" / (place % "stat")).unlink()
+    assert memory.find_free() == LIMIT - USED
+    (tmp_path / "own").unlink()
+    assert memory.find_free() == LIMIT - USED
+
+
+def test_the_tightest_of_the_groups_around_a_process_is_what_counts(tmp_path, monkeypatch):
+    files = {
+        "a/b/memory.max": "max", "a/b/memory.current": 1000,
+        "a/memory.max": 5000, "a/memory.current": 4000, "a/memory.stat": "inactive_file 300",
+        "memory.max": 9000, "memory.current": 4000,
+        "other/memory.max": 2, "other/memory.current": 2,
+    }  # fmt: skip
+    groups_of(tmp_path, monkeypatch, "0::/a/b", files)
+    assert memory.find_free() == 1300

@@ -356,3 +356,13 @@ def test_chunks_of_another_shape_than_the_array_says_are_refused(dtype, threads)
     for lie in (lambda chunk: chunk[..., :2], lambda chunk: chunk[:-1]):
         with pytest.raises(ValueError, match=r"a chunk of data has shape .* says \(45, 70, 3\)"):
             kf.fit(data.map_blocks(lie, meta=image[:0]), 3)
+
+
+@pytest.mark.parametrize("scheduler", ["synchronous", "threads"])
+def test_neither_the_callers_errstate_nor_a_threads_is_for_the_librarys_arithmetic(scheduler):
+    points = clusters(900, 3, 8, np.float64) * np.logspace(-300, 100, 900)[:, None]
+    weights = np.arange(900) / 7
+    expected = kf.fit(points, 8, sample_weight=weights)
+    with dask.config.set(scheduler=scheduler, num_workers=2), np.errstate(all="raise"):
+        chunks = da.from_array(points, chunks=(300, 3))
+        assert_same(kf.fit(chunks, 8, sample_weight=da.from_array(weights)), expected)

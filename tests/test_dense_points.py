@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from fractions import Fraction
 
 import numpy as np
@@ -251,6 +252,27 @@ def test_clusters_beyond_the_distinct_points_keep_their_centroids():
     centroids, labels = dense_loop(points, np.array([[1.0], [7.0], [8.0]]), 3)
     assert centroids.tolist() == [[1.0], [2.0], [8.0]]
     assert labels.tolist() == [0, 0, 1]
+
+
+@pytest.mark.parametrize("n_distinct, k", [(1, 3), (7, 9)])
+@pytest.mark.parametrize("d", [3, 9])
+def test_few_distinct_points_are_moved_and_drawn_in_little_memory(n_distinct, d, k, monkeypatch):
+    monkeypatch.setattr(dense_part, "CHUNK", 16384)
+    values = random_points(n_distinct, d, np.float32)
+    n, per_chunk = 400_000, 2 * 16384 * 8 * 16  # of both threads: sixteen numbers a point
+    points = values[np.random.default_rng(0).integers(0, n_distinct, n)]
+    start = np.concatenate([values[:1], np.full((k - 1, d), 50.0)]).astype(np.float64)
+    with Threads(2) as pool:
+        point_set = DensePoints(points, None, pool)
+        step = point_set.step(start)
+        part_of(point_set)._labels(start)  # which are the assignment's
+        tracemalloc.start()
+        moved = point_set.relocate(step, start)
+        sample = point_set.sample_distinct(k, np.random.default_rng(0))
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert np.count_nonzero(moved.counts) == len(np.unique(sample, axis=0)) == n_distinct
+    assert peak < per_chunk + 2 * n
 
 
 # ----------------------------------------------------------------------------- threads

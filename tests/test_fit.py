@@ -1,8 +1,7 @@
 """What `fit` and its friends take and give back."""
 
 import io
-import signal
-import threading
+from time import process_time
 
 import numpy as np
 import pytest
@@ -10,6 +9,8 @@ from PIL import Image
 
 import kmeans_fast as kf
 from kmeans_fast import api, info
+from kmeans_fast.dataset import as_dataset
+from kmeans_fast.threads import Threads
 
 from .pictures import few_colors, noise, photograph, some_points
 
@@ -325,6 +326,22 @@ def test_an_array_makes_one_run_and_says_so():
 # ------------------------------------------------------------ empty clusters
 
 
+def test_many_empty_clusters_are_filled_in_the_time_of_a_few():
+    picture, seconds = noise(300, 400), {}
+    with Threads(1) as threads:
+        points = as_dataset(picture, None, threads).points
+        for k in (2, 200):
+            start = np.full((k, 3), 999.0)
+            start[0] = 128
+            step = points.step(start)
+            for _ in range(3):
+                began = process_time()
+                moved = points.relocate(step, start)
+                seconds[k] = min(process_time() - began, seconds.get(k, 9e9))
+            assert moved.counts.all()
+    assert seconds[200] < 30 * seconds[2]
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float64])
 def test_an_empty_cluster_takes_the_farthest_point(dtype):
     points = np.array([[0], [1], [2], [9], [9], [40]]).astype(dtype)
@@ -436,9 +453,8 @@ def test_results_survive_pickle():
     assert same(pickle.load(buffer), result)
 
 
-@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="signals of POSIX")
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
-def test_ctrl_c_ends_a_fit_within_an_iteration(dtype):
+def test_ctrl_c_ends_a_fit_within_an_iteration(dtype, ctrl_c):
     picture = noise(300, 300).astype(dtype)
     before = kf.fit(picture, 5, max_iter=2)
     iterations = []
@@ -446,7 +462,7 @@ def test_ctrl_c_ends_a_fit_within_an_iteration(dtype):
     def press(progress):
         iterations.append(progress.iteration)
         if progress.iteration == 2:
-            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+            ctrl_c()
 
     with pytest.raises(KeyboardInterrupt):
         kf.fit(picture, 40, tol=0, max_iter=10_000, callback=press)

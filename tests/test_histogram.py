@@ -3,7 +3,6 @@
 import copy
 import io
 import pickle
-import signal
 import struct
 import threading
 import zipfile
@@ -107,13 +106,30 @@ def test_the_memory_is_that_of_the_colors_once_somebody_has_looked():
         assert histogram.nbytes <= 12 * (n_colors + 9000)
 
 
-def test_a_tile_is_counted_whole_or_not_at_all_whatever_ctrl_c_does(monkeypatch):
-    if not hasattr(signal, "pthread_kill"):
-        pytest.skip("signals of POSIX")
+@pytest.mark.parametrize("n_before", [0, 1])
+def test_where_no_thread_is_to_be_had_tiles_are_counted_all_the_same(n_before, monkeypatch):
+    tiles = cut(PICTURE, 300, 300)
+    histogram = kf.ColorHistogram.from_tiles(tiles[:n_before])
+    for place in (threading.Thread, module):
+        for name in ("start", "start_new_thread"):
+            if hasattr(place, name):
+                monkeypatch.setattr(place, name, no_thread)
+    for tile in tiles[n_before:]:
+        histogram.update(tile)
+    assert histogram == kf.ColorHistogram.from_tiles(tiles) == kf.ColorHistogram(PICTURE)
+    kf.quantize(PICTURE, 9, dither=True)
+    kf.explore(PICTURE[:90], [2])
+
+
+def no_thread(*_, **__):
+    raise RuntimeError("can't start new thread")
+
+
+def test_a_tile_is_counted_whole_or_not_at_all_whatever_ctrl_c_does(ctrl_c, monkeypatch):
     histogram = kf.ColorHistogram.from_tiles([PICTURE])
 
     def add(table, *args, add=CountTable.add):
-        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        ctrl_c()
         add(table, *args)
 
     with monkeypatch.context() as patch:

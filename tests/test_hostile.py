@@ -243,6 +243,13 @@ def test_greys_follow_the_curve_of_their_profile(curve):
     assert (to_array(with_alpha)[..., 3] == 255).all()
 
 
+def test_a_profiles_arithmetic_is_not_for_the_callers_errstate():
+    with np.errstate(all="raise"):  # and no warning that the profile cannot be used
+        found = to_array(image_of(np.arange(0, 65536, 257)[None].astype(np.uint16),
+                                  grey_profile(power_curve(200))))  # fmt: skip
+    assert found[0, 128, 0] == 0 and found[0, 255, 0] == 65535
+
+
 @pytest.mark.parametrize("profile", [grey_profile(power_curve(1.4)), rgb_profile("Adobe")])
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
 def test_grey_pictures_become_srgb_and_carry_no_profile(folder, suffix, profile):

@@ -637,3 +637,72 @@ def test_the_estimator_at_the_ends_of_its_range(dtype, size):
         KMeans(3).fit(points, sample_weight=masked(np.ones(48)))
     with pytest.raises(ValueError, match="sample_weight holds values up to 1e-310, too small"):
         KMeans(3).fit(points, sample_weight=np.full(48, 1e-310))
+
+
+# ------------------------------------------------------------------- the caller's numpy.errstate
+
+NORMAL = np.random.default_rng(0).normal(size=(500, 3))
+WIDE = NORMAL * np.logspace(-300, 100, 500)[:, None]
+TINY, HUGE, SINGLE = NORMAL * 1e-310, NORMAL * 1e150, (NORMAL * 1e-40).astype(np.float32)
+BLACK, LIGHT = np.zeros((4, 3)), np.arange(48).reshape(6, 8) * 1e-200
+CALLS = {
+    "fit": lambda: kf.fit(NORMAL, 100, max_iter=3),
+    "tree": lambda: kf.fit(WIDE[:, :2], 100, max_iter=3),
+    "denormals": lambda: kf.fit(TINY, 4),
+    "huge values": lambda: kf.fit(HUGE, 100, max_iter=3),
+    "values of every size": lambda: kf.fit(WIDE, 4, init="random", max_iter=3),
+    "weights": lambda: kf.fit(WIDE, 4, sample_weight=np.arange(500) / 7, max_iter=3),
+    "weights of pixels": lambda: kf.fit(PICTURE, 4, sample_weight=LIGHT),
+    "empty clusters": lambda: kf.fit(WIDE, 4, init=BLACK, max_iter=3),
+    "OKLab": lambda: kf.fit(PICTURE, 4, space="oklab", init=BLACK),
+    "quantize": lambda: np.asarray(kf.quantize(noise(30, 40), 9, space="oklab", medoids=True)),
+    "sweep": lambda: kf.sweep(WIDE, [2, 3], max_iter=3)[1],
+    "assign": lambda: kf.assign(WIDE, WIDE[:4]),
+    "means": lambda: kf.means(TINY, np.arange(500) % 5, 5),
+    "k_means": lambda: kf.k_means(WIDE[:4], WIDE)[0],
+    "kmeans_plusplus": lambda: kf.kmeans_plusplus(WIDE, 4),
+    "predict": lambda: kf.fit(NORMAL, 4).predict(WIDE),
+    "recolor": lambda: kf.fit(SINGLE, 4).recolor(),
+    "palette": lambda: kf.fit(np.uint16(PICTURE), 2, init=np.full((2, 3), 5e-324)).palette,
+}
+
+
+def bits(answer):
+    if isinstance(answer, kf.KMeansResult):
+        return *map(bits, answer), bits(answer.counts), answer.inertia, answer.n_iter
+    return answer.tobytes()
+
+
+def raised(*_):
+    raise AssertionError("the caller was called")
+
+
+@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize("state", ["raise", "call"])
+def test_the_callers_errstate_is_not_for_the_librarys_arithmetic(name, state, use):
+    use("tree" if name == "tree" else "dense")
+    expected = bits(CALLS[name]())
+    with np.errstate(all=state, call=raised):
+        before = np.geterr()
+        assert bits(CALLS[name]()) == expected
+        assert np.geterr() == before
+
+
+def test_what_the_caller_gives_to_be_called_runs_in_the_callers_errstate():
+    seen = []
+
+    def look(*arguments):
+        seen.append(np.geterr())
+        return NORMAL[: arguments[1]] if len(arguments) > 1 else None
+
+    def tiles():
+        for _ in range(2):
+            look(0)
+            yield PICTURE
+
+    for state in ("raise", "ignore"):
+        with np.errstate(all=state):
+            kf.fit(NORMAL, 4, init=look, callback=look, max_iter=2)
+            kf.ColorHistogram.from_tiles(tiles(), callback=look)
+            assert seen == [np.geterr()] * 7
+            seen.clear()

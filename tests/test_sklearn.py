@@ -472,3 +472,20 @@ def test_without_scikit_learn_one_line_says_what_to_install(monkeypatch):
 def test_the_library_itself_does_not_import_scikit_learn():
     code = "import sys, kmeans_fast; sys.exit('sklearn' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_the_callers_errstate_is_for_a_callable_init_alone():
+    seen = []
+
+    def init(X, n_clusters, random_state):
+        seen.append(np.geterr())
+        return X[:n_clusters]
+
+    tiny = (X * 1e-40).astype(np.float32)
+    expected = KMeans(4, init=init).fit(tiny)
+    seen.clear()
+    with np.errstate(all="raise"):
+        state = np.geterr()
+        assert_same(KMeans(4, init=init).fit(tiny), expected)
+        assert expected.score(tiny) == -expected.inertia_
+    assert seen == [state] * 10

@@ -58,6 +58,19 @@ def test_where_no_more_threads_can_be_started_there_are_fewer(n_started, monkeyp
     assert len(started) == n_started
 
 
+def test_all_threads_of_a_call_are_quiet_and_the_callers_own_until_it_is_over():
+    first = threading.Barrier(3, timeout=60)
+
+    def look(_):
+        first.wait()  # each of the three takes one
+        return set(np.geterr().values())
+
+    with np.errstate(all="raise"):
+        with Threads(3) as threads:
+            assert threads.map(look, range(3)) == [{"ignore"}] * 3
+        assert set(np.geterr().values()) == {"raise"}
+
+
 def test_no_thread_outlives_a_call():
     before = threading.active_count()
     kf.fit(photograph(900, 700), 4, n_threads=4)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
+Labels = NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True)

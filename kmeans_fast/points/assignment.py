@@ -150,8 +150,7 @@ class Assignment:
             edges = range(0, self.k, self.k)
         self._threads.map(find, edges)
         moved = np.sqrt(np.square(each.exact - before).sum(axis=1)) + kernels.SMALLEST
-        with np.errstate(over="ignore"):
-            moved *= float(self._points.scale) * float(kernels.LOOSE)
+        moved *= float(self._points.scale) * float(kernels.LOOSE)
         moved = np.minimum(moved, 1e38)
         drift = np.full(self.k, moved.max())
         if self.k > 1:
@@ -223,8 +222,7 @@ class Assignment:
         scale = float(self._points.scale)
         smallest = kernels.SMALLEST * scale
         tiny = min(max(1e-30, d * (scale * 2.0**-535) ** 2), 1e38)
-        with np.errstate(over="ignore"):  # where it is far out of tiny data
-            offsets = (centroids - self._points.middle) * scale
+        offsets = (centroids - self._points.middle) * scale  # infinite, far out of tiny data
         if d <= MAX_FEATURES and k <= MAX_CLUSTERS and np.abs(offsets).max() <= MAX_REACH:
             shifted[:k] = offsets
             norms = np.einsum("kd,kd->k", shifted[:k], shifted[:k], dtype=np.float64)

@@ -224,28 +224,39 @@ class ColorPoints:
 
     def relocate(self, step: Step, centroids: Array) -> Step:
         """Give each empty cluster the distinct colour farthest from its own centroid."""
-        m, k = self._keys.size, len(centroids)
-        labels = self._labels[:m].copy()
-        colors = self._colors[:, :m]
-        dist = np.zeros(m)
-        for j in range(self.n_features):
-            dist += (colors[j] - centroids[labels, j]) ** 2
-        dist[self._weights == 0] = -1.0
-        sizes = np.bincount(labels[self._weights > 0], minlength=k)
+        labels, k = self._labels, len(centroids)
+        present = np.flatnonzero(self._weights)
+        sizes = np.bincount(labels[present], minlength=k)
         counts, sums = step.counts.copy(), step.sums.copy()
+        # A colour that is all that its cluster has stays: one for each cluster, at the most.
+        far = iter(self._find_farthest(centroids, present, k))
         for empty in np.flatnonzero(counts == 0):
-            free = np.where(sizes[labels] > 1, dist, -1.0)
-            ties = np.flatnonzero(free == free.max())
-            if free[ties[0]] < 0.0:
+            move = next((one for one in far if sizes[labels[one]] > 1), None)
+            if move is None:
                 break  # every distinct colour has a cluster of its own
-            move = ties[np.lexsort(colors[::-1, ties])[0]]
-            share = np.outer(self._limbs[:, move], [1, *colors[:, move].tolist()])
+            share = np.outer(self._limbs[:, move], [1, *self._colors[:, move].tolist()])
             counts[labels[move]] -= self._weights[move]
             sums[labels[move]] -= share
             sizes[labels[move]] -= 1
-            counts[empty], sums[empty], sizes[empty] = self._weights[move], share, 1
-            labels[move] = empty
+            counts[empty], sums[empty] = self._weights[move], share
         return Step(counts, sums, step.inertia)
+
+    def _find_farthest(self, centroids: Array, present: Array, n: int) -> Array:
+        """Return the `n` colours farthest from their own centroids, the farthest first."""
+
+        def measure(start: int) -> Array:
+            some = present[start : start + CUBE]
+            labels, dist = self._labels[some], np.zeros(some.size)
+            for j in range(self.n_features):
+                dist += (self._colors[j, some] - centroids[labels, j]) ** 2
+            return dist
+
+        dist = np.concatenate(self._threads.map(measure, range(0, present.size, CUBE)))
+        if n < dist.size:
+            near = np.flatnonzero(dist >= np.partition(dist, -n)[-n])
+            present, dist = present[near], dist[near]
+        order = np.lexsort((*self._colors[::-1, present], -dist))[:n]
+        return present[order]
 
     def means(self, step: Step, previous: Array) -> Array:
         """Return the mean of each cluster: exact sums, one correctly rounded division."""

@@ -24,7 +24,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import validate
 from ..pixels import ColorFormat, CountedPixels, PixelChunks, color_format, merge_counts
-from ..threads import Threads, default_threads
+from ..spaces import Space
+from ..threads import Threads, default_threads, quiet
 from . import label_dtype
 from .dense_part import DensePart, Facts
 from .parts import Merge
@@ -349,23 +350,25 @@ def _make_part(
     points = _as_block(block, dtype, shape)
     points = points.reshape(-1, points.shape[-1])
     weights = None if weights is None else np.asarray(weights).reshape(-1)
-    return DensePart(points, weights, Threads(n_threads), start, number)
+    with quiet():
+        return DensePart(points, weights, Threads(n_threads), start, number)
 
 
 def _settle(part: DensePart, shared: _Shared) -> DensePart:
-    return part.settled(*shared.arguments)
+    with quiet():
+        return part.settled(*shared.arguments)
 
 
 def _ask(part: DensePart, shared: _Shared) -> Any:
     verb, *arguments = shared.arguments
-    with part.lock:
+    with part.lock, quiet():
         return getattr(part, verb)(*arguments)
 
 
 # ------------------------------------------------------------------------------------------- labels
 
 
-def lazy_labels(data: Any, centroids: ArrayLike, space: str, n_threads: int) -> Any:
+def lazy_labels(data: Any, centroids: ArrayLike, space: Space, n_threads: int) -> Any:
     """Return the labels of an array, in its chunks, each worked out when it is asked for."""
     centroids = np.asarray(centroids)
     dtype = label_dtype(len(centroids))
@@ -390,7 +393,7 @@ def _label(block: Any, dtype: np.dtype[Any], shared: _Shared) -> Array:
 
 
 @lru_cache(maxsize=4)
-def _labeller(numbers: bytes, shape: tuple[int, int], space: str) -> Any:
+def _labeller(numbers: bytes, shape: tuple[int, int], space: Space) -> Any:
     """Return what labels arrays, and keeps its table of all colours from one to the next."""
     from ..labels import Labeller
 

@@ -348,9 +348,8 @@ class DensePoints:
         any one of them.
         """
         low, high = self.facts.low, self.facts.high
-        with np.errstate(over="ignore"):
-            corners = np.maximum(np.abs(centroids - low), np.abs(centroids - high))
-            nearest = float(np.square(corners).sum(axis=1).min())
+        corners = np.maximum(np.abs(centroids - low), np.abs(centroids - high))
+        nearest = float(np.square(corners).sum(axis=1).min())
         if not math.isfinite(ANCHORED * nearest * self.facts.heaviest * self._n_sq_dists):
             raise ValueError(
                 f"centroids hold values up to {np.abs(centroids).max():.3g}, whose squared "

@@ -250,6 +250,7 @@ class DensePart:
         if facts.takes_tree and tree_pays(self.n, self.n_features, n_clusters):
             quanta = facts.quanta, facts.rule.quanta
             return TreeAssignment(self._data, n_clusters, quanta, self.threads, self.tree())
+        self._trees.clear()  # one that was for the start takes as much memory as the points
         weights = self.repeats, self.weights
         return Assignment(self._data, weights, n_clusters, facts.anchors, self.threads)
 
@@ -299,61 +300,64 @@ class DensePart:
 
         Also how many points with weight each cluster has.
         """
-        labels = self._labels(centroids)
-        sq_dists = np.empty(self.n)
-        self.threads.map(
-            lambda chunk: dense_data.fill_own_sq_dists(
-                self.points, *chunk, centroids, labels, sq_dists
-            ),
-            self.chunks,
-        )
+        labels, k = self._labels(centroids), len(centroids)
         weights = self.weights if self.weights is not None else self.repeats
-        if weights is None:
-            n_members = np.bincount(labels, minlength=len(centroids))
-            n_held = self.n
-        else:
-            held = weights > 0
-            sq_dists[~held] = -1.0  # out of the running
-            n_members = np.bincount(labels[held], minlength=len(centroids))
-            n_held = int(np.count_nonzero(held))
-        m = min(2 * n, n_held)
-        while True:
-            # All that are as far as the m-th, so that no copy of a point is missed.
-            least = np.partition(sq_dists, self.n - m)[self.n - m] if m < n_held else 0.0
-            some = np.flatnonzero(sq_dists >= least)
-            rows = self.points[some]
-            order = np.lexsort((*rows.T[::-1], -sq_dists[some]))
-            some, rows = some[order], rows[order]
-            is_new = np.ones(some.size, np.bool_)
-            is_new[1:] = (rows[1:] != rows[:-1]).any(axis=1)
-            if m == n_held or np.count_nonzero(is_new) >= n:
-                break
-            m = min(4 * m, n_held)
-        numbers = np.cumsum(is_new) - 1
-        kept = numbers < n
-        some, rows, numbers, is_new = some[kept], rows[kept], numbers[kept], is_new[kept]
-        first = some[is_new]
-        values, totals = self._add_rows(some, numbers, first.size)
-        return Candidates(
-            sq_dists[first], self.points[first], labels[first].astype(np.int64),
-            np.bincount(numbers, minlength=first.size), values, totals,
-        ), n_members  # fmt: skip
+        least = 0.0  # of `n` distinct points: what is nearer is not looked at any more
 
-    def _add_rows(self, rows: Integers, labels: Integers, k: int) -> tuple[Integers, Integers]:
-        """Return the sums of some points by labels."""
-        facts = self.facts
-        values = np.zeros((k, len(facts.quanta), self.n_features), np.int64)
-        totals = np.zeros((k, len(facts.rule.quanta)), np.int64)
-        points = self.points[rows]
-        points.flags.writeable = False  # as all points are: kernels are compiled for that
-        kernels.add_points(
-            points,
-            None if self.repeats is None else self.repeats[rows],
-            None if self.weights is None else self.weights[rows],
-            0, rows.size, labels.astype(fewest_types(k)), facts.anchors,
-            kernels.Sums(values, totals),
-        )  # fmt: skip
-        return values, totals
+        def find(chunk: tuple[int, int]) -> tuple[Integers, Floats, Integers]:
+            nonlocal least
+            here = slice(*chunk)
+            own, sq_dists = labels[here], np.empty(chunk[1] - chunk[0])
+            dense_data.fill_own_sq_dists(
+                self.points[here], 0, sq_dists.size, centroids, own, sq_dists
+            )
+            if weights is not None:
+                held = weights[here] > 0
+                sq_dists[~held] = -1.0  # out of the running
+                own = own[held]
+            some = np.flatnonzero(sq_dists >= least)
+            far = self._choose_farthest(some + chunk[0], sq_dists[some], n)
+            if far[0].size == n:
+                least = max(least, far[1][-1])  # threads may lower it again, which is no less true
+            return *far, np.bincount(own, minlength=k)
+
+        some, far_off, n_members = zip(*self.threads.map(find, self.chunks), strict=True)
+        far, sq_dists = self._choose_farthest(np.concatenate(some), np.concatenate(far_off), n)
+        clusters = labels[far].astype(np.int64)
+        candidates = Candidates(sq_dists, self.points[far], clusters, *self._add_copies(far))
+        return candidates, np.sum(n_members, axis=0)
+
+    def _choose_farthest(self, some: Integers, sq_dists: Floats, n: int) -> tuple[Integers, Floats]:
+        """Return the `n` farthest distinct points of some, the farthest first.
+
+        Of points equally far the lexicographically smallest.
+        """
+        distinct, sq_dists = self._first_distinct(some, sq_dists, some.size)
+        if distinct.size > n:
+            near = np.partition(sq_dists, -n)[-n]
+            distinct, sq_dists = distinct[sq_dists >= near], sq_dists[sq_dists >= near]
+        order = np.lexsort((*self.points[distinct].T[::-1], -sq_dists))[:n]
+        return distinct[order], sq_dists[order]
+
+    def _add_copies(self, rows: Integers) -> list[Integers]:
+        """Return how many points with weight are equal to each of some, and their sums."""
+        m, facts, number = rows.size, self.facts, self._copy_finder(rows)
+
+        def add(
+            start: int, stop: int, n_copies: Integers, values: Integers, totals: Integers
+        ) -> None:
+            numbers, here = number((start, stop)), slice(start, stop)
+            n_copies += np.bincount(numbers, minlength=m + 2)
+            kernels.add_points(
+                self.points[here],
+                None if self.repeats is None else self.repeats[here],
+                None if self.weights is None else self.weights[here],
+                0, numbers.size, numbers, facts.anchors, kernels.Sums(values, totals),
+            )  # fmt: skip
+
+        limbs, weight_limbs = len(facts.quanta), len(facts.rule.quanta)
+        shapes = (m + 2,), (m + 2, limbs, self.n_features), (m + 2, weight_limbs)
+        return [sums[:m] for sums in self._gather(add, *shapes)]
 
     # ------------------------------------------------------------------------------ inertia
 
@@ -434,23 +438,38 @@ class DensePart:
 
         Each point has an exponential key over its weight: the same whatever part it is in.
         """
-        rng = np.random.Generator(np.random.PCG64(seed).advance(self.start))
-        keys: Floats = -np.log1p(-rng.random(self.n, np.float64))
+        few = 4 * n + 64
+        keys, distinct = np.empty(0), np.empty(0, np.int64)
+        while distinct.size < n:  # once, unless nearly all points are copies of a few
+            find = self._key_finder(seed, few, distinct)
+            new_keys, new = zip(*self.threads.map(find, self.chunks), strict=True)
+            least_keys, least = _take_least(np.concatenate(new_keys), np.concatenate(new), few)
+            if least.size == 0:
+                break
+            order = np.argsort(least_keys, kind="stable")
+            some, keys = np.append(distinct, least[order]), np.append(keys, least_keys[order])
+            distinct, keys = self._first_distinct(some, keys, n)
+        return keys, self.points[distinct]
+
+    def _key_finder(
+        self, seed: int, few: int, known: Integers
+    ) -> Callable[[tuple[int, int]], tuple[Floats, Integers]]:
+        """Return what finds the least keys of a chunk, and their points, but for copies of some."""
         weights = self.weights if self.weights is not None else self.repeats
-        indices = np.arange(self.n) if weights is None else np.flatnonzero(weights)
-        keys = keys[indices]
-        if weights is not None:
-            keys /= weights[indices]
-        few = min(4 * n + 64, keys.size)
-        if few == 0:
-            return np.empty(0), self.points[:0]
-        first = np.argpartition(keys, few - 1)[:few]
-        order = first[np.argsort(keys[first], kind="stable")]
-        distinct = self._distinct([indices[order]], n)
-        if len(distinct) < n and few < keys.size:
-            order = np.argsort(keys, kind="stable")
-            distinct = self._distinct([indices[order]], n)
-        return keys[np.searchsorted(indices, distinct)], self.points[distinct]
+        copies = self._copy_finder(known)
+
+        def find(chunk: tuple[int, int]) -> tuple[Floats, Integers]:
+            rows = np.arange(*chunk)[copies(chunk) == known.size]
+            if rows.size == 0:
+                return np.empty(0), rows
+            rng = np.random.Generator(np.random.PCG64(seed).advance(self.start + chunk[0]))
+            keys: Floats = -np.log1p(-rng.random(chunk[1] - chunk[0]))
+            keys = keys[rows - chunk[0]]
+            if weights is not None:
+                keys /= weights[rows]
+            return _take_least(keys, rows, few)
+
+        return find
 
     def find_distinct(self, limit: int) -> Array:
         """Return the first distinct points that have weight, at most `limit` of them."""
@@ -458,20 +477,49 @@ class DensePart:
 
     def _distinct(self, orders: Iterable[Integers], limit: int) -> Integers:
         """Return the first points in the orders given that have weight and differ."""
-        bits = self.points.view(f"u{self.points.itemsize}")
-        zero = bits.dtype.type(1 << (8 * bits.itemsize - 1))
-        table = np.full(2 << (limit + 1).bit_length(), -1)
-        out = np.empty(limit, np.int64)
         weights = self.weights if self.weights is not None else self.repeats
-        have_weight = None if weights is None else weights > 0
+        table, out = _new_table(limit), np.empty(limit, np.int64)
         n = 0
         for order in orders:
-            if have_weight is not None:
-                order = order[have_weight[order]]
-            n = dense_data.find_distinct(bits, zero, order, table, out, n)
+            if weights is not None:
+                order = order[weights[order] > 0]
+            n = dense_data.find_distinct(*self._bits, order, table, out, n, None)
             if n == limit:
                 break
         return out[:n]
+
+    def _first_distinct(
+        self, some: Integers, values: Floats, limit: int
+    ) -> tuple[Integers, Floats]:
+        """Return the first of some points that have weight and differ, and the value of each."""
+        distinct, order = self._distinct([some], limit), np.argsort(some, kind="stable")
+        return distinct, values[order[np.searchsorted(some, distinct, sorter=order)]]
+
+    def _copy_finder(self, rows: Integers) -> Callable[[tuple[int, int]], Array]:
+        """Return what tells of the points of a chunk which of some distinct ones they are equal to.
+
+        Others are numbered one more than these, and those without weight two.
+        """
+        weights = self.weights if self.weights is not None else self.repeats
+        table, m = _new_table(rows.size), rows.size
+        dense_data.find_distinct(*self._bits, rows, table, np.empty(m, np.int64), 0, None)
+
+        def find(chunk: tuple[int, int]) -> Array:
+            numbers = np.zeros(chunk[1] - chunk[0], fewest_types(m + 2))
+            if m:
+                order = np.arange(*chunk)
+                dense_data.find_distinct(*self._bits, order, table, rows, m, numbers)
+            if weights is not None:
+                numbers[weights[slice(*chunk)] <= 0] = m + 1
+            return numbers
+
+        return find
+
+    @property
+    def _bits(self) -> tuple[Array, Any]:
+        """The points seen as unsigned integers, and the negative zero among these."""
+        bits = self.points.view(f"u{self.points.itemsize}")
+        return bits, bits.dtype.type(1 << (8 * bits.itemsize - 1))
 
     # ----------------------------------------------------------------------------- seeding
 
@@ -540,6 +588,19 @@ def _copied(
     if facts is not None:
         part.settle(facts)
     return part
+
+
+def _new_table(n: int) -> Integers:
+    """Return a hash table for `n` points (`kernels.dense_data.find_place`)."""
+    return np.full(max(1024, 2 << (n + 1).bit_length()), -1)  # with few collisions
+
+
+def _take_least(keys: Floats, rows: Integers, n: int) -> tuple[Floats, Integers]:
+    """Return the `n` least keys, in any order, and what they are of."""
+    if keys.size <= n:
+        return keys, rows
+    least = np.argpartition(keys, n - 1)[:n]
+    return keys[least], rows[least]
 
 
 # ------------------------------------------------------------------------------------- merging

@@ -208,8 +208,7 @@ class NearestPart:
         return kernels.Data(values, scale, repeats, weights)
 
     def _in_type(self, centers: Floats) -> NDArray[Any]:
-        with np.errstate(over="ignore"):
-            return centers.astype(self._data.values.dtype)
+        return centers.astype(self._data.values.dtype)
 
     def _catch_up(self, centers: Floats, top: int, n_candidates: int) -> None:
         """Add the centers that are new, and choose the quanta."""

@@ -157,10 +157,9 @@ def find_in_cell(points: Floats, whole: Integers, left: int) -> Floats:
     points, whole = points[whole > 0], whole[whole > 0]
     while (low < high).any():
         axis = int((low < high).argmax())
-        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-            factor = kernels.SLOTS / (high[axis] - low[axis])
-            offsets = points[:, axis] - low[axis]
-            places = np.where(offsets > 0.0, offsets * factor, 0.0)
+        factor = kernels.SLOTS / (high[axis] - low[axis])
+        offsets = points[:, axis] - low[axis]
+        places = np.where(offsets > 0.0, offsets * factor, 0.0)
         slots = np.minimum(places, kernels.SLOTS - 1).astype(np.int64)
         totals = np.zeros(kernels.SLOTS, np.int64)
         np.add.at(totals, slots, whole)
@@ -321,8 +320,7 @@ class TreePart:
         return as_anchors((math.ldexp(1.0, -self._exponent),))[0]
 
     def _in_type(self, centers: Floats) -> NDArray[Any]:
-        with np.errstate(over="ignore"):
-            return np.ascontiguousarray(centers, self._tree.points.dtype)
+        return np.ascontiguousarray(centers, self._tree.points.dtype)
 
     def _of_child(self, child: int) -> tuple[NDArray[Any], Integers]:
         """Return the points of a child of the root (d, m), and their sums in quanta."""

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..threads import quiet
 from ..validate import SUM_BITS
 from .quanta import NARROW, Integers, choose_quanta, depth, join, log2, spacing
 
@@ -48,7 +49,7 @@ class Summary(NamedTuple):
 def summarize(weights: Array) -> Summary:
     """Return what the rule for some weights goes by: finite, not negative, of any real type."""
     all_whole = weights.dtype.kind != "f" or bool(np.array_equal(weights, np.rint(weights)))
-    with np.errstate(over="ignore"):
+    with quiet():
         total: float | int = float(weights.sum(dtype=np.float64))
     if all_whole and total < 2**60:
         total = int(weights.sum(dtype=np.int64))

@@ -1,0 +1,22 @@
+"""What several files of tests use."""
+
+import signal
+import threading
+
+import pytest
+
+
+@pytest.fixture
+def ctrl_c():
+    """Return a function that sends Ctrl-C, which is raised in the main thread, as in a terminal.
+
+    Where the suite is started in the background, it would be ignored otherwise.
+    """
+    main = threading.main_thread()
+    if not hasattr(signal, "pthread_kill"):
+        pytest.skip("signals of POSIX")
+    if threading.current_thread() is not main:
+        pytest.skip("only the main thread may say what Ctrl-C does")
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield lambda: signal.pthread_kill(main.ident, signal.SIGINT)
+    signal.signal(signal.SIGINT, before)
