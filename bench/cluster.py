@@ -76,7 +76,7 @@ def measure_worker(side: int, rounds: int) -> Record:
     return {
         "pixels": chunk.shape[0] * chunk.shape[1],
         "colors": int(one.keys.size),
-        "bytes": int(one.keys.nbytes + one.counts.nbytes),
+        "bytes": int(one.keys.nbytes + one.limbs.nbytes),
         "merged": int(on_dask._merge_counted([one, two]).keys.size),
         "seconds": {
             "count": seconds(lambda: count(chunk), rounds),

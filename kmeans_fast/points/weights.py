@@ -30,7 +30,7 @@ class Summary(NamedTuple):
     all_whole: bool
     total: float | int  # exact where all are whole
     largest: float
-    least: float  # that is not zero
+    least: float  # that is not zero; infinity: all are
 
     @property
     def are_copies(self) -> bool:
@@ -54,8 +54,8 @@ def summarize(weights: Array) -> Summary:
     if all_whole and total < 2**60:
         total = int(weights.sum(dtype=np.int64))
     largest = weights.max()
-    least = np.min(weights, where=weights > 0, initial=largest)
-    return Summary(weights.size, all_whole, total, float(largest), float(least))
+    least = float(np.min(weights, where=weights > 0, initial=largest))
+    return Summary(weights.size, all_whole, total, float(largest), least or math.inf)
 
 
 def merge(answers: list[Summary]) -> Summary:
