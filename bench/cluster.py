@@ -60,7 +60,7 @@ def tiled(side: int) -> pictures.Picture:
 
 def measure_worker(side: int, rounds: int) -> Record:
     """Return the rates of one thread."""
-    from kmeans_fast.points import dask as on_dask
+    from kmeans_fast.data import dask as on_dask
 
     chunk = tiled(side)
     other = np.minimum(chunk, 254) + np.uint8(1)

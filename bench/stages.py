@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from unittest import mock
 
-from kmeans_fast import fitting, memory, pixels, validate
-from kmeans_fast.points.colors import ColorPoints
+from kmeans_fast import arrays, checks, fitting, memory
+from kmeans_fast.colors import counting as pixels
+from kmeans_fast.colors.points import ColorPoints
 from kmeans_fast.seeding import METHODS
 
 Seconds = dict[str, float]
@@ -87,7 +88,7 @@ def timing_checks() -> Iterator[list[float]]:
         return wrapper
 
     with contextlib.ExitStack() as patches:
-        for module in (validate, memory):
+        for module in (arrays, checks, memory):
             for name, check in inspect.getmembers(module, inspect.isfunction):
                 if check.__module__ == module.__name__:
                     patches.enter_context(mock.patch.object(module, name, timed(check)))

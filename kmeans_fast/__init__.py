@@ -3,14 +3,14 @@
 from . import reference
 from ._version import __version__
 from .api import assign, fit, k_means, kmeans_plusplus, means, sweep
+from .colors.histogram import ColorHistogram, TileProgress
 from .explore import explore
-from .histogram import ColorHistogram, TileProgress
-from .images import open_image
 from .info import show_info, warmup
 from .lloyd import Iteration, Progress
 from .painting import quantize
+from .pictures.reading import open_image
+from .pictures.tiles import open_tiles
 from .result import KMeansResult
-from .tiles import open_tiles
 
 __all__ = [
     "ColorHistogram",

@@ -8,15 +8,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import validate
-from .dataset import as_dataset, open_data, size_of
+from .arrays import as_array, as_centroids, as_labels, as_weights
+from .checks import (
+    are_colors,
+    check_integer,
+    check_ks,
+    check_n_clusters,
+    check_rng,
+    check_space,
+    check_threads,
+    is_dask,
+)
+from .colors.counting import PixelChunks, sum_members
+from .colors.points import exact_means
+from .data.dataset import as_dataset, open_data, size_of
+from .dense.points import DensePoints
+from .exact.weights import UNWEIGHTED, Units, in_limbs, summarize, units_of_pixels
 from .fitting import check_options, fit_dataset, warn_of_few
 from .lloyd import Callback, lloyd
-from .pixels import PixelChunks, sum_members
-from .points import Labels
-from .points.colors import exact_means
-from .points.dense import DensePoints
-from .points.weights import UNWEIGHTED, Units, in_limbs, summarize, units_of_pixels
+from .point_set import Labels
 from .result import KMeansResult
 from .seeding import METHODS, Init, Method, Starter
 from .spaces import Space
@@ -116,10 +126,10 @@ def fit(
     """
     opened = open_data(data)
     n_points, n_features = size_of(opened)
-    k = validate.check_n_clusters(n_clusters, n_points)
+    k = check_n_clusters(n_clusters, n_points)
     options = check_options(init, n_init, max_iter, tol, random_state, callback, (k, n_features))
-    validate.check_space(space, opened)
-    n_threads = validate.check_threads(n_threads)
+    check_space(space, opened)
+    n_threads = check_threads(n_threads)
     with (
         Threads(n_threads) as threads,
         as_dataset(opened, sample_weight, threads, space, n_threads) as dataset,
@@ -167,10 +177,10 @@ def sweep(
     [9180, 2268, 0]
     """
     opened = open_data(data)
-    checked = validate.check_ks(ks, size_of(opened)[0])
+    checked = check_ks(ks, size_of(opened)[0])
     options = check_options(init, n_init, max_iter, tol, random_state, callback)
-    validate.check_space(space, opened)
-    n_threads = validate.check_threads(n_threads)
+    check_space(space, opened)
+    n_threads = check_threads(n_threads)
     with (
         Threads(n_threads) as threads,
         as_dataset(opened, sample_weight, threads, space, n_threads) as dataset,
@@ -207,19 +217,19 @@ def assign(
     >>> kf.assign([[0.0, 0.0], [1.0, 1.0], [9.0, 8.0]], [[1.0, 1.0], [9.0, 9.0]])
     array([0, 0, 1], dtype=uint8)
     """
-    if validate.is_dask(points):
-        from .points.dask import check_array, lazy_labels
+    if is_dask(points):
+        from .data.dask import check_array, lazy_labels
 
         chunks = check_array(points, "points")
-        checked = validate.as_centroids(centroids, chunks.shape[-1], "centroids")
-        validate.check_space(space, chunks)
-        task_threads = validate.check_threads(n_threads) or 1
+        checked = as_centroids(centroids, chunks.shape[-1], "centroids")
+        check_space(space, chunks)
+        task_threads = check_threads(n_threads) or 1
         lazy: Labels = lazy_labels(chunks, checked, space, task_threads)
         return lazy
-    array = validate.as_array(points, "points")
-    checked = validate.as_centroids(centroids, array.shape[-1], "centroids")
-    validate.check_space(space, array)
-    with Threads(validate.check_threads(n_threads)) as threads:
+    array = as_array(points, "points")
+    checked = as_centroids(centroids, array.shape[-1], "centroids")
+    check_space(space, array)
+    with Threads(check_threads(n_threads)) as threads:
         dataset = as_dataset(array, None, threads, space)
         labels, _, _ = dataset.points.label(dataset.into(checked))
         spread: Labels = dataset.spread(labels, checked).reshape(dataset.shape)
@@ -258,14 +268,14 @@ def means(
     array([[0.5, 1.5],
            [9. , 8. ]])
     """
-    array = validate.as_array(points, "points")
+    array = as_array(points, "points")
     shape = array.shape[:-1]
-    k = validate.check_integer("n_clusters", n_clusters, 1)
-    checked = validate.as_labels(labels, shape, k)
-    weights = None if sample_weight is None else validate.as_weights(sample_weight, shape)
+    k = check_integer("n_clusters", n_clusters, 1)
+    checked = as_labels(labels, shape, k)
+    weights = None if sample_weight is None else as_weights(sample_weight, shape)
     nowhere = np.full((k, array.shape[-1]), np.nan)
-    with Threads(validate.check_threads(n_threads)) as threads:
-        if validate.are_colors(array):
+    with Threads(check_threads(n_threads)) as threads:
+        if are_colors(array):
             units: Units = UNWEIGHTED
             limbs: list[Any] = [None]
             if weights is not None:
@@ -304,9 +314,9 @@ def k_means(
     >>> centroids.tolist(), indexes.tolist()
     ([[1.0], [9.0]], [0, 0, 1])
     """
-    array = validate.as_array(dataset, "dataset")
-    start = validate.as_centroids(centroids, array.shape[-1], "centroids")
-    limit = validate.check_integer("max_iterations", max_iterations, 1)
+    array = as_array(dataset, "dataset")
+    start = as_centroids(centroids, array.shape[-1], "centroids")
+    limit = check_integer("max_iterations", max_iterations, 1)
     with Threads() as threads:
         data = as_dataset(array, None, threads)
         run = lloyd(data.points, start, limit, tol=0.0)
@@ -348,9 +358,9 @@ def kmeans_plusplus(
     [[0.0], [5.0]]
     """
     opened = open_data(data)
-    k = validate.check_n_clusters(n_clusters, size_of(opened)[0])
-    rng = validate.check_rng(random_state)
-    n_threads = validate.check_threads(n_threads)
+    k = check_n_clusters(n_clusters, size_of(opened)[0])
+    rng = check_rng(random_state)
+    n_threads = check_threads(n_threads)
     with (
         Threads(n_threads) as threads,
         as_dataset(opened, sample_weight, threads, task_threads=n_threads) as dataset,

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from . import KMeansResult
     from .painting import VisibleColors
-    from .tiles import Tiles
+    from .pictures.tiles import Tiles
 
 PROG = "kmeans-fast"
 # From so many pixels on a TIFF is written a tile at a time: 700 MB as Pillow would hold it.
@@ -65,8 +65,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(argv: Sequence[str] | None) -> int:
     options = _parser().parse_args(argv)
     with warnings.catch_warnings(), _quiet_decoders():
-        from .images import LeftOutWarning
-        from .profiles import ProfileWarning
+        from .pictures.profiles import ProfileWarning
+        from .pictures.reading import LeftOutWarning
 
         told: set[str] = set()
 
@@ -136,7 +136,7 @@ def _say(line: str) -> None:
 @contextlib.contextmanager
 def _quiet_decoders() -> Iterator[None]:
     """Leave what is wrong with a file to one line of ours, not to Pillow's log or libtiff."""
-    from .images import quiet
+    from .pictures.reading import quiet
 
     log, nowhere, token = logging.getLogger("PIL"), logging.NullHandler(), quiet.set(True)
     log.addHandler(nowhere)
@@ -338,14 +338,14 @@ def _saying_that_it_compiles() -> Iterator[None]:
 
 
 def _max_pixels(options: argparse.Namespace) -> int | None:
-    from .images import MAX_PIXELS
+    from .pictures.reading import MAX_PIXELS
 
     return MAX_PIXELS if options.max_pixels is None else options.max_pixels or None
 
 
 def _open_tiles(options: argparse.Namespace, picture: str, keep_profile: bool = False) -> Tiles:
     """Open one picture; the limit of `--max-pixels`, if it is given, is one for the whole."""
-    from .tiles import TILE_PIXELS, open_picture
+    from .pictures.tiles import TILE_PIXELS, open_picture
 
     tiles = open_picture(picture, TILE_PIXELS, _max_pixels(options), keep_profile)
     if options.max_pixels and tiles.n_pixels > options.max_pixels:
@@ -359,7 +359,7 @@ def _read_whole(
     options: argparse.Namespace, tiles: Tiles, keep_profile: bool = False
 ) -> tuple[NDArray[Any], dict[str, Any]]:
     """Return all pixels, and what of the file's description is kept."""
-    from .images import read_picture
+    from .pictures.reading import read_picture
 
     if os.path.splitext(tiles.path)[1].lower() == ".npy":
         import numpy as np
@@ -387,7 +387,7 @@ def _fit_options(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _quantize(options: argparse.Namespace) -> int:
-    from .saving import check_output
+    from .pictures.saving import check_output
 
     if options.dither and options.colors > 256:
         raise ValueError(f"--dither works with at most 256 colours, not -k {options.colors}")
@@ -407,7 +407,7 @@ def _files(pictures: Sequence[str]) -> list[str]:
     files: list[str] = []
     for picture in pictures:
         if os.path.isdir(picture):
-            from .tiles import pictures_in
+            from .pictures.tiles import pictures_in
 
             files += pictures_in(picture)
         else:
@@ -441,7 +441,7 @@ def _check_files(
     options: argparse.Namespace, pictures: Sequence[str], targets: Sequence[str]
 ) -> None:
     """Refuse what would cost somebody a file, whatever the names that it goes by."""
-    from .saving import check_target
+    from .pictures.saving import check_target
 
     read, written = set(), set()
     for picture in pictures:
@@ -495,7 +495,7 @@ def _in_tiles(options: argparse.Namespace, tiles: Tiles, target: str) -> bool:
 
 def _quantize_one(options: argparse.Namespace, at: int, target: str) -> None:
     from .painting import VisibleColors, quantize
-    from .saving import save_image
+    from .pictures.saving import save_image
 
     tiles = _open_tiles(options, options.pictures[at], keep_profile=True)
     if _in_tiles(options, tiles, target):
@@ -523,8 +523,8 @@ def _write_tiles(
     import numpy as np
 
     from .painting import paint, palette_rgba
-    from .saving import write_whole
-    from .tiff import TiffWriter
+    from .pictures.saving import write_whole
+    from .pictures.tiff import TiffWriter
 
     def write(file: IO[bytes]) -> None:
         writer = None
@@ -547,8 +547,8 @@ def _write_tiles(
 
 def _in_color(pixels: NDArray[Any]) -> NDArray[Any]:
     """Bring pixels of any kind to what all pictures of a palette share: 8 bits, RGB or RGBA."""
-    from .images import to_uint8
     from .painting import with_channels
+    from .pictures.reading import to_uint8
 
     return with_channels(to_uint8(pixels), max(3, pixels.shape[2]))
 
@@ -556,7 +556,7 @@ def _in_color(pixels: NDArray[Any]) -> NDArray[Any]:
 def _quantize_shared(options: argparse.Namespace, targets: Sequence[str]) -> int:
     """Count the colours of all pictures, fit once, then read each again and paint it."""
     from .painting import VisibleColors, paint
-    from .saving import save_image
+    from .pictures.saving import save_image
 
     def count(at: int) -> None:
         tiles = _open_tiles(options, options.pictures[at])
@@ -585,9 +585,9 @@ def _quantize_shared(options: argparse.Namespace, targets: Sequence[str]) -> int
 
 def _explore(options: argparse.Namespace) -> int:
     from .explore import explore
-    from .images import open_image
     from .page import write_page
-    from .saving import check_suffix, check_target
+    from .pictures.reading import open_image
+    from .pictures.saving import check_suffix, check_target
 
     there = check_target(options.output)
     if there is None or stat.S_ISREG(there.st_mode):  # a device or a pipe has any name
@@ -602,7 +602,7 @@ def _explore(options: argparse.Namespace) -> int:
 
 def _palette(options: argparse.Namespace) -> int:
     from .painting import VisibleColors, palette_rgba
-    from .saving import check_output, save_image
+    from .pictures.saving import check_output, save_image
 
     pictures, is_folder = _files([options.picture]), os.path.isdir(options.picture)
     if options.output:

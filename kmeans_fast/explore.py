@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from .api import assign, sweep
-from .histogram import ColorHistogram
-from .identify import Source
-from .images import to_uint8
+from .checks import check_integer
+from .colors.histogram import ColorHistogram
 from .painting import as_picture, in_order, with_channels
+from .pictures.identify import Source
+from .pictures.reading import to_uint8
 from .result import KMeansResult
 from .spaces import Space
-from .validate import check_integer
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import validate
-from .dataset import Dataset
+from .arrays import as_centroids
+from .checks import check_integer, check_rng, check_tol
+from .data.dataset import Dataset
 from .lloyd import Callback, Run, lloyd
-from .points import Points
+from .point_set import Points
 from .result import KMeansResult, as_palette
 from .seeding import METHODS, Init
 from .threads import as_caller
@@ -42,7 +43,7 @@ def check_options(
     shape: tuple[int, int] | None = None,
 ) -> Options:
     """Check the options of a fit; `shape` is that of the centroids."""
-    n_init = validate.check_integer("n_init", n_init, 1)
+    n_init = check_integer("n_init", n_init, 1)
     if isinstance(init, str):
         if init not in METHODS:
             raise ValueError(
@@ -55,7 +56,7 @@ def check_options(
             raise TypeError(
                 "init is an array, which fits one k; give a method's name or a callable"
             )
-        init = validate.as_centroids(init, shape[1], "init", shape[0])
+        init = as_centroids(init, shape[1], "init", shape[0])
         if n_init > 1:
             warnings.warn(
                 f"init is an array, so one run is made and n_init={n_init} is ignored",
@@ -69,9 +70,9 @@ def check_options(
                 f"callback={callback!r} is not callable; give a function of one argument"
             )
         callback = as_caller(callback)
-    max_iter = validate.check_integer("max_iter", max_iter, 1)
-    validate.check_rng(random_state)
-    return Options(init, n_init, max_iter, validate.check_tol(tol), random_state, callback)
+    max_iter = check_integer("max_iter", max_iter, 1)
+    check_rng(random_state)
+    return Options(init, n_init, max_iter, check_tol(tol), random_state, callback)
 
 
 def _start(init: Init, data: Dataset, k: int, rng: np.random.Generator) -> Array:
@@ -79,7 +80,7 @@ def _start(init: Init, data: Dataset, k: int, rng: np.random.Generator) -> Array
     if isinstance(init, str):
         return METHODS[init](data.points, k, rng)
     given = init(data.source, k, rng) if callable(init) else init
-    return data.into(validate.as_centroids(given, data.points.n_features, "init", k))
+    return data.into(as_centroids(given, data.points.n_features, "init", k))
 
 
 def warn_of_few(points: Points, k: int) -> None:
@@ -97,7 +98,7 @@ def warn_of_few(points: Points, k: int) -> None:
 def fit_dataset(data: Dataset, k: int, options: Options) -> KMeansResult:
     """Run the loop from each of the starts, and return the result of least inertia."""
     points = data.points
-    rng = validate.check_rng(options.random_state)
+    rng = check_rng(options.random_state)
     best: Run | None = None
     for run in range(options.n_init):
         start = _start(options.init, data, k, rng)

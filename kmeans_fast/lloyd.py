@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .points import Points
+from .point_set import Points
 
 
 class Iteration(NamedTuple):

@@ -8,7 +8,7 @@ from string import Template
 from typing import TYPE_CHECKING, Any
 
 from .explore import BACKGROUND, WIDE_DOMAINS, WIDE_HEIGHT, import_plotly
-from .saving import check_target, write_whole
+from .pictures.saving import check_target, write_whole
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

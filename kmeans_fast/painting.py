@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from PIL import Image, ImageColor
 
 from .api import assign
-from .identify import Source
-from .images import carried_info, read_picture, to_array, to_uint8
+from .arrays import LEAVE_OUT, as_native, to_numpy, unmasked
+from .checks import check_integer, is_file
+from .pictures.identify import Source
+from .pictures.reading import carried_info, read_picture, to_array, to_uint8
 from .seeding import Init
 from .spaces import Space, to_oklab
 from .threads import quiet
-from .validate import LEAVE_OUT, as_native, check_integer, is_file, to_numpy, unmasked
 
 if TYPE_CHECKING:
     from . import ColorHistogram, KMeansResult

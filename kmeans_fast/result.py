@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .labels import Labeller
+from .checks import is_dask
+from .data.labelling import Labeller
 from .lloyd import Iteration
-from .points import Labels
+from .point_set import Labels
 from .spaces import Space
 from .threads import cached_property, quiet
-from .validate import is_dask
 
 
 @dataclass(frozen=True, eq=False)

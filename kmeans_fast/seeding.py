@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .points import Points
+from .point_set import Points
 
 
 class HasArray(Protocol):

@@ -11,13 +11,14 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import validate
 from .api import assign
-from .dataset import as_dataset
+from .arrays import as_native, unmasked
+from .checks import are_colors
+from .data.dataset import as_dataset
+from .dense.points import DensePoints
 from .fitting import Options, fit_dataset
 from .lloyd import Progress
-from .points import Points
-from .points.dense import DensePoints
+from .point_set import Points
 from .seeding import METHODS
 from .threads import Threads, as_caller
 
@@ -238,12 +239,12 @@ class KMeans(cluster.KMeans):  # type: ignore[misc]  # scikit-learn has no types
 
     def _check_data(self, X: Any, reset: bool) -> Array:
         """Return colours as they are, and other data as floats."""
-        X = validate.unmasked("X", X, "leave those rows out, or fill them in")
+        X = unmasked("X", X, "leave those rows out, or fill them in")
         if isinstance(X, np.ndarray):
-            X = validate.as_native(X)
+            X = as_native(X)
         accepted = [np.float64, np.float32, np.uint8, np.uint16]
         array: Array = validate_data(self, X, reset=reset, dtype=accepted)
-        return array if validate.are_colors(array) else array.astype(_float_type(array), copy=False)
+        return array if are_colors(array) else array.astype(_float_type(array), copy=False)
 
     def _count_runs(self) -> int:
         """Return the number of runs, and warn of parameters that cannot be followed."""
@@ -322,14 +323,14 @@ def _check_weights(sample_weight: ArrayLike | None, X: Array) -> Array | None:
     if sample_weight is None:
         return None
     remedy = "fill them in, with 0 for no weight"
-    sample_weight = validate.unmasked("sample_weight", sample_weight, remedy)
+    sample_weight = unmasked("sample_weight", sample_weight, remedy)
     weights: Array = _check_sample_weight(sample_weight, X, dtype=np.float64)
     return weights
 
 
 def _check_centers(centers: Any, X: Array, k: int) -> Array:
     """Return starting centres, in the precision of the data."""
-    centers = validate.unmasked("init", centers, "fill them in")
+    centers = unmasked("init", centers, "fill them in")
     array: Array = check_array(centers, dtype=_float_type(X))
     shape = f"The shape of the initial centers {array.shape} does not match the number of"
     if len(array) != k:

@@ -22,8 +22,9 @@ from unittest import mock
 import numpy as np
 from PIL import Image, features
 
-from kmeans_fast import cli, tiff
-from kmeans_fast.tiles import open_tiles
+from kmeans_fast import cli
+from kmeans_fast.pictures import tiff
+from kmeans_fast.pictures.tiles import open_tiles
 
 from .pictures import grey_profile, ink_profile, photograph, power_curve, rgb_profile
 
@@ -284,7 +285,10 @@ def check(data: bytes, command: list[str], folder: Path) -> int:
         target.write_bytes(b"before")
         arguments[-1:] = [str(target), "--force"]
     # Small as they are, TIFFs are read and written in tiles.
-    tiles = mock.patch("kmeans_fast.tiles.TILE_PIXELS", 100), mock.patch.object(cli, "TILED", 200)
+    tiles = (
+        mock.patch("kmeans_fast.pictures.tiles.TILE_PIXELS", 100),
+        mock.patch.object(cli, "TILED", 200),
+    )
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), tiles[0], tiles[1]:
         status = cli.main([*arguments, "--max-pixels", str(MAX_PIXELS), "--threads", "1"])
     assert status in (0, 2), f"exit code {status}"

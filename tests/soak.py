@@ -30,8 +30,8 @@ from unittest import mock
 import numpy as np
 
 import kmeans_fast as kf
-from kmeans_fast.points.colors import ColorPoints
-from kmeans_fast.points.dense_part import DensePart
+from kmeans_fast.colors.points import ColorPoints
+from kmeans_fast.dense.part import DensePart
 
 from . import hostile, naive
 

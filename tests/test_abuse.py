@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import kmeans_fast as kf
-from kmeans_fast import histogram as module
 from kmeans_fast import memory
-from kmeans_fast.points.dense_part import DensePart
+from kmeans_fast.colors import histogram as module
+from kmeans_fast.dense.part import DensePart
 
 from .pictures import photograph
 from .test_tree import clusters

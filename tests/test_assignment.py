@@ -9,9 +9,10 @@ import pytest
 
 import kmeans_fast as kf
 from kmeans_fast import reference as ref
+from kmeans_fast.dense import assignment, tree
+from kmeans_fast.dense import part as dense_part
+from kmeans_fast.dense.points import DensePoints
 from kmeans_fast.kernels import _lanes, _tiles
-from kmeans_fast.points import assignment, dense_part, tree
-from kmeans_fast.points.dense import DensePoints
 from kmeans_fast.threads import Threads
 from tests.naive import labels_of, part_of
 

@@ -276,7 +276,7 @@ def test_a_read_only_install_without_a_home_fits_and_warns_of_nothing(tmp_path):
     package = Path(kmeans_fast.__file__).parent
     copy = tmp_path / "kmeans_fast"
     shutil.copytree(package, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    for folder in (copy, copy / "kernels", copy / "points"):
+    for folder in (copy, *(path.parent for path in copy.glob("*/__init__.py"))):
         (folder / "__pycache__").touch()
     hidden = ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME")
     env = {name: value for name, value in os.environ.items() if name not in hidden}

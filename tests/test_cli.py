@@ -17,7 +17,7 @@ from PIL import Image
 
 import kmeans_fast as kf
 from kmeans_fast import cli
-from kmeans_fast.images import open_image
+from kmeans_fast.pictures.reading import open_image
 
 from .pictures import rgb_profile
 
@@ -198,7 +198,9 @@ def test_wrong_usage_is_one_line_before_any_work(
     arguments: list[str],
     message: str,
 ) -> None:
-    monkeypatch.setattr("kmeans_fast.images.read_picture", lambda *_, **__: pytest.fail("worked"))
+    monkeypatch.setattr(
+        "kmeans_fast.pictures.reading.read_picture", lambda *_, **__: pytest.fail("worked")
+    )
     assert message in fails("quantize", *arguments)
 
 
@@ -371,7 +373,7 @@ def test_a_folder_stands_for_its_pictures(folder: Path, fails: Callable[..., str
 @pytest.fixture
 def large(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Array:
     """A TIFF large.tif that is read and written in tiles."""
-    monkeypatch.setattr("kmeans_fast.tiles.TILE_PIXELS", 500)
+    monkeypatch.setattr("kmeans_fast.pictures.tiles.TILE_PIXELS", 500)
     monkeypatch.setattr(cli, "TILED", 1000)
     pixels = np.random.default_rng(9).integers(0, 256, (60, 50, 3), dtype=np.uint8)
     save = {"compression": "tiff_lzw", "strip_size": 1000, "dpi": (72, 72)}
@@ -433,7 +435,7 @@ def test_tiles_need_no_limit_but_have_the_one_that_is_given(
     message = "large.tif: 3000 pixels are more than max_pixels=2999"
     assert message in fails(*command, "x.tif", "--max-pixels", "2999")
     assert message in fails("palette", "large.tif", "-k", "3", "--max-pixels", "2999")
-    monkeypatch.setattr("kmeans_fast.images.MAX_PIXELS", 2999)
+    monkeypatch.setattr("kmeans_fast.pictures.reading.MAX_PIXELS", 2999)
     assert cli.main([*command, "x.tif"]) == 0
     assert cli.main(["palette", "large.tif", "-k", "3"]) == 0
     capsys.readouterr()
@@ -451,7 +453,7 @@ def test_tiles_that_fail_or_are_interrupted_leave_nothing(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    from kmeans_fast.tiff import TiffWriter
+    from kmeans_fast.pictures.tiff import TiffWriter
 
     command = ["quantize", "large.tif", "-k", "3", "-o", "x.tif", "--force"]
     Path("x.tif").write_bytes(b"before")

@@ -16,7 +16,7 @@ import pytest
 from distributed import Client, LocalCluster
 
 import kmeans_fast as kf
-from kmeans_fast.points import dask as on_dask
+from kmeans_fast.data import dask as on_dask
 from tests.test_parts import clusters
 
 # What older Dask says where the client of another test is still there.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kmeans_fast.points.dense import DensePoints
+from kmeans_fast.dense.points import DensePoints
 from kmeans_fast.threads import Threads
 from tests.test_dense_points import random_points, small_chunks  # noqa: F401
 

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from kmeans_fast import reference as ref
+from kmeans_fast.dense import part as dense_part
+from kmeans_fast.dense.points import DensePoints
+from kmeans_fast.exact import quanta
 from kmeans_fast.kernels import dense as kernels
-from kmeans_fast.points import dense_part, quanta
-from kmeans_fast.points.dense import DensePoints
 from kmeans_fast.threads import Threads
 from tests.naive import labels_of, part_of
 

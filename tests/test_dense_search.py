@@ -8,9 +8,10 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from kmeans_fast.dense import part as dense_part
+from kmeans_fast.dense import search as dense_search
+from kmeans_fast.dense.points import DensePoints
 from kmeans_fast.kernels import _rows, dense_seeds
-from kmeans_fast.points import dense_part, dense_search
-from kmeans_fast.points.dense import DensePoints
 from kmeans_fast.threads import Threads
 from tests.naive import part_of
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kmeans_fast import reference as ref
-from kmeans_fast.points.dense import DensePoints
+from kmeans_fast.dense.points import DensePoints
 from kmeans_fast.threads import Threads
 from tests.naive import labels_of
 from tests.test_dense_points import random_points, small_chunks  # noqa: F401

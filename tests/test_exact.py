@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import kmeans_fast as kf
-from kmeans_fast import pixels
+from kmeans_fast.colors import counting as pixels
 
 from . import naive
 from .pictures import few_colors, noise, photograph, some_points

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 import kmeans_fast as kf
-from kmeans_fast import histogram as module
-from kmeans_fast import labels as labelling
-from kmeans_fast import pixels as counting
-from kmeans_fast.pixels import CountTable
+from kmeans_fast.colors import counting
+from kmeans_fast.colors import histogram as module
+from kmeans_fast.colors.counting import CountTable
+from kmeans_fast.data import labelling
 
 from .pictures import few_colors, noise, photograph
 

@@ -18,9 +18,11 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
 import kmeans_fast as kf
-from kmeans_fast import cli, images, profiles, tiff
-from kmeans_fast.images import to_array
-from kmeans_fast.saving import save_image
+from kmeans_fast import cli
+from kmeans_fast.pictures import profiles, tiff
+from kmeans_fast.pictures import reading as images
+from kmeans_fast.pictures.reading import to_array
+from kmeans_fast.pictures.saving import save_image
 
 from . import hostile
 from .pictures import (
@@ -196,7 +198,7 @@ def test_pictures_that_share_a_palette_are_brought_to_srgb(folder, monkeypatch):
     before = {name: shown_of(name) for name in ("a.png", "b.tif", "c.png")}
     (folder / "out").mkdir()
     run("quantize", *before, "-k", 18, "--shared", "-o", "out")
-    monkeypatch.setattr("kmeans_fast.tiles.TILE_PIXELS", 100)
+    monkeypatch.setattr("kmeans_fast.pictures.tiles.TILE_PIXELS", 100)
     monkeypatch.setattr(cli, "TILED", 200)
     run("quantize", "b.tif", "-k", 6, "--shared", "-o", "out/tiles.tif")
     for name, picture in before.items():

@@ -18,9 +18,9 @@ from PIL import Image, ImageCms
 from PIL.TiffImagePlugin import AppendingTiffWriter
 
 import kmeans_fast as kf
-from kmeans_fast.images import LeftOutWarning, open_image, to_array
 from kmeans_fast.painting import quantize
-from kmeans_fast.saving import save_image
+from kmeans_fast.pictures.reading import LeftOutWarning, open_image, to_array
+from kmeans_fast.pictures.saving import save_image
 
 from .pictures import SRGB_CURVE, grey_profile
 

@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 
 import kmeans_fast as kf
-from kmeans_fast import labels as labels_
+from kmeans_fast.data import labelling as labels_
 from kmeans_fast.explore import visible_rgb
 from kmeans_fast.sklearn import KMeans
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import kmeans_fast as kf
 from kmeans_fast import reference as ref
-from kmeans_fast.points import tree
+from kmeans_fast.dense import tree
 
 from .pictures import few_colors, noise
 

@@ -9,11 +9,11 @@ import weakref
 import numpy as np
 import pytest
 
+from kmeans_fast.dense import tree as trees
+from kmeans_fast.dense.part import DensePart
+from kmeans_fast.dense.points import DensePoints
 from kmeans_fast.fitting import METHODS
 from kmeans_fast.lloyd import lloyd
-from kmeans_fast.points import tree as trees
-from kmeans_fast.points.dense import DensePoints
-from kmeans_fast.points.dense_part import DensePart
 from kmeans_fast.threads import Threads
 from tests.naive import part_of
 from tests.test_tree import KINDS

@@ -17,7 +17,7 @@ import pytest
 from numba.core.compiler_lock import global_compiler_lock
 
 import kmeans_fast as kf
-from kmeans_fast.labels import Labeller
+from kmeans_fast.data.labelling import Labeller
 
 from . import callers
 

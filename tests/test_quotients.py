@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kmeans_fast.colors.points import exact_means
+from kmeans_fast.exact import means as quotients
+from kmeans_fast.exact.means import divide_limbs, fit_kernel
 from kmeans_fast.kernels import quotients as kernels
-from kmeans_fast.points import quotients
-from kmeans_fast.points.colors import exact_means
-from kmeans_fast.points.quotients import divide_limbs, fit_kernel
 from kmeans_fast.threads import Threads
 
 INT64 = st.integers(-(2**63), 2**63 - 1)

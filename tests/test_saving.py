@@ -20,9 +20,10 @@ import pytest
 from PIL import Image
 
 import kmeans_fast as kf
-from kmeans_fast import cli, saving, tiles
+from kmeans_fast import cli
 from kmeans_fast.page import write_page
-from kmeans_fast.saving import save_image, write_whole
+from kmeans_fast.pictures import saving, tiles
+from kmeans_fast.pictures.saving import save_image, write_whole
 
 from .pictures import photograph
 
@@ -349,7 +350,8 @@ def test_a_pipe_needs_neither_force_nor_suffix_for_a_page(folder: Path) -> None:
 
 INTERRUPTED = """
 import os, signal, sys
-from kmeans_fast import cli, tiff, tiles
+from kmeans_fast import cli
+from kmeans_fast.pictures import tiff, tiles
 tiles.TILE_PIXELS, cli.TILED = 500, 1000
 write, number = tiff.TiffWriter.write, int(sys.argv.pop(1))
 if sys.argv[1] == "ignored":

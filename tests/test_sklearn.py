@@ -153,7 +153,7 @@ def test_uint8_of_more_columns_than_colours_have_becomes_float64():
 
 
 def test_pixels_never_become_floats(monkeypatch):
-    monkeypatch.setattr("kmeans_fast.dataset.DensePoints", None)
+    monkeypatch.setattr("kmeans_fast.data.dataset.DensePoints", None)
     monkeypatch.setattr("kmeans_fast.sklearn.DensePoints", None)
     for data in (PIXELS, np.asfortranarray(PIXELS), pd.DataFrame(PIXELS)):
         estimator = KMeans(4, random_state=0).fit(data)

@@ -11,10 +11,14 @@ import numpy as np
 import pytest
 
 import kmeans_fast as kf
-from kmeans_fast import labels, pixels
-from kmeans_fast.points import assignment, colors, dense_part, dense_search
-from kmeans_fast.points import tree as trees
-from kmeans_fast.points.dense import DensePoints
+from kmeans_fast.colors import counting as pixels
+from kmeans_fast.colors import points as colors
+from kmeans_fast.data import labelling as labels
+from kmeans_fast.dense import assignment
+from kmeans_fast.dense import part as dense_part
+from kmeans_fast.dense import search as dense_search
+from kmeans_fast.dense import tree as trees
+from kmeans_fast.dense.points import DensePoints
 from kmeans_fast.threads import Threads
 
 from . import test_dense_search, test_exact, test_parts, test_tree, test_tree_search

@@ -10,7 +10,7 @@ import pytest
 
 import kmeans_fast as kf
 from kmeans_fast import reference as ref
-from kmeans_fast.points.dense import DensePoints
+from kmeans_fast.dense.points import DensePoints
 from kmeans_fast.threads import Threads
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import kmeans_fast as kf
-from kmeans_fast.points.dense_part import DensePart
+from kmeans_fast.dense.part import DensePart
 from kmeans_fast.threads import Threads, default_threads
 
 from .pictures import photograph

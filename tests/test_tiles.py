@@ -12,9 +12,9 @@ from PIL import Image
 
 import kmeans_fast as kf
 from kmeans_fast import cli
-from kmeans_fast import tiff as format_
-from kmeans_fast.images import LeftOutWarning
-from kmeans_fast.tiles import pictures_in
+from kmeans_fast.pictures import tiff as format_
+from kmeans_fast.pictures.reading import LeftOutWarning, to_array
+from kmeans_fast.pictures.tiles import pictures_in
 
 from .pictures import few_colors, photograph
 
@@ -243,7 +243,7 @@ def test_16_bits_where_white_is_zero(compression, tmp_path):
     path = saved(tmp_path / "a.tif", image, compression=compression, tiffinfo={262: 0})
     with Image.open(path) as opened:
         assert opened.tag_v2[262] == 0
-        assert np.array_equal(kf.images.to_array(opened), grey)
+        assert np.array_equal(to_array(opened), grey)
     assert np.array_equal(kf.open_image(path), grey)
     assert np.array_equal(joined(kf.open_tiles(path, tile_pixels=TILE)), grey)
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from kmeans_fast.dense import tree as trees
+from kmeans_fast.dense.points import DensePoints
 from kmeans_fast.kernels import tree as kernels
-from kmeans_fast.points import tree as trees
-from kmeans_fast.points.dense import DensePoints
 from kmeans_fast.threads import Threads
 from tests.naive import part_of
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import kmeans_fast as kf
-from kmeans_fast.points import tree as trees
-from kmeans_fast.points import tree_search
-from kmeans_fast.points.dense import DensePoints
+from kmeans_fast.dense import tree as trees
+from kmeans_fast.dense import tree_search
+from kmeans_fast.dense.points import DensePoints
 from kmeans_fast.threads import Threads
 from tests.naive import part_of
 from tests.test_tree import KINDS, clusters

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..exact.quanta import Integers, log2
 from ..kernels import dense_seeds as kernels
 from .parts import add, concatenate, numbers
-from .quanta import Integers, log2
 
 if TYPE_CHECKING:
-    from .dense import DensePoints
-    from .dense_part import DensePart, Facts
+    from .part import DensePart, Facts
+    from .points import DensePoints
 
 # Up to here a draw keeps 25 bits of the mean value when points count as repeated.
 MAX_REPEATS = 2**26

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .threads import quiet
+from ..threads import quiet
 
 GREY = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N")
 # A profile whose colours are those of sRGB to within so many levels of 255 is taken for sRGB.

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..checks import SUM_BITS
 from ..threads import quiet
-from ..validate import SUM_BITS
 from .quanta import NARROW, Integers, choose_quanta, depth, join, log2, spacing
 
 Array = NDArray[Any]
@@ -101,7 +101,7 @@ def in_limbs(weights: Array, units: Units) -> list[Integers]:
     return limbs
 
 
-def as_weights(limbs: Integers, units: Units) -> Array:
+def from_limbs(limbs: Integers, units: Units) -> Array:
     """Return weights that are given in limbs (limbs, m): int64, or float64 rounded once."""
     if units == UNWEIGHTED:
         whole: Integers = limbs[0]

@@ -15,8 +15,11 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .identify import one_line
-from .pixels import (
+from ..arrays import as_pixels, to_numpy, unmasked
+from ..checks import SUM_BITS, are_colors, check_threads
+from ..pictures.identify import one_line
+from ..threads import Threads, as_caller, shared_lock
+from .counting import (
     SMALL,
     TABLE_BITS,
     ColorFormat,
@@ -27,9 +30,7 @@ from .pixels import (
     merge_counts,
     split_keys,
 )
-from .points.colors import ColorPoints
-from .threads import Threads, as_caller, shared_lock
-from .validate import SUM_BITS, are_colors, as_pixels, check_threads, to_numpy, unmasked
+from .points import ColorPoints
 
 Array = NDArray[Any]
 Part = tuple[Array, Array]  # distinct keys, sorted, and their counts
@@ -406,7 +407,7 @@ class ColorHistogram:
         >>> kf.ColorHistogram.load(path) == histogram
         True
         """
-        from .saving import check_target, write_whole
+        from ..pictures.saving import check_target, write_whole
 
         check_target(path)
         whole = self.copy()  # of one moment

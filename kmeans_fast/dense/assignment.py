@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..exact.quanta import Integers
 from ..kernels import _tiles
 from ..kernels import dense as kernels
 from ..threads import Threads
-from .quanta import Integers
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]

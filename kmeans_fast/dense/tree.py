@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..exact.quanta import Integers, as_anchors
 from ..kernels import tree as kernels
 from ..kernels.dense import Points
+from ..point_set import label_dtype
 from ..threads import Threads
-from . import label_dtype
-from .quanta import Integers, as_anchors
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]

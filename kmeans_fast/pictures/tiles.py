@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..checks import are_colors, check_integer
 from .identify import one_line
-from .images import (
+from .reading import (
     MAX_PIXELS,
     kind_of_part,
     measure_picture,
@@ -19,7 +20,6 @@ from .images import (
     tell_of_frames,
 )
 from .tiff import MAGIC, Box, UnsupportedLayout, read_tiff
-from .validate import are_colors, check_integer
 
 Array = NDArray[Any]
 Path = str | os.PathLike[str]

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .kernels import pixels as kernel
-from .points.weights import UNWEIGHTED, Units, in_limbs
-from .threads import Threads
+from ..exact.weights import UNWEIGHTED, Units, in_limbs
+from ..kernels import pixels as kernel
+from ..threads import Threads
 
 Array = NDArray[Any]
 Span = tuple[int, int, int, int]  # first row, last row, first pixel, last pixel

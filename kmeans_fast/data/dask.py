@@ -22,14 +22,14 @@ import numpy as np
 from dask.base import get_scheduler
 from numpy.typing import ArrayLike, NDArray
 
-from .. import validate
-from ..pixels import ColorFormat, CountedPixels, PixelChunks, color_format, merge_counts
+from ..arrays import LEAVE_OUT, are_exact, as_native, as_weights, check_weight_values, unmasked
+from ..colors.counting import ColorFormat, CountedPixels, PixelChunks, color_format, merge_counts
+from ..dense.part import DensePart, Facts
+from ..dense.parts import Merge
+from ..exact.weights import UNWEIGHTED, Summary, Units, merge, summarize, units_of_pixels
+from ..point_set import label_dtype
 from ..spaces import Space
 from ..threads import Threads, default_threads, quiet
-from . import label_dtype
-from .dense_part import DensePart, Facts
-from .parts import Merge
-from .weights import UNWEIGHTED, Summary, Units, merge, summarize, units_of_pixels
 
 Array = NDArray[Any]
 Shape = tuple[int, ...]
@@ -81,14 +81,14 @@ def check_array(data: Any, name: str = "data") -> Any:
         )
     if data.dtype == bool:
         return data.astype(np.uint8)
-    return validate.as_native(data)
+    return as_native(data)
 
 
 def check_weights(sample_weight: Any, data: Any) -> Weights:
     """Return weights, one for each point, in the chunks of the data; this looks at them all."""
     shape = data.shape[:-1]
     if not isinstance(sample_weight, da.Array):
-        array = validate.as_weights(sample_weight, shape).reshape(shape)
+        array = as_weights(sample_weight, shape).reshape(shape)
         weights = da.from_array(array, chunks=data.chunks[:-1])
     else:
         weights = sample_weight
@@ -98,11 +98,11 @@ def check_weights(sample_weight: Any, data: Any) -> Weights:
         raise ValueError(
             f"sample_weight has shape {weights.shape}; give one for each point, {shape}"
         )
-    weights = validate.as_native(weights.rechunk(data.chunks[:-1]))
+    weights = as_native(weights.rechunk(data.chunks[:-1]))
     summaries = [dask.delayed(_summarize)(block) for block, _ in _blocks(weights)]
     with scheduler_stays():
         found = dask.compute(_merged(summaries, _merge_summaries))[0]
-    validate.check_weight_values(found.finite, found.least, found.largest, found.exact)
+    check_weight_values(found.finite, found.least, found.largest, found.exact)
     return Weights(weights, found.summary)
 
 
@@ -117,12 +117,12 @@ class _Found(NamedTuple):
 
 
 def _summarize(weights: Array) -> _Found:
-    weights = validate.unmasked(
+    weights = unmasked(
         "a chunk of sample_weight", weights, "fill them in, with 0 for what does not count"
     )
     if weights.dtype.kind == "f" and not np.isfinite(weights).all():
         return _Found(False, 0.0, 0.0, False, None)
-    exact = validate.are_exact(weights)
+    exact = are_exact(weights)
     return _Found(True, weights.min(), weights.max(), exact, summarize(weights))
 
 
@@ -238,8 +238,7 @@ def _merge_counted(parts: list[Counted]) -> Counted:
 
 def _as_block(block: Any, dtype: np.dtype[Any], shape: Shape | None = None) -> Array:
     """Return a chunk, which must be what the array says."""
-    unmasked = validate.unmasked("a chunk of data", block, validate.LEAVE_OUT)
-    array: Array = validate.as_native(np.asarray(unmasked))
+    array: Array = as_native(np.asarray(unmasked("a chunk of data", block, LEAVE_OUT)))
     if shape is not None and array.shape != shape:
         raise ValueError(
             f"a chunk of data has shape {array.shape}, where the array says {shape}; give "
@@ -395,6 +394,6 @@ def _label(block: Any, dtype: np.dtype[Any], shared: _Shared) -> Array:
 @lru_cache(maxsize=4)
 def _labeller(numbers: bytes, shape: tuple[int, int], space: Space) -> Any:
     """Return what labels arrays, and keeps its table of all colours from one to the next."""
-    from ..labels import Labeller
+    from .labelling import Labeller
 
     return Labeller(np.frombuffer(numbers).reshape(shape), space)

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..exact.quanta import NARROW, Integers, as_anchors, log2
 from ..kernels import tree_seeds as kernels
 from ..threads import cached_property
 from .parts import LocalPart, add, concatenate, numbers, widen
-from .quanta import NARROW, Integers, as_anchors, log2
 from .tree import Cut, find_slots, grid_of_child, grid_of_root, sample_step
 
 if TYPE_CHECKING:
-    from .dense import DensePoints
-    from .dense_part import DensePart, Facts
+    from .part import DensePart, Facts
+    from .points import DensePoints
 
 Floats = NDArray[np.float64]
 Counted = tuple[Floats, Integers]  # distinct points (m, d), and a sum for each (m,)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from .dense_part import DensePart
+    from .part import DensePart
 
 Array = NDArray[Any]
 Merge = Callable[[list[Any]], Any]

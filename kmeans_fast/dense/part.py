@@ -20,18 +20,18 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..exact.quanta import Integers, as_anchors, choose_quanta, log2
+from ..exact.weights import Summary, summarize
 from ..kernels import dense as kernels
 from ..kernels import dense_data, inertia
 from ..kernels.dense import MOST_UNROLLED
 from ..threads import Threads, cached_property
 from .assignment import Assignment, fewest_types
-from .dense_search import NearestPart
 from .parts import first_distinct
-from .quanta import Integers, as_anchors, choose_quanta, log2
+from .search import NearestPart
 from .tree import Cut, Tree, TreeAssignment, count_slots
 from .tree import pays as tree_pays
 from .tree_search import TreePart
-from .weights import Summary, summarize
 
 # Points in a unit of work: some 50 us at the least, ten times what it costs to hand it out.
 CHUNK = 16384

@@ -10,16 +10,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import memory, validate
-from .histogram import ColorHistogram
-from .pixels import TABLE_BITS, ColorFormat, CountedPixels, PixelChunks, split_keys
-from .points import Points
-from .points.colors import ColorPoints
-from .points.dense import DensePoints
-from .points.tree import seeds as tree_seeds
-from .points.weights import UNWEIGHTED, Units, as_weights, summarize, units_of_pixels
-from .spaces import Space, from_oklab, to_oklab
-from .threads import Threads
+from .. import memory
+from ..arrays import as_array, as_weights
+from ..checks import are_colors, is_dask
+from ..colors.counting import TABLE_BITS, ColorFormat, CountedPixels, PixelChunks, split_keys
+from ..colors.histogram import ColorHistogram
+from ..colors.points import ColorPoints
+from ..dense.points import DensePoints
+from ..dense.tree import seeds as tree_seeds
+from ..exact.weights import UNWEIGHTED, Units, from_limbs, summarize, units_of_pixels
+from ..point_set import Points
+from ..spaces import Space, from_oklab, to_oklab
+from ..threads import Threads
 
 Array = NDArray[Any]
 
@@ -63,12 +65,12 @@ class Dataset:
 
 def open_data(data: Any) -> Any:
     """Return checked data: an array, a `ColorHistogram` or a Dask array."""
-    if validate.is_dask(data):
-        from .points.dask import check_array
+    if is_dask(data):
+        from .dask import check_array
 
         return warn_of_grey(check_array(data))
     if not isinstance(data, ColorHistogram):
-        return warn_of_grey(validate.as_array(data, remedy=" and give them a sample_weight of 0"))
+        return warn_of_grey(as_array(data, remedy=" and give them a sample_weight of 0"))
     if data.n_colors == 0:
         raise ValueError("data is an empty ColorHistogram; update it with a picture first")
     return data.copy()  # of one moment: other threads may update it
@@ -110,14 +112,14 @@ def as_dataset(
         if sample_weight is not None:
             raise ValueError("sample_weight is given with a ColorHistogram, which has its counts")
         return _of_histogram(data, threads, space)
-    if validate.is_dask(data):
+    if is_dask(data):
         return _of_chunks(data, sample_weight, threads, space, task_threads or 1)
     shape = data.shape[:-1]
     weights = None
     if sample_weight is not None:
-        weights = validate.as_weights(sample_weight, shape)
+        weights = as_weights(sample_weight, shape)
     _check_memory(data, weights is not None)
-    if not validate.are_colors(data):
+    if not are_colors(data):
         points = DensePoints(data.reshape(-1, data.shape[-1]), weights, threads)
         return Dataset(points, data, data.dtype, shape, _is_image(data), _as_they_are)
     units = UNWEIGHTED
@@ -139,7 +141,7 @@ def _check_memory(data: Array, weighted: bool) -> None:
     tree takes the place of the bounds: its own copy, and 6 bytes.
     """
     n = data.size // data.shape[-1]
-    if validate.are_colors(data):
+    if are_colors(data):
         wide = 8 * data.itemsize * data.shape[-1] > TABLE_BITS
         remedy = (
             "count it in tiles (ColorHistogram.from_tiles), fit the histogram, and label tile by "
@@ -166,10 +168,10 @@ def _of_chunks(
     data: Any, sample_weight: Any, threads: Threads, space: Space, task_threads: int
 ) -> Dataset:
     """Return a Dask array as a point set."""
-    from .points import dask as on_dask
+    from . import dask as on_dask
 
     weights = None if sample_weight is None else on_dask.check_weights(sample_weight, data)
-    if validate.are_colors(data):
+    if are_colors(data):
         counted = on_dask.count_colors(data, weights, task_threads)
         return _of_colors(
             data, *counted, threads, space,
@@ -207,7 +209,7 @@ def _of_colors(
     shape = data.shape[:-1]
     if space == "oklab":
         colors = split_keys(keys, form, threads).T
-        return _in_oklab(data, colors, as_weights(limbs, units), shape, threads, spread)
+        return _in_oklab(data, colors, from_limbs(limbs, units), shape, threads, spread)
     points = ColorPoints(keys, limbs, form, threads, units)
     return Dataset(points, data, data.dtype, shape, _is_image(data), spread)
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from ..checks import check_integer
 from .identify import (
     PictureFile,
     Source,
@@ -26,7 +27,6 @@ from .identify import (
 )
 from .profiles import GREY, carried_profile, grey_to_srgb, profile_of, to_srgb
 from .tiff import CHANNELS, PHOTOMETRIC, WHITE_IS_ZERO, count_pages
-from .validate import check_integer
 
 # At the limit, decoding and clustering hold about 10 bytes a pixel: 5 GB. No camera makes half as
 # many pixels, and a bomb (a file of 44 bytes can declare 4,000 million) is refused at its header.

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..checks import SUM_BITS
+from ..exact.means import divide_limbs
+from ..exact.quanta import join
+from ..exact.weights import UNWEIGHTED, Units, from_limbs
 from ..kernels import cells, filtering, seeds
-from ..pixels import ColorFormat, split_keys
+from ..point_set import Step, label_dtype
 from ..threads import Threads
-from ..validate import SUM_BITS
-from . import Step, label_dtype
-from .quanta import join
-from .quotients import divide_limbs
-from .weights import UNWEIGHTED, Units, as_weights
+from .counting import ColorFormat, split_keys
 
 Array = NDArray[Any]
 
@@ -268,7 +268,7 @@ class ColorPoints:
         labels = self._labels[: self._keys.size].astype(label_dtype(len(centroids)))
         counts = step.counts
         if self._units != UNWEIGHTED:
-            counts = as_weights(step.sums[:, :, 0].T, self._units)
+            counts = from_limbs(step.sums[:, :, 0].T, self._units)
         return labels, counts, step.inertia
 
     def n_distinct(self, limit: int) -> int:

@@ -13,19 +13,28 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..exact.means import divide_limbs
+from ..exact.quanta import (
+    NARROW,
+    Integers,
+    bits_below,
+    choose_quanta,
+    depth,
+    in_row,
+    join,
+    spacing,
+)
+from ..exact.weights import check_sizes, from_limbs
+from ..exact.weights import merge as merge_weights
 from ..kernels import inertia
+from ..point_set import Step, label_dtype
 from ..threads import Threads, cached_property
-from . import Step, label_dtype
-from . import dense_part as part
-from .dense_part import DensePart, Facts, WeightRule
-from .dense_search import NearestSearch
+from . import part
+from .part import DensePart, Facts, WeightRule
 from .parts import LocalPart, Parts, add, concatenate
-from .quanta import NARROW, Integers, bits_below, choose_quanta, depth, in_row, join, spacing
-from .quotients import divide_limbs
+from .search import NearestSearch
 from .tree import seeds as tree_seeds
 from .tree_search import TreeSearch
-from .weights import as_weights, check_sizes
-from .weights import merge as merge_weights
 
 # Points whose median stands for the middle of all.
 N_SAMPLED = 128
@@ -363,7 +372,7 @@ class DensePoints:
 
     def _counts(self, totals: Integers) -> NDArray[Any]:
         rule = self.facts.rule
-        return as_weights(totals.T, rule.quanta) / rule.lift if rule.factors else totals[:, 0]
+        return from_limbs(totals.T, rule.quanta) / rule.lift if rule.factors else totals[:, 0]
 
 
 def _frame(some: NDArray[Any], low: Floats, high: Floats) -> tuple[NDArray[Any], Any]:

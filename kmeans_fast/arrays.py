@@ -1,75 +1,19 @@
-"""The door: every argument is checked here, once, before any work."""
+"""The door for arrays: what comes in is checked here, once, before any work."""
 
 from __future__ import annotations
 
-import operator
-import os
-from collections.abc import Sequence
-from typing import IO, Any, TypeGuard
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .spaces import SPACES
+from .checks import MOST_EXACT, SUM_BITS, are_colors, is_dask, is_file
 from .threads import quiet
 
 Array = NDArray[Any]
 
-# Sums of integer data are int64; a bit is kept free for differences of two sums.
-SUM_BITS = 62
-# Whole numbers are exact in float64 up to here.
-MOST_EXACT = 2**53
-# More threads than any machine has; each asks for some memory before it starts.
-MOST_THREADS = 1024
 # What becomes of masked values.
 LEAVE_OUT = "leave those points out, or fill them in (with .filled(value))"
-
-
-def check_integer(name: str, value: Any, least: int) -> int:
-    """Return an integer argument of at least `least`."""
-    try:
-        number = operator.index(value)
-        if isinstance(value, bool | np.bool_):
-            raise TypeError
-    except TypeError:
-        raise TypeError(f"{name}={value!r} is not an integer; give {least} or more") from None
-    if number < least:
-        raise ValueError(f"{name}={number} is less than {least}; give {least} or more")
-    return number
-
-
-def check_threads(n_threads: int | None) -> int | None:
-    """Return `n_threads`, None for all."""
-    if n_threads is None:
-        return None
-    return min(check_integer("n_threads", n_threads, 1), MOST_THREADS)
-
-
-def check_tol(tol: float) -> float:
-    """Return a tolerance."""
-    try:
-        number = float(tol)
-    except (TypeError, ValueError):
-        raise TypeError(f"tol={tol!r} is not a number; give 0 or more") from None
-    except OverflowError:
-        number = np.inf
-    if not 0 <= number < np.inf:
-        raise ValueError(f"tol={number} must be finite and not negative; give 0 or more")
-    return number
-
-
-def check_rng(random_state: Any) -> np.random.Generator:
-    """Return a generator for an int, a Generator, a RandomState, or None."""
-    if isinstance(random_state, np.random.RandomState):
-        return np.random.Generator(random_state._bit_generator)
-    if isinstance(random_state, bool | float | str):
-        raise TypeError(f"random_state={random_state!r} is not a seed; give an int or a Generator")
-    try:
-        return np.random.default_rng(random_state)
-    except (TypeError, ValueError) as error:
-        raise type(error)(
-            f"random_state={random_state!r} is not a seed ({error}); give an int or a Generator"
-        ) from None
 
 
 def as_array(data: Any, name: str = "data", remedy: str = "") -> Array:
@@ -78,7 +22,7 @@ def as_array(data: Any, name: str = "data", remedy: str = "") -> Array:
     `remedy` is what else than to leave out or to fill in the caller has for masked values.
     """
     if hasattr(data, "getbands") and hasattr(data, "getexif"):
-        from .images import to_array
+        from .pictures.reading import to_array
 
         return to_array(data)
     if hasattr(data, "toarray") and hasattr(data, "nnz"):
@@ -87,7 +31,7 @@ def as_array(data: Any, name: str = "data", remedy: str = "") -> Array:
         raise TypeError(f"{name} is a Dask array, which this does not take; use {name}.compute()")
     if is_file(data) or isinstance(data, bytes):
         raise TypeError(f"{name} is {type(data).__name__}; open a picture with open_image(path)")
-    if hasattr(data, "__next__") or type(data).__module__ == "kmeans_fast.tiles":
+    if hasattr(data, "__next__") or type(data).__module__ == "kmeans_fast.pictures.tiles":
         raise TypeError(
             f"{name} comes in tiles ({type(data).__name__}); count them first with "
             "ColorHistogram.from_tiles(tiles), and give that"
@@ -172,37 +116,6 @@ def _check_range(name: str, array: Array) -> None:
             )
 
 
-def is_file(data: Any) -> TypeGuard[str | os.PathLike[str] | IO[bytes]]:
-    """Tell whether this is the path of a file, or a file."""
-    is_open = hasattr(data, "read") and not hasattr(data, "__array__")
-    return isinstance(data, str | os.PathLike) or is_open
-
-
-def is_dask(data: Any) -> bool:
-    """Tell whether the data are a Dask array, without importing Dask."""
-    return type(data).__module__.startswith("dask.array") and hasattr(data, "chunks")
-
-
-def are_colors(array: Any) -> bool:
-    """Tell whether the colour engine takes these points."""
-    limits = {np.dtype(np.uint8): 4, np.dtype(np.uint16): 3}
-    return bool(array.shape[-1] <= limits.get(array.dtype.newbyteorder("="), 0))
-
-
-def check_space(space: str, data: Any) -> None:
-    """Raise unless the space is known, and the data are what it is for."""
-    if space not in SPACES:
-        raise ValueError(f"space={space!r} is unknown; give one of {', '.join(SPACES)}")
-    if space == "rgb":
-        return
-    n_channels = getattr(data, "n_channels", None) or data.shape[-1]
-    if data.dtype not in (np.uint8, np.uint16) or n_channels != 3:
-        raise ValueError(
-            f"space={space!r} is for pixels of 3 channels of uint8 or uint16; data has "
-            f"{n_channels} of {data.dtype}"
-        )
-
-
 def as_pixels(image: ArrayLike) -> Array:
     """Return integer pixels (h, w, c) or (n, c) that the colour engine takes."""
     array = as_array(image, "image", " and leave them out by ColorHistogram.update(mask=)")
@@ -212,16 +125,6 @@ def as_pixels(image: ArrayLike) -> Array:
             "uint16 with 1 to 3"
         )
     return array
-
-
-def check_n_clusters(n_clusters: int, n_points: int, name: str = "n_clusters") -> int:
-    """Return the number of clusters, at most the number of points."""
-    k = check_integer(name, n_clusters, 1)
-    if k > n_points:
-        raise ValueError(
-            f"{name}={k} is more than the {n_points} points; ask for {n_points} or fewer"
-        )
-    return k
 
 
 def as_centroids(centroids: Any, n_features: int, name: str, k: int | None = None) -> Array:
@@ -321,14 +224,3 @@ def check_weight_values(finite: bool, least: Any, largest: Any, exact: bool) -> 
             f"sample_weight reaches {largest}, and float64 holds integers beyond 2**53 only in "
             "part; scale it down"
         )
-
-
-def check_ks(ks: Sequence[int], n_points: int) -> list[int]:
-    """Return the numbers of clusters of a sweep."""
-    try:
-        values = list(ks)
-    except TypeError:
-        raise TypeError(f"ks={ks!r} is not a sequence; give the numbers of clusters") from None
-    if not values:
-        raise ValueError("ks is empty; give one number of clusters or more")
-    return [check_n_clusters(k, n_points, "ks") for k in values]

@@ -15,8 +15,8 @@ from typing import IO, Any
 
 from PIL import Image
 
+from ..painting import INDEXED
 from .identify import one_line
-from .painting import INDEXED
 from .profiles import palette_to_srgb, to_srgb
 
 # What each format writes for each kind of picture; None: it cannot, or only with other colours.

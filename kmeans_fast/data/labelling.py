@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .pixels import TABLE_BITS, ColorFormat, PixelChunks, label_by_table, split_keys
-from .points import label_dtype
-from .points.colors import CUBE, label_all_colors
-from .spaces import Space
-from .threads import Threads, shared_lock
-from .validate import are_colors, as_array, check_threads
+from ..arrays import as_array
+from ..checks import are_colors, check_threads
+from ..colors.counting import TABLE_BITS, ColorFormat, PixelChunks, label_by_table, split_keys
+from ..colors.points import CUBE, label_all_colors
+from ..point_set import label_dtype
+from ..spaces import Space
+from ..threads import Threads, shared_lock
 
 Array = NDArray[Any]
 
@@ -57,7 +58,7 @@ class Labeller:
         self, points: Any, n_threads: int | None = None, out: Array | None = None
     ) -> Array:
         """Label points (h, w, d) or (n, d), into `out` if that is given."""
-        from .api import assign
+        from ..api import assign
 
         array = as_array(points, "points")
         shape = array.shape[:-1]
@@ -102,7 +103,7 @@ def _label_all_in_oklab(
     centroids: NDArray[np.float64], form: ColorFormat, threads: Threads
 ) -> Array:
     """Return what `label_all_colors` does, by distances in OKLab."""
-    from .api import assign
+    from ..api import assign
 
     table = np.empty(1 << form.key_bits, label_dtype(len(centroids)))
     for first in range(0, table.size, CUBE):

@@ -1,0 +1,1 @@
+"""Integer pixels by their distinct colours: counted, as a point set, as a histogram."""

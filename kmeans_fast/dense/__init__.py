@@ -1,0 +1,1 @@
+"""Points of any numbers, as they come: one row, one point."""

@@ -1,0 +1,1 @@
+"""Sums that have no order, for they lose nothing: quanta, weights, means."""

@@ -1,0 +1,1 @@
+"""Pictures in and out: everything that touches Pillow, colour profiles and files."""
