@@ -4,25 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageColor
 
-from .api import assign
+from .api import assign, fit
 from .arrays import LEAVE_OUT, as_native, to_numpy, unmasked
 from .checks import check_integer, is_file
+from .colors.histogram import ColorHistogram
 from .pictures.identify import Source
 from .pictures.reading import carried_info, read_picture, to_array, to_uint8
+from .pictures.saving import INDEXED
+from .result import KMeansResult, as_palette
 from .seeding import Init
 from .spaces import Space, to_oklab
 from .threads import quiet
 
-if TYPE_CHECKING:
-    from . import ColorHistogram, KMeansResult
-
-INDEXED = 256  # colours that an indexed ("P") picture can hold
 Sort = Literal["luminance", "share"]
 SORTS = get_args(Sort)
 
@@ -196,8 +195,6 @@ class VisibleColors:
 
     def add(self, pixels: NDArray[Any], *, n_threads: int | None = None) -> None:
         """Count the pixels of a picture, opaque ones by three channels, as is faster than four."""
-        from . import ColorHistogram
-
         if pixels.shape[2] == 4:
             seen = pixels[..., 3] > 0
             if not seen.all():
@@ -217,8 +214,6 @@ class VisibleColors:
 
         None: there is nothing to be seen.
         """
-        from . import ColorHistogram, fit
-
         if self.transparent and n_colors == INDEXED:
             n_colors -= 1
         if not self.histograms:
@@ -234,8 +229,6 @@ class VisibleColors:
 
     def as_medoids(self, result: KMeansResult | None, n_threads: int | None) -> KMeansResult | None:
         """Replace each centroid by the nearest colour that occurs."""
-        from .result import as_palette
-
         if result is None:
             return None
         there = [with_channels(h.colors[np.newaxis], result.centroids.shape[1])[0]
@@ -256,8 +249,6 @@ class VisibleColors:
         self, colors: NDArray[np.uint8], pixels: NDArray[Any], space: Space, n_threads: int | None
     ) -> KMeansResult:
         """Return what a fit would, of colours that are given; with counts, if any were added."""
-        from . import KMeansResult
-
         centroids = colors.astype(np.float64) * (257.0 if pixels.dtype == np.uint16 else 1.0)
         counts = np.zeros(len(colors))
         for histogram in self.histograms.values():
@@ -272,8 +263,6 @@ class VisibleColors:
 
 def palette_rgba(result: KMeansResult | None, dtype: np.dtype[Any]) -> NDArray[np.uint8]:
     """Round the centroids of pixels of `dtype` to (k, 4) RGBA colours of 8 bits."""
-    from .result import as_palette
-
     if result is None:
         return np.zeros((0, 4), np.uint8)
     colors: NDArray[np.uint8] = with_channels(as_palette(dtype, result.centroids)[np.newaxis], 4)[0]

@@ -138,10 +138,11 @@ def identify(file: IO[bytes], name: str) -> Image.Image:
 
 def _refuse_kind_of_tiff(file: IO[bytes]) -> None:
     """Say what a TIFF holds that Pillow does not read, unless it is broken."""
-    with contextlib.suppress(OSError, tiff.UnsupportedLayout):
+    samples = tiff.describe_samples(file)
+    if samples is not None:
         raise UnreadKind(
-            f"a TIFF of {tiff.describe_samples(file)}, of a kind that Pillow does not read; read "
-            "it with tifffile or rasterio, and give fit the array"
+            f"a TIFF of {samples}, of a kind that Pillow does not read; read it with tifffile or "
+            "rasterio, and give fit the array"
         )
 
 

@@ -15,10 +15,10 @@ from typing import IO, Any
 
 from PIL import Image
 
-from ..painting import INDEXED
 from .identify import one_line
 from .profiles import palette_to_srgb, to_srgb
 
+INDEXED = 256  # colours that an indexed ("P") picture can hold
 # What each format writes for each kind of picture; None: it cannot, or only with other colours.
 # "P+" is an indexed picture with one transparent entry, "P*" one with translucent entries.
 _FORMATS: dict[str, dict[str, str | None]] = {

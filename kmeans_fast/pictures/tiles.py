@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..checks import are_colors, check_integer
-from .identify import one_line
+from .identify import PictureFile, identify_within, naming, one_line
 from .reading import (
     MAX_PIXELS,
     kind_of_part,
@@ -19,7 +19,7 @@ from .reading import (
     read_picture,
     tell_of_frames,
 )
-from .tiff import MAGIC, Box, UnsupportedLayout, read_tiff
+from .tiff import MAGIC, Box, Tiff, load_tifffile, read_tiff
 
 Array = NDArray[Any]
 Path = str | os.PathLike[str]
@@ -27,6 +27,8 @@ Place = tuple[slice, slice]  # rows and columns
 
 # 12 MB of RGB: a tile larger than that is neither counted nor labelled faster.
 TILE_PIXELS = 1 << 22
+# So many tiles of a TIFF may be one where there is no tifffile: 67 megapixels, some 700 MB.
+WITHOUT_TIFFFILE = 16
 # Of each orientation of a TIFF: exchange rows and columns, then turn rows about, and columns.
 _TURNS = {
     1: (False, False, False), 2: (False, False, True), 3: (False, True, True),
@@ -137,7 +139,8 @@ def open_tiles(
 
     A TIFF is read by its strips or tiles, whatever its compression, and a ``.npy`` file of pixels
     (h, w, c) by its rows. Any other picture is one tile, as is a TIFF whose channels lie apart.
-    Pixels are those of `open_image`.
+    Pixels are those of `open_image`. Where a TIFF's strips and tiles are, tifffile says
+    (``pip install 'kmeans_fast[tiff]'``); without it one of up to 16 tiles is read as one.
 
     Parameters
     ----------
@@ -161,6 +164,8 @@ def open_tiles(
     ValueError
         A picture, or a strip or tile of it, has more than `max_pixels` pixels, or is of a kind
         that has no colours to count; or a folder has no pictures.
+    ImportError
+        A TIFF is too large to be read without tifffile.
 
     Warns
     -----
@@ -218,11 +223,28 @@ def open_picture(
     if magic == b"\x93NUMPY":
         return _OfNpy(name, tile_pixels)
     if magic[:4] in MAGIC:
-        try:
-            return _OfTiff(name, tile_pixels, max_pixels, keep_profile)
-        except UnsupportedLayout:
-            pass
+        tiff = _large_tiff(name, tile_pixels)
+        if tiff is not None:
+            return _OfTiff(name, tiff, tile_pixels, max_pixels, keep_profile)
     return _Whole(name, max_pixels, keep_profile)
+
+
+def _large_tiff(name: str, tile_pixels: int) -> Tiff | None:
+    """Return where the strips or tiles of a TIFF are; None: it is small, or can be read whole."""
+    with PictureFile(name) as file:
+        try:
+            tifffile = load_tifffile()
+        except ImportError:
+            width, height = identify_within(file, name, None).size
+            if width * height <= WITHOUT_TIFFFILE * tile_pixels:
+                return None
+            raise ImportError(
+                f"{name}: a TIFF of {width * height} pixels is read by its tiles with tifffile: "
+                "pip install 'kmeans_fast[tiff]'"
+            ) from None
+        with naming(name):
+            tiff = read_tiff(file, tile_pixels, tifffile)
+    return tiff if tiff and tiff.height * tiff.width > tile_pixels else None
 
 
 def _changed(path: str) -> OSError:
@@ -302,30 +324,26 @@ class _OfTiff(Tiles):
     """A TIFF, some strips or tiles at a time."""
 
     def __init__(
-        self, name: str, tile_pixels: int, max_pixels: int | None, keep_profile: bool
+        self, name: str, tiff: Tiff, tile_pixels: int, max_pixels: int | None, keep_profile: bool
     ) -> None:
-        self.path, self._keep_profile = name, keep_profile
-        with open(name, "rb") as file:
-            try:
-                tiff = read_tiff(file)
-                if tiff.height * tiff.width <= tile_pixels:
-                    raise UnsupportedLayout  # no need for tiles
-                if max_pixels is not None and tiff.block_pixels > max_pixels:
-                    raise ValueError(
-                        f"{name}: strips or tiles of {tiff.block_pixels} pixels are more than "
-                        f"max_pixels={max_pixels}; allow more, or None for no limit"
-                    )
-                boxes = tiff.boxes(tile_pixels)
-                first = tiff.cut_out(file, boxes[0])
-            except OSError as error:
-                raise OSError(f"{name}: {one_line(error)}") from error
-            tell_of_frames(file, name)
-        n_channels, self._dtype, profile = kind_of_part(first, name)
+        self.path, self.tiff, self._keep_profile = name, tiff, keep_profile
+        if max_pixels is not None and tiff.block_pixels > max_pixels:
+            raise ValueError(
+                f"{name}: strips or tiles of {tiff.block_pixels} pixels are more than "
+                f"max_pixels={max_pixels}; allow more, or None for no limit"
+            )
+        self._boxes, self._turn = tiff.boxes(tile_pixels), _TURNS[tiff.orientation]
+        n_channels, self._dtype, profile = kind_of_part(self._cut_out(0), name)
         self.profile = profile if keep_profile else None
-        self.tiff, self._boxes, self._turn = tiff, boxes, _TURNS[tiff.orientation]
+        with open(name, "rb") as file:
+            tell_of_frames(file, name)
         shape = (tiff.width, tiff.height) if self._turn[0] else (tiff.height, tiff.width)
         self._shape = (*shape, n_channels)
-        self._places = [self._turned(box) for box in boxes]
+        self._places = [self._turned(box) for box in self._boxes]
+
+    def _cut_out(self, at: int) -> bytes:
+        with open(self.path, "rb") as file, naming(self.path):
+            return self.tiff.cut_out(file, self._boxes[at])
 
     def _turned(self, box: Box) -> Place:
         """Return where a box is once the picture is upright."""
@@ -340,12 +358,7 @@ class _OfTiff(Tiles):
         return rows, columns
 
     def read(self, at: int) -> Array:
-        with open(self.path, "rb") as file:
-            try:
-                data = self.tiff.cut_out(file, self._boxes[at])
-            except OSError as error:
-                raise OSError(f"{self.path}: {one_line(error)}") from error
-        tile = read_part(data, self.path, self._keep_profile)
+        tile = read_part(self._cut_out(at), self.path, self._keep_profile)
         exchange, up, left = self._turn
         tile = tile.swapaxes(0, 1) if exchange else tile
         tile = np.array(tile[:: -1 if up else 1, :: -1 if left else 1])
