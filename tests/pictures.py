@@ -115,3 +115,41 @@ def _xyz(values):
 
 
 SRGB_CURVE = formula_curve(3, 2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
+
+
+# ------------------------------------------------------------------------------- TIFF
+
+
+def tiff_file(shape, blocks, tags, order="<", side=None):
+    """Return a TIFF of these blocks, whatever they and the tags (numbers) say: strips, or tiles."""
+    sizes = [len(block) for block in blocks]
+    places = 8 + np.cumsum([0, *sizes])
+    end = int(places[-1])
+    geometry = {257: shape[0], 256: shape[1]}
+    if side:
+        geometry |= {323: side[0], 322: side[1], 324: places[:-1], 325: sizes}
+    else:
+        geometry |= {278: shape[0], 273: places[:-1], 279: sizes}
+    entries = geometry | tags
+    table, behind = struct.pack(f"{order}H", len(entries)), b""
+    for tag, found in sorted(entries.items()):
+        kind, values = (4 if tag in geometry else 3), np.ravel(found)
+        data = values.astype(f"{order}u{4 if kind == 4 else 2}").tobytes()
+        if len(data) > 4:
+            where = end + 6 + 12 * len(entries) + len(behind)
+            data, behind = struct.pack(f"{order}L", where), behind + data
+        table += struct.pack(f"{order}HHL", tag, kind, len(values)) + data.ljust(4, b"\0")
+    head = struct.pack(f"{order}2sHL", b"II" if order == "<" else b"MM", 42, end)
+    return b"".join([head, *blocks, table, bytes(4), behind])
+
+
+def joined(tiles):
+    """Put tiles together; each place is filled once, by an array of its own."""
+    whole = np.zeros(tiles.shape, tiles.dtype)
+    times = np.zeros(tiles.shape[:2], int)
+    for place, tile in tiles.items():
+        assert tile.flags.writeable and tile.flags.owndata
+        whole[place] = tile
+        times[place] += 1
+    assert (times == 1).all()
+    return whole

@@ -10,6 +10,7 @@ import contextlib
 import io
 import logging
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from types import ModuleType
 from typing import IO, Any
@@ -33,6 +34,24 @@ _DECODING = {
     BITS, COMPRESSION, PHOTOMETRIC, CHANNELS, PLANAR, COLOR_MAP, EXTRA_SAMPLES, SAMPLE_FORMAT,
     266, 292, 293, 317, 332, 347, 529, 530, 532, PROFILE,
 }  # fmt: skip
+# How the number of a directory's entries, an entry, and the place of the next directory are laid
+# out, and the bytes of each type of value.
+_FORMS, _BIG_FORMS = ("H", "HHL4s", "L"), ("Q", "HHQ8s", "Q")
+_BYTES = {
+    1: 1,
+    2: 1,
+    3: 2,
+    4: 4,
+    5: 8,
+    6: 1,
+    7: 1,
+    8: 2,
+    9: 4,
+    10: 8,
+    11: 4,
+    12: 8,
+    13: 4,
+} | dict.fromkeys((16, 17, 18), 8)
 _LONG = 4
 _INTEGERS = {3: "u2", _LONG: "u4", 16: "u8"}
 RAW, OLD_JPEG, WHITE_IS_ZERO, YCBCR, SEPARATE = 1, 6, 0, 6, 2
@@ -118,27 +137,25 @@ class Tiff:
             )
         ]
         sizes = [len(block) for block in blocks]
-        where, how_long = _tags_of_blocks(self.tiled)
-        numbers = {HEIGHT: [bottom - top], WIDTH: [right - left], how_long: sizes}
+        *places, end = 8 + np.cumsum([0, *sizes])
+        numbers = {HEIGHT: [bottom - top], WIDTH: [right - left]}
         if self.tiled:
             numbers |= {TILE_HEIGHT: [self.block_height], TILE_WIDTH: [self.block_width]}
+            numbers |= {TILE_OFFSETS: places, TILE_BYTES: sizes}
         else:
             numbers[STRIP_ROWS] = [self.block_height]
-        *places, end = 8 + np.cumsum([0, *sizes])
-        numbers[where] = places
+            numbers |= {STRIP_OFFSETS: places, STRIP_BYTES: sizes}
         entries = {
             tag: (_LONG, len(found), np.array(found, f"{self.order}u4").tobytes())
             for tag, found in numbers.items()
         }
-        table, values = struct.pack(f"{self.order}H", len(self.entries | entries)), b""
-        behind = int(end) + 2 + 12 * len(self.entries | entries) + 4
-        for tag, (kind, count, data) in sorted((self.entries | entries).items()):
-            table += struct.pack(f"{self.order}HHL", tag, kind, count)
-            if len(data) <= 4:
-                table += data.ljust(4, b"\0")
-            else:
-                table += struct.pack(f"{self.order}L", behind + len(values))
-                values += data
+        entries |= self.entries
+        table, values = struct.pack(f"{self.order}H", len(entries)), b""
+        for tag, (kind, count, data) in sorted(entries.items()):
+            if len(data) > 4:
+                behind = int(end) + 6 + 12 * len(entries) + len(values)
+                data, values = struct.pack(f"{self.order}L", behind), values + data
+            table += struct.pack(f"{self.order}HHL4s", tag, kind, count, data)
         mark = b"II" if self.order == "<" else b"MM"
         head = struct.pack(f"{self.order}2sHL", mark, 42, end)
         return b"".join([head, *blocks, table, bytes(4), values])
@@ -159,50 +176,36 @@ def read_tiff(file: IO[bytes], n_pixels: int, tifffile: ModuleType) -> Tiff | No
     OSError
         The file is truncated, or lies about its blocks; of a broken one tifffile raises others.
     """
-    size = file.seek(0, io.SEEK_END)
+    size = _hold_to_size(file)
     file.seek(0)
-    with tifffile.TiffFile(file) as opened:
-        order, found = opened.byteorder, list(opened.pages.first.tags)
-        tags = {tag.code: tag for tag in found}
-        tiled = TILE_WIDTH in tags
-        blocks = _tags_of_blocks(tiled)
-        needed = {WIDTH, HEIGHT, *blocks} | ({TILE_WIDTH, TILE_HEIGHT} if tiled else set())
-        # Said twice, in two ways perhaps, or no numbers.
-        if len(tags) < len(found) or any(
-            tag not in tags or tags[tag].dtype not in _INTEGERS for tag in needed
-        ):
-            return None
-        held = [tags[tag] for tag in (_DECODING | needed) & tags.keys()]
-        for tag in held:
-            if tag.valueoffset + tag.valuebytecount > size:
-                raise OSError(f"is truncated: the {tag.count} values of tag {tag.code} lie outside")
-        if sum(tag.valuebytecount for tag in held) > size:
-            raise OSError("is broken: values that lie over each other")
-        entries = {
-            tag.code: (int(tag.dtype), tag.count, tag.astuple()[3])
-            for tag in held
-            if tag.code in _DECODING
-        }
-        offsets, sizes = (np.array(tags[tag].value, np.int64, ndmin=1) for tag in blocks)
+    try:
+        with tifffile.TiffFile(file) as opened:
+            return _checked(opened.byteorder, list(opened.pages.first.tags), size, n_pixels)
+    except OSError:
+        raise
+    except Exception as error:  # of a broken file tifffile raises almost anything
+        raise OSError(f"a broken TIFF picture ({error})") from error
 
-        def one(tag: int, default: int = 0) -> int:
-            return int(np.ravel(tags[tag].value)[0]) if tag in tags else default
 
-        height, width = one(HEIGHT), one(WIDTH)
-        block_height = one(TILE_HEIGHT) if tiled else min(one(STRIP_ROWS, height), height)
-        block_width = one(TILE_WIDTH) if tiled else width
-        compression, planar, channels = one(COMPRESSION, RAW), one(PLANAR, 1), one(CHANNELS, 1)
-        cut = compression == RAW and one(PHOTOMETRIC, 1) != YCBCR and not tiled
-        bits = np.ravel(tags[BITS].value if BITS in tags else 1)
-        orientation = one(ORIENTATION, 1) if one(ORIENTATION, 1) in range(1, 9) else 1
-        resolution = None
-        if X_RESOLUTION in tags and Y_RESOLUTION in tags:
-            x, y = tags[X_RESOLUTION].value, tags[Y_RESOLUTION].value
-            resolution = x, y, one(RESOLUTION_UNIT, 2)
+def _checked(order: str, found: list[Any], size: int, n_pixels: int) -> Tiff | None:
+    """Do so, of the tags that tifffile has found in a file of so many bytes."""
+    tags = {tag.code: tag for tag in found}
+    tiled = TILE_WIDTH in tags
+    blocks = (TILE_OFFSETS, TILE_BYTES) if tiled else (STRIP_OFFSETS, STRIP_BYTES)
+
+    def one(tag: int, default: int = 0) -> int:
+        return int(np.ravel(tags[tag].value)[0]) if tag in tags else default
+
+    if len(tags) < len(found) or not {WIDTH, HEIGHT, *blocks} <= tags.keys():
+        return None  # said twice, in two ways perhaps, or not at all
+    height, width = one(HEIGHT), one(WIDTH)
+    block_height = one(TILE_HEIGHT) if tiled else min(one(STRIP_ROWS, height), height)
+    block_width = one(TILE_WIDTH) if tiled else width
     if min(height, width, block_height, block_width) < 1:
         raise OSError(f"{height} x {width} pixels in blocks of {block_height} x {block_width}")
-    if planar == SEPARATE or compression == OLD_JPEG:
+    if one(PLANAR, 1) == SEPARATE or one(COMPRESSION, RAW) == OLD_JPEG:
         return None
+    offsets, sizes = (np.array(tags[tag].value, np.int64, ndmin=1) for tag in blocks)
     n_blocks = -(-height // block_height) * -(-width // block_width)
     what = "tiles" if tiled else "strips"
     if not offsets.size == sizes.size == n_blocks:
@@ -213,8 +216,9 @@ def read_tiff(file: IO[bytes], n_pixels: int, tifffile: ModuleType) -> Tiff | No
         raise OSError(f"is truncated: some {what} lie outside its {size} bytes")
     if int(sizes.sum()) > size:
         raise OSError(f"has {what} that lie over each other")
-    if cut:
-        of_pixel = int(bits[0]) * channels if bits.size == 1 else int(bits.sum())
+    if one(COMPRESSION, RAW) == RAW and one(PHOTOMETRIC, 1) != YCBCR and not tiled:
+        bits = np.ravel(tags[BITS].value if BITS in tags else 1)
+        of_pixel = int(bits[0]) * one(CHANNELS, 1) if bits.size == 1 else int(bits.sum())
         row_bytes = (width * of_pixel + 7) // 8
         last = height - (n_blocks - 1) * block_height
         if block_height * row_bytes > sizes[:-1].min(initial=size) or last * row_bytes > sizes[-1]:
@@ -224,9 +228,19 @@ def read_tiff(file: IO[bytes], n_pixels: int, tifffile: ModuleType) -> Tiff | No
             firsts = np.arange(0, height, block_height)
             offsets = offsets[0] + firsts * row_bytes
             sizes = np.minimum(block_height, height - firsts) * row_bytes
+    entries = {
+        tag: (int(tags[tag].dtype), tags[tag].count, tags[tag].astuple()[3])
+        for tag in _DECODING & tags.keys()
+    }
+    resolution = None
+    if X_RESOLUTION in tags and Y_RESOLUTION in tags:
+        resolution = (
+            *(tags[at].value for at in (X_RESOLUTION, Y_RESOLUTION)),
+            one(RESOLUTION_UNIT, 2),
+        )
     return Tiff(
         order, entries, height, width, block_height, block_width, tiled, offsets, sizes,
-        orientation, resolution,
+        one(ORIENTATION, 1), resolution,
     )  # fmt: skip
 
 
@@ -242,8 +256,13 @@ def describe_samples(file: IO[bytes]) -> str | None:
         directory = ImageFileDirectory_v2(head if b"+" in head[2:4] else head[:8])
         file.seek(directory.next)
         directory.load(file)
-        offsets, sizes = (directory[tag] for tag in _tags_of_blocks(TILE_WIDTH in directory))
-        if max(map(sum, zip(offsets, sizes, strict=True))) > size or not directory[WIDTH]:
+        blocks = (
+            (TILE_OFFSETS, TILE_BYTES) if TILE_WIDTH in directory else (STRIP_OFFSETS, STRIP_BYTES)
+        )
+        if (
+            max(map(sum, zip(*map(directory.get, blocks), strict=True))) > size
+            or not directory[WIDTH]
+        ):
             return None
         n, bits, form = (
             int(np.ravel(directory.get(tag, 1))[0]) for tag in (CHANNELS, BITS, SAMPLE_FORMAT)
@@ -254,33 +273,47 @@ def describe_samples(file: IO[bytes]) -> str | None:
 
 
 def count_pages(file: IO[bytes]) -> int:
-    """Return how many pictures a TIFF holds; smaller copies and masks of another are none.
-
-    Of each directory only the first entry is read, whatever it says of the others.
-    """
-    seen: set[int] = set()
+    """Return how many pictures a TIFF holds; smaller copies and masks of another are none."""
     pages = 0
     with contextlib.suppress(OSError, OverflowError):  # what is broken behind the first is no page
-        head = _read(file, 0, 8)
-        order, big = "<" if head[:2] == b"II" else ">", b"+" in head[2:4]
-        count, form, link = (
-            f"{order}{code}" for code in (("Q", "HHQ8s", "Q") if big else ("H", "HHL4s", "L"))
-        )
-        start, size = struct.calcsize(count), struct.calcsize(form)
-        (at,) = struct.unpack(link, _read(file, 8, 8) if big else head[4:])
-        while at and at not in seen and len(seen) < MOST_PAGES:
-            seen.add(at)
-            (n,) = struct.unpack(count, _read(file, at, start))
-            (after,) = struct.unpack(
-                link, _read(file, at + start + n * size, struct.calcsize(link))
-            )
+        for form, _, at in _directories(file):
             # Entries are in order, and no tag is lower. The first is what is read, whatever it is.
-            tag, kind, _, value = struct.unpack(form, _read(file, at + start, size))
+            tag, kind, _, value = struct.unpack(form, _read(file, at, struct.calcsize(form)))
             of_copy = tag == SUBFILE and kind in _INTEGERS
-            flags = np.frombuffer(value, f"{order}{_INTEGERS[kind]}", 1)[0] if of_copy else 0
+            flags = np.frombuffer(value, f"{form[0]}{_INTEGERS[kind]}", 1)[0] if of_copy else 0
             pages += not (pages and flags & SMALLER_OR_MASK)
-            at = after
     return pages
+
+
+def _directories(file: IO[bytes]) -> Iterator[tuple[str, int, int]]:
+    """Yield of each directory the form of its entries, how many they are, and where."""
+    head = _read(file, 0, 8)
+    order, big = "<" if head[:2] == b"II" else ">", b"+" in head[2:4]
+    count, form, link = (order + code for code in (_BIG_FORMS if big else _FORMS))
+    seen: set[int] = set()
+    (at,) = struct.unpack(link, _read(file, 8, 8) if big else head[4:])
+    while at and at not in seen and len(seen) < MOST_PAGES:
+        seen.add(at)
+        (n,) = struct.unpack(count, _read(file, at, struct.calcsize(count)))
+        start = at + struct.calcsize(count)
+        end = start + n * struct.calcsize(form)
+        (at,) = struct.unpack(link, _read(file, end, struct.calcsize(link)))
+        yield form, n, start
+
+
+def _hold_to_size(file: IO[bytes]) -> int:
+    """Return the size of a TIFF, if all that its first directory lists has room in it.
+
+    tifffile reads most of that at once.
+    """
+    size = file.seek(0, io.SEEK_END)
+    form, n, at = next(_directories(file), ("", 0, 0))
+    if n * struct.calcsize(form) > size:
+        raise OSError(f"is broken: a directory of {n} entries")
+    table = struct.iter_unpack(form, _read(file, at, n * struct.calcsize(form))) if n else ()
+    if sum(count * _BYTES.get(kind, 0) for _, kind, count, _ in table) > size:
+        raise OSError("is broken: values that lie over each other, or outside")
+    return size
 
 
 def _read(file: IO[bytes], offset: int, size: int) -> bytes:
@@ -289,10 +322,6 @@ def _read(file: IO[bytes], offset: int, size: int) -> bytes:
     if len(data) < size:
         raise OSError("is truncated")
     return data
-
-
-def _tags_of_blocks(tiled: bool) -> tuple[int, int]:
-    return (TILE_OFFSETS, TILE_BYTES) if tiled else (STRIP_OFFSETS, STRIP_BYTES)
 
 
 # ---------------------------------------------------------------------------- writing

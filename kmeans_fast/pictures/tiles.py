@@ -223,13 +223,13 @@ def open_picture(
     if magic == b"\x93NUMPY":
         return _OfNpy(name, tile_pixels)
     if magic[:4] in MAGIC:
-        tiff = _large_tiff(name, tile_pixels)
+        tiff = _large_tiff(name, tile_pixels, max_pixels)
         if tiff is not None:
             return _OfTiff(name, tiff, tile_pixels, max_pixels, keep_profile)
     return _Whole(name, max_pixels, keep_profile)
 
 
-def _large_tiff(name: str, tile_pixels: int) -> Tiff | None:
+def _large_tiff(name: str, tile_pixels: int, max_pixels: int | None) -> Tiff | None:
     """Return where the strips or tiles of a TIFF are; None: it is small, or can be read whole."""
     with PictureFile(name) as file:
         try:
@@ -243,7 +243,7 @@ def _large_tiff(name: str, tile_pixels: int) -> Tiff | None:
                 "pip install 'kmeans_fast[tiff]'"
             ) from None
         with naming(name):
-            tiff = read_tiff(file, tile_pixels, tifffile)
+            tiff = read_tiff(file, min(tile_pixels, max_pixels or tile_pixels), tifffile)
     return tiff if tiff and tiff.height * tiff.width > tile_pixels else None
 
 
@@ -332,7 +332,7 @@ class _OfTiff(Tiles):
                 f"{name}: strips or tiles of {tiff.block_pixels} pixels are more than "
                 f"max_pixels={max_pixels}; allow more, or None for no limit"
             )
-        self._boxes, self._turn = tiff.boxes(tile_pixels), _TURNS[tiff.orientation]
+        self._boxes, self._turn = tiff.boxes(tile_pixels), _TURNS.get(tiff.orientation, _TURNS[1])
         n_channels, self._dtype, profile = kind_of_part(self._cut_out(0), name)
         self.profile = profile if keep_profile else None
         with open(name, "rb") as file:
