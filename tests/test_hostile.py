@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import random
 import struct
 import subprocess
 import sys
@@ -13,14 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
 import kmeans_fast as kf
 from kmeans_fast import cli
 from kmeans_fast.pictures import profiles
-from kmeans_fast.pictures import reading as images
 from kmeans_fast.pictures.reading import to_array
 from kmeans_fast.pictures.saving import save_image
 
@@ -34,7 +30,6 @@ from .pictures import (
     photograph,
     power_curve,
     rgb_profile,
-    table_curve,
     tiff_file,
 )
 
@@ -222,11 +217,6 @@ GREYS = (FINE_GREYS >> 8).astype(np.uint8)
     [
         power_curve(1.8),
         power_curve(1.0),
-        table_curve([]),
-        table_curve(65535 * np.linspace(0, 1, 50) ** 1.5),
-        formula_curve(0, 1.4),
-        formula_curve(1, 2.0, 0.9, 0.1),
-        formula_curve(2, 2.0, 0.8, 0.1, 0.1),
         formula_curve(4, 2.4, 0.9, 0.05, 0.1, 0.2, 0.02, 0.01),
     ],
 )
@@ -243,13 +233,6 @@ def test_greys_follow_the_curve_of_their_profile(curve):
     with_alpha.info["icc_profile"] = profile
     assert np.array_equal(to_array(with_alpha)[..., :3], np.repeat(array, 3, axis=2))
     assert (to_array(with_alpha)[..., 3] == 255).all()
-
-
-def test_a_profiles_arithmetic_is_not_for_the_callers_errstate():
-    with np.errstate(all="raise"):  # and no warning that the profile cannot be used
-        found = to_array(image_of(np.arange(0, 65536, 257)[None].astype(np.uint16),
-                                  grey_profile(power_curve(200))))  # fmt: skip
-    assert found[0, 128, 0] == 0 and found[0, 255, 0] == 65535
 
 
 @pytest.mark.parametrize("profile", [grey_profile(power_curve(1.4)), rgb_profile("Adobe")])
@@ -370,33 +353,18 @@ def test_a_profile_of_another_kind_of_picture_is_none(folder):
 # ----------------------------------------------------------------------------- odd kinds
 
 
-def test_mpo_animations_and_pages_give_the_first_of_many_and_say_so(folder, capsys):
+def test_a_preview_of_a_camera_is_no_frame_and_others_are_told_once(folder, capsys):
     first, second = (Image.fromarray(few_colors(seed=seed)) for seed in (1, 2))
-    forms = {"MPO": {"quality": 100, "subsampling": 0}, "GIF": {}, "PNG": {}, "TIFF": {}}
-    forms["TIFF "] = {"compression": "tiff_lzw", "strip_size": 300}
-    for form, options in forms.items():
-        first.copy().save(
-            "in", form.strip(), save_all=True, append_images=[second.copy()], **options
-        )
-        with Image.open("in") as image:
-            assert image.n_frames == 2 and image.format == form.strip()
+    for form, lost in (("MPO", False), ("GIF", True), ("TIFF", True)):
+        first.copy().save("in", form, save_all=True, append_images=[second.copy()])
         run("quantize", "in", "-k", 125, "-o", "out.png")
         run("quantize", "in", "-k", 125, "--shared", "-o", "out.png")
         run("palette", "in", "-k", 2, "--json")
         said = "kmeans-fast: warning: in: only the first of its 2 frames is read, and 1 left out\n"
-        assert capsys.readouterr().err == ("" if form == "MPO" else 3 * said)
-        if form != "MPO":
-            with pytest.warns(images.LeftOutWarning, match="in: only the first of its 2 frames"):
-                kf.open_tiles("in", tile_pixels=300)
-        warnings.simplefilter("ignore", images.LeftOutWarning)
-        difference = kf.open_image("out.png")[..., :3].astype(int) - np.asarray(first)
-        assert np.abs(difference).max() <= (12 if form == "MPO" else 0)
-        tiles = kf.open_tiles("in", tile_pixels=300)
-        assert len(tiles) == 1 or form.startswith("TIFF")
-        assert np.array_equal(np.concatenate(list(tiles)), kf.open_image("in"))
+        assert capsys.readouterr().err == 3 * lost * said
 
 
-def test_palettes_with_alpha_and_16_bits_in_both_orders_from_files(folder):
+def test_palettes_with_alpha_from_files(folder):
     image = Image.fromarray(PICTURE).convert("PA")
     image.putalpha(Image.fromarray(GREYS))
     image.save("in.tif")
@@ -404,14 +372,6 @@ def test_palettes_with_alpha_and_16_bits_in_both_orders_from_files(folder):
         assert read.mode == "PA"
         assert np.array_equal(kf.open_image("in.tif"), np.asarray(read.convert("RGBA")))
     assert np.array_equal(kf.open_image("in.tif")[..., 3], GREYS)
-    values = photograph(20, 30, 1, np.uint16)
-    for order in "<>":
-        block = values.astype(f"{order}u2").tobytes()
-        tags = {258: 16, 259: 1, 262: 1, 277: 1}
-        Path("in.tif").write_bytes(tiff_file((20, 30), [block], tags, order))
-        assert np.array_equal(kf.open_image("in.tif"), values)
-        run("quantize", "in.tif", "-k", 600, "-o", "out.png")
-        assert np.array_equal(kf.open_image("out.png"), values)
 
 
 # ---------------------------------------------------------------------------- hostile ones
@@ -528,41 +488,17 @@ def test_tags_said_twice_are_read_as_pillow_reads_them(folder):
 # -------------------------------------------------------------------------------- fuzz
 
 
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory):
-    return tmp_path_factory.mktemp("fuzz")
-
-
-@settings(
-    max_examples=300,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
-@given(
-    kind=st.integers(0, 100),
-    seed=st.integers(0, 2**64),
-    command=st.sampled_from(hostile.COMMANDS),
-)
-def test_a_damaged_file_is_one_line_or_a_whole_picture(empty, kind, seed, command):
-    for path in empty.iterdir():  # of an example that failed
-        path.unlink()
-    sound = list(hostile.seeds().values())
-    hostile.check(hostile.mutate(random.Random(seed), sound[kind % len(sound)]), command, empty)
-
-
-def test_every_sound_picture_is_taken(empty):
+def test_every_sound_picture_is_taken(tmp_path):
     for name, data in hostile.seeds().items():
-        assert hostile.check(data, hostile.COMMANDS[0], empty) == 0, name
+        assert hostile.check(data, hostile.COMMANDS[0], tmp_path) == 0, name
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="has no limits of memory to set")
 def test_damaged_files_and_bombs_take_no_more_memory_than_the_limit_says(tmp_path):
-    code = "from tests.hostile import try_many; print(try_many(100, seed=1, most=150))"
+    code = "from tests.hostile import try_many; print(try_many(100, seed=1, most=300))"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[1]
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("150 damaged files, ")
+    assert done.stdout.startswith("300 damaged files, ")
     assert done.stderr == ""  # nor a word from libtiff or from Pillow's log
