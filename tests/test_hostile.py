@@ -26,10 +26,12 @@ from .pictures import (
     few_colors,
     formula_curve,
     grey_profile,
+    icc_profile,
     ink_profile,
     photograph,
     power_curve,
     rgb_profile,
+    table_curve,
     tiff_file,
 )
 
@@ -217,6 +219,11 @@ GREYS = (FINE_GREYS >> 8).astype(np.uint8)
     [
         power_curve(1.8),
         power_curve(1.0),
+        table_curve([]),
+        table_curve(65535 * np.linspace(0, 1, 50) ** 1.5),
+        formula_curve(0, 1.4),
+        formula_curve(1, 2.0, 0.9, 0.1),
+        formula_curve(2, 2.0, 0.8, 0.1, 0.1),
         formula_curve(4, 2.4, 0.9, 0.05, 0.1, 0.2, 0.02, 0.01),
     ],
 )
@@ -233,6 +240,13 @@ def test_greys_follow_the_curve_of_their_profile(curve):
     with_alpha.info["icc_profile"] = profile
     assert np.array_equal(to_array(with_alpha)[..., :3], np.repeat(array, 3, axis=2))
     assert (to_array(with_alpha)[..., 3] == 255).all()
+
+
+def test_a_profiles_arithmetic_is_not_for_the_callers_errstate():
+    with np.errstate(all="raise"):  # and no warning that the profile cannot be used
+        found = to_array(image_of(np.arange(0, 65536, 257)[None].astype(np.uint16),
+                                  grey_profile(power_curve(200))))  # fmt: skip
+    assert found[0, 128, 0] == 0 and found[0, 255, 0] == 65535
 
 
 @pytest.mark.parametrize("profile", [grey_profile(power_curve(1.4)), rgb_profile("Adobe")])
@@ -309,6 +323,7 @@ def test_what_is_srgb_already_is_left_as_it_is(profile):
         (PICTURE, BROKEN),
         (PICTURE, P3[:300]),
         (GREYS, grey_profile(power_curve(1.4))[:140]),
+        (GREYS, icc_profile(b"GRAY", {b"kTRC": power_curve(1.4)}, b"Lab ")),
         (GREYS, grey_profile(b"what" + bytes(20))),
         (GREYS, grey_profile(formula_curve(1, 2.0, 0.0, 0.1))),
     ],

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ..threads import quiet
+
 GREY = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N")
 # A profile whose colours are those of sRGB to within so many levels of 255 is taken for sRGB.
 SAME = 2
@@ -65,7 +67,8 @@ def to_srgb(image: Image.Image, profile: bytes, where: str, own: bool = False) -
 def grey_to_srgb(pixels: Array, profile: bytes, where: str) -> Array:
     """Return grey pixels, with or without alpha, in the greys of sRGB."""
     try:
-        table = _grey_table(profile, np.iinfo(pixels.dtype).max + 1)
+        with quiet():
+            table = _grey_table(profile, np.iinfo(pixels.dtype).max + 1)
     except Exception:
         _warn(where)
         return pixels
@@ -112,46 +115,41 @@ def _transform(profile: bytes, mode: str) -> Any:
 
 @functools.lru_cache(maxsize=8)
 def _grey_table(profile: bytes, n: int) -> Array | None:
-    """Return what each of `n` greys is in sRGB; None: itself. LittleCMS has 16 bits for greys only.
-
-    So of a profile of RGB the curve of green makes one of grey.
-    """
-    from PIL import ImageCms
-
-    if profile[16:20] != b"GRAY":
-        profile = _grey_profile(_tag(profile, b"gTRC"))
-    source, target = (
-        ImageCms.ImageCmsProfile(io.BytesIO(data)) for data in (profile, _grey_profile(_SRGB_CURVE))
-    )
-    transform = ImageCms.ImageCmsTransform(
-        source, target, "I;16", "I;16", ImageCms.Intent.RELATIVE_COLORIMETRIC,
-        flags=ImageCms.Flags.NOOPTIMIZE,
-    )  # fmt: skip
-    greys = np.linspace(0, 65535, n).astype("<u2")
-    seen = np.asarray(transform.apply(Image.fromarray(greys[np.newaxis])))[0].astype(np.int64)
-    if not seen[0] < seen[-1]:
+    """Return what each of `n` greys is in sRGB; None: itself. LittleCMS knows 8 bits only."""
+    if profile[20:24] != b"XYZ ":
+        raise ValueError("a connection space that has no curves")
+    x = np.linspace(0, 1, n)
+    y = np.clip(_curve(profile, b"kTRC" if profile[16:20] == b"GRAY" else b"gTRC", x), 0, 1)
+    seen = np.where(y <= 0.0031308, 12.92 * y, 1.055 * y ** (1 / 2.4) - 0.055)
+    if not (np.isfinite(seen).all() and seen[0] < seen[-1]):
         raise ValueError("a curve that leads nowhere")
-    if np.abs(seen - greys).max() <= 257 * SAME:
+    if np.abs(seen - x).max() * 255 <= SAME:
         return None
-    table: Array = seen.astype(np.uint16) if n > 256 else np.rint(seen / 257).astype(np.uint8)
+    table: Array = np.rint(seen * (n - 1)).astype(np.uint8 if n == 256 else np.uint16)
     return table
 
 
-def _tag(profile: bytes, name: bytes) -> bytes:
+def _curve(profile: bytes, tag: bytes, x: Array) -> Array:
+    """Return the light of numbers from 0 to 1, by a curve of a profile."""
     (n_tags,) = struct.unpack_from(">L", profile, 128)
     table = struct.iter_unpack(">4sLL", profile[132 : 132 + 12 * n_tags])
-    return next(profile[at : at + size] for tag, at, size in table if tag == name)
-
-
-def _grey_profile(curve: bytes) -> bytes:
-    """Return the profile of greys by such a curve."""
-    white = struct.pack(">4s4x3l", b"XYZ ", 63190, 65536, 54061)  # D50, in 65536ths
-    head = struct.pack(
-        ">L4xL4s4s4s12x4s28x", 176 + len(curve), 2**25, b"mntr", b"GRAY", b"XYZ ", b"acsp"
-    )
-    table = struct.pack(">L4sLL4sLL", 2, b"wtpt", 156, 20, b"kTRC", 176, len(curve))
-    return (head + white[8:]).ljust(128, b"\0") + table + white + curve
-
-
-# The numbers of its formula, in 65536ths.
-_SRGB_CURVE = struct.pack(">4s4xHH5l", b"para", 3, 0, 157286, 62119, 3417, 5072, 2651)
+    data = next(profile[at : at + size] for name, at, size in table if name == tag)
+    y: Array
+    if data[:4] == b"curv":
+        (n,) = struct.unpack_from(">L", data, 8)
+        values = np.frombuffer(data, ">u2", n, 12)
+        if n > 1:
+            y = np.interp(x, np.linspace(0, 1, n), values / 65535)
+        else:
+            y = x ** (values[0] / 256 if n else 1.0)
+        return y
+    name, kind = struct.unpack_from(">4s4xH", data)
+    if name != b"para":
+        raise ValueError(f"a curve of type {name}")
+    n = (1, 3, 4, 5, 7)[kind]
+    numbers = np.frombuffer(data, ">i4", n, 12) / 65536
+    g, a, b, c, d, e, f = np.append(numbers, np.array([1, 0, 0, 0, 0, 0, 0])[n - 1 : 6])
+    if kind in (1, 2):  # the constant below is where the power begins
+        c, d, e, f = 0.0, -b / a, c, c
+    y = np.where(x >= d, np.maximum(a * x + b, 0) ** g + e, c * x + f)
+    return y

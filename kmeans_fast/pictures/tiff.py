@@ -375,7 +375,7 @@ class TiffWriter:
                 dtype=self._dtype,
                 photometric={"P": "palette", "I;16": "minisblack"}.get(mode, "rgb"),
                 rowsperstrip=max(1, 2**20 // self._row_bytes),  # a megabyte, for those who read
-                iccprofile=profile,
+                extratags=[(PROFILE, 7, len(profile), profile, True)] if profile else (),
                 metadata=None,
                 software=False,
                 returnoffset=True,
