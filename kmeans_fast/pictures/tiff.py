@@ -28,6 +28,7 @@ STRIP_OFFSETS, ORIENTATION, CHANNELS, STRIP_ROWS, STRIP_BYTES = 273, 274, 277, 2
 X_RESOLUTION, Y_RESOLUTION, PLANAR, RESOLUTION_UNIT = 282, 283, 284, 296
 COLOR_MAP, TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_BYTES = 320, 322, 323, 324, 325
 EXTRA_SAMPLES, SAMPLE_FORMAT, PROFILE = 338, 339, 34675
+_RESOLUTION = (X_RESOLUTION, Y_RESOLUTION)
 # What a block is decoded by: besides the above fill order, predictor, fax options, JPEG tables, and
 # how YCbCr, inks and all colours are meant.
 _DECODING = {
@@ -37,22 +38,8 @@ _DECODING = {
 # How the number of a directory's entries, an entry, and the place of the next directory are laid
 # out, and the bytes of each type of value.
 _FORMS, _BIG_FORMS = ("H", "HHL4s", "L"), ("Q", "HHQ8s", "Q")
-_BYTES = {
-    1: 1,
-    2: 1,
-    3: 2,
-    4: 4,
-    5: 8,
-    6: 1,
-    7: 1,
-    8: 2,
-    9: 4,
-    10: 8,
-    11: 4,
-    12: 8,
-    13: 4,
-} | dict.fromkeys((16, 17, 18), 8)
-_LONG = 4
+_BYTES = dict(enumerate((0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 0, 0, 8, 8, 8)))
+_LONG, _RATIONAL = 4, 5
 _INTEGERS = {3: "u2", _LONG: "u4", 16: "u8"}
 RAW, OLD_JPEG, WHITE_IS_ZERO, YCBCR, SEPARATE = 1, 6, 0, 6, 2
 SUBFILE, SMALLER_OR_MASK = 254, 0b101  # a tag, and what is no page of its own
@@ -191,7 +178,7 @@ def _checked(order: str, found: list[Any], size: int, n_pixels: int) -> Tiff | N
     """Do so, of the tags that tifffile has found in a file of so many bytes."""
     tags = {tag.code: tag for tag in found}
     tiled = TILE_WIDTH in tags
-    blocks = (TILE_OFFSETS, TILE_BYTES) if tiled else (STRIP_OFFSETS, STRIP_BYTES)
+    blocks = _tags_of_blocks(tiled)
 
     def one(tag: int, default: int = 0) -> int:
         return int(np.ravel(tags[tag].value)[0]) if tag in tags else default
@@ -232,12 +219,13 @@ def _checked(order: str, found: list[Any], size: int, n_pixels: int) -> Tiff | N
         tag: (int(tags[tag].dtype), tags[tag].count, tags[tag].astuple()[3])
         for tag in _DECODING & tags.keys()
     }
-    resolution = None
-    if X_RESOLUTION in tags and Y_RESOLUTION in tags:
-        resolution = (
-            *(tags[at].value for at in (X_RESOLUTION, Y_RESOLUTION)),
-            one(RESOLUTION_UNIT, 2),
-        )
+    found = [tags[tag].value for tag in _RESOLUTION if tag in tags and tags[tag].dtype == _RATIONAL]
+    sound = (
+        list(map(len, found)) == [2, 2]
+        and min(map(min, found)) > 0
+        and one(RESOLUTION_UNIT, 2) in (1, 2, 3)
+    )
+    resolution = (*found, one(RESOLUTION_UNIT, 2)) if sound else None
     return Tiff(
         order, entries, height, width, block_height, block_width, tiled, offsets, sizes,
         one(ORIENTATION, 1), resolution,
@@ -256,13 +244,8 @@ def describe_samples(file: IO[bytes]) -> str | None:
         directory = ImageFileDirectory_v2(head if b"+" in head[2:4] else head[:8])
         file.seek(directory.next)
         directory.load(file)
-        blocks = (
-            (TILE_OFFSETS, TILE_BYTES) if TILE_WIDTH in directory else (STRIP_OFFSETS, STRIP_BYTES)
-        )
-        if (
-            max(map(sum, zip(*map(directory.get, blocks), strict=True))) > size
-            or not directory[WIDTH]
-        ):
+        offsets, sizes = (directory[tag] for tag in _tags_of_blocks(TILE_WIDTH in directory))
+        if max(map(sum, zip(offsets, sizes, strict=True))) > size or not directory[WIDTH]:
             return None
         n, bits, form = (
             int(np.ravel(directory.get(tag, 1))[0]) for tag in (CHANNELS, BITS, SAMPLE_FORMAT)
@@ -314,6 +297,10 @@ def _hold_to_size(file: IO[bytes]) -> int:
     if sum(count * _BYTES.get(kind, 0) for _, kind, count, _ in table) > size:
         raise OSError("is broken: values that lie over each other, or outside")
     return size
+
+
+def _tags_of_blocks(tiled: bool) -> tuple[int, int]:
+    return (TILE_OFFSETS, TILE_BYTES) if tiled else (STRIP_OFFSETS, STRIP_BYTES)
 
 
 def _read(file: IO[bytes], offset: int, size: int) -> bytes:
