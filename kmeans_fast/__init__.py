@@ -4,7 +4,7 @@ from . import reference
 from ._version import __version__
 from .api import assign, fit, k_means, kmeans_plusplus, means, sweep
 from .colors.histogram import ColorHistogram, TileProgress
-from .explore import explore
+from .exploring import explore
 from .info import show_info, warmup
 from .lloyd import Iteration, Progress
 from .painting import quantize

@@ -584,7 +584,7 @@ def _quantize_shared(options: argparse.Namespace, targets: Sequence[str]) -> int
 
 
 def _explore(options: argparse.Namespace) -> int:
-    from .explore import explore
+    from .exploring import explore
     from .page import write_page
     from .pictures.reading import open_image
     from .pictures.saving import check_suffix, check_target

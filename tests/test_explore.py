@@ -14,7 +14,7 @@ from PIL import Image
 
 import kmeans_fast as kf
 from kmeans_fast import cli
-from kmeans_fast.explore import MOST_POINTS, PREVIEW, choose_colors
+from kmeans_fast.exploring import MOST_POINTS, PREVIEW, choose_colors
 from kmeans_fast.page import NARROW, write_page
 
 from .pictures import noise, photograph
