@@ -17,6 +17,7 @@ from PIL import Image
 
 import kmeans_fast as kf
 from kmeans_fast import cli
+from kmeans_fast.cli.messages import saying_that_it_compiles
 from kmeans_fast.pictures.reading import open_image
 
 from .pictures import rgb_profile
@@ -374,7 +375,7 @@ def test_a_folder_stands_for_its_pictures(folder: Path, fails: Callable[..., str
 def large(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Array:
     """A TIFF large.tif that is read and written in tiles."""
     monkeypatch.setattr("kmeans_fast.pictures.tiles.TILE_PIXELS", 500)
-    monkeypatch.setattr(cli, "TILED", 1000)
+    monkeypatch.setattr("kmeans_fast.cli.commands.TILED", 1000)
     pixels = np.random.default_rng(9).integers(0, 256, (60, 50, 3), dtype=np.uint8)
     save = {"compression": "tiff_lzw", "strip_size": 1000, "dpi": (72, 72)}
     Image.fromarray(pixels).save("large.tif", icc_profile=RGB_PROFILE, **save)
@@ -520,7 +521,7 @@ def test_compiling_is_announced_once_and_only_where_it_happens(
 ) -> None:
     from numba.core import event
 
-    with cli._saying_that_it_compiles():
+    with saying_that_it_compiles():
         assert capsys.readouterr().err == ""
         for _ in range(3):
             with event.trigger_event("numba:compile"):
