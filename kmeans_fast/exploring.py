@@ -14,7 +14,6 @@ from PIL import Image
 
 from .api import sweep
 from .checks import check_integer
-from .colors.histogram import ColorHistogram
 from .painting import VisibleColors, as_picture, in_order, paint, with_channels
 from .pictures.identify import Source
 from .pictures.reading import to_uint8
@@ -117,10 +116,28 @@ def explore(
         n_threads=n_threads,
     )
     some = choose_colors(histogram.counts, max_points, random_state)
-    return _figure(go, pixels, histogram, some, results, n_threads)
-
-
-# ------------------------------------------------------------------------ what is shown
+    all_of_them = f"{histogram.n_colors:,} colours"
+    drawn = f"all {all_of_them}"
+    if len(some) < histogram.n_colors:
+        drawn = f"{len(some):,} of {all_of_them}, drawn by lot, weighted by their pixels"
+    height, width = pixels.shape[:2]
+    about = f"{width:,} x {height:,} pixels, {all_of_them}"
+    small = preview(pixels)
+    original = _as_uri(Image.fromarray(small), "JPEG" if small.shape[2] == 3 else "PNG")
+    views = [_view(original, f"original: {about}", some, None)]
+    for result in results:
+        ordered = in_order(result, "share")
+        source = _as_uri(paint(small, ordered, n_threads=n_threads), "PNG")
+        views.append(_view(source, f"K = {len(result.counts)}, of {about}", some, ordered))
+    # Dicts, not Plotly's classes, each of which would check all the colours once more.
+    figure = go.Figure(
+        data=_traces(original, histogram.colors[some], histogram.counts[some], results),
+        layout=_layout(views, drawn, small.shape),
+        frames=views,
+    )
+    highest = max(1.0, *(result.inertia for result in results))
+    changes = {"yaxis3.range": [0, 1.05 * highest], **places(WIDE_DOMAINS, WIDE_HEIGHT)}
+    return figure.update_layout(changes)
 
 
 def check_increasing(ks: Sequence[int]) -> list[int]:
@@ -170,9 +187,6 @@ def _as_uri(image: Image.Image, form: str) -> str:
     return f"data:image/{form.lower()};base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
-# ---------------------------------------------------------------------------- the figure
-
-
 def import_plotly() -> Any:
     """Return Plotly, or say what brings it."""
     try:
@@ -186,38 +200,6 @@ def _hex(colors: NDArray[np.uint8]) -> list[str]:
     return [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in colors.tolist()]
 
 
-def _figure(
-    go: Any,
-    pixels: NDArray[np.uint8],
-    histogram: ColorHistogram,
-    some: NDArray[np.intp],
-    results: list[KMeansResult],
-    n_threads: int | None,
-) -> go.Figure:
-    """Return the first view, in the original colours, and a frame for each K."""
-    n_colors, n_drawn = histogram.n_colors, len(some)
-    drawn = f"all {n_colors:,} colours"
-    if n_drawn < n_colors:
-        drawn = f"{n_drawn:,} of {n_colors:,} colours, drawn by lot, weighted by their pixels"
-    height, width = pixels.shape[:2]
-    about = f"{width:,} x {height:,} pixels, {n_colors:,} colours"
-    small = preview(pixels)
-    original = _as_uri(Image.fromarray(small), "JPEG" if small.shape[2] == 3 else "PNG")
-    ks = [len(result.centroids) for result in results]
-    inertia = [result.inertia for result in results]
-    # Dicts, not Plotly's classes, each of which would check all the colours once more.
-    traces = _traces(original, histogram.colors[some], histogram.counts[some], ks, inertia)
-    views = [_original_view(original, f"original: {about}")]
-    for result in results:
-        ordered = in_order(result, "share")
-        assert ordered is not None
-        source = _as_uri(paint(small, ordered, n_threads=n_threads), "PNG")
-        views.append(_view(source, ordered, some, about))
-    layout = _layout(views, drawn, inertia, small)
-    figure = go.Figure(data=traces, layout=layout, frames=views)
-    return figure.update_layout(places(WIDE_DOMAINS, WIDE_HEIGHT))
-
-
 # The traces: picture, colours as they are, swatches, curve, place on the curve, colours by cluster.
 IMAGE, OWN, SWATCHES, CURVE, PLACE, CLUSTERS = range(6)
 
@@ -226,8 +208,7 @@ def _traces(
     original: str,
     colors: NDArray[np.uint8],
     counts: NDArray[np.int64],
-    ks: list[int],
-    inertia: list[float],
+    results: list[KMeansResult],
 ) -> list[dict[str, Any]]:
     """Return the traces of the first view."""
     cloud = {
@@ -240,101 +221,83 @@ def _traces(
     size = 2.0 + 8.0 * np.sqrt(counts / counts.max())
     dots = {"size": size.round(2), "line": {"width": 0}, "opacity": 0.9}
     on_curve = {"type": "scatter", "xaxis": "x3", "yaxis": "y3"}
-    by_trace = {
+    nothing: dict[str, Any] = {"x": [], "y": []}
+    by_place = {
         IMAGE: {"type": "image", "source": original, "hoverinfo": "skip"},
         OWN: cloud | {"visible": True, "marker": dots | {"color": _hex(colors)}},
         SWATCHES: {
             "type": "bar",
-            "x": [],
-            "y": [],
             "textposition": "outside",
             "cliponaxis": False,
             "hovertemplate": "%{customdata}: %{y:.2f} %<extra></extra>",
             "xaxis": "x2",
             "yaxis": "y2",
+            **nothing,
         },
-        CURVE: on_curve
-        | {
-            "x": ks,
-            "y": inertia,
+        CURVE: {
+            "x": [len(result.counts) for result in results],
+            "y": [result.inertia for result in results],
             "mode": "lines+markers",
             "line": {"color": "#888"},
             "hovertemplate": "K = %{x}: %{y:.4s}<extra></extra>",
+            **on_curve,
         },
-        PLACE: on_curve
-        | {
-            "x": [],
-            "y": [],
+        PLACE: {
             "mode": "markers",
             "marker": {"size": 13, "color": "#d1495b"},
             "hoverinfo": "skip",
+            **on_curve,
+            **nothing,
         },
         CLUSTERS: cloud | {"visible": False, "marker": dots},
     }
-    return [by_trace[at] for at in range(6)]
+    return [by_place[at] for at in sorted(by_place)]
 
 
-def _original_view(source: str, title: str) -> dict[str, Any]:
-    """Return the frame of the picture itself; its colours, once drawn, only come and go."""
-    changes = {
-        IMAGE: {"type": "image", "source": source, "hoverinfo": "skip"},
-        OWN: {"type": "scatter3d", "visible": True},
-        SWATCHES: {"type": "bar", "x": [], "y": []},
-        PLACE: {"type": "scatter", "x": [], "y": []},
-        CLUSTERS: {"type": "scatter3d", "visible": False},
-    }
-    return _frame("original", changes, title, [], [])
-
-
-def _view(source: str, result: KMeansResult, some: NDArray[np.intp], about: str) -> dict[str, Any]:
-    """Return the frame of a fit."""
-    assert result.palette is not None
-    k, names = len(result.palette), _hex(result.palette)
-    shares = (100.0 * result.counts / result.counts.sum()).tolist()
-    edges = np.repeat(np.arange(k + 1) / k, 2)[1:-1].tolist()
+def _view(
+    source: str, title: str, some: NDArray[np.intp], result: KMeansResult | None
+) -> dict[str, Any]:
+    """Return the frame of a fit, or (None) of the picture, whose colours only come and go."""
+    name, names, shares, on_curve, clusters = "original", [], [], [], {}
+    if result is not None and result.palette is not None:
+        name, names = str(len(result.counts)), _hex(result.palette)
+        on_curve = [result.inertia]
+        shares = (100.0 * result.counts / result.counts.sum()).tolist()
+        edges = np.repeat(np.arange(len(names) + 1) / len(names), 2)[1:-1].tolist()
+        clusters["marker"] = {
+            "color": result.labels[some],
+            "colorscale": [[x, names[i // 2]] for i, x in enumerate(edges)],
+            "cmin": -0.5,
+            "cmax": len(names) - 0.5,
+        }
+    k = len(names)
+    ticks = list(range(1, k + 1))
     changes = {
         IMAGE: {"type": "image", "source": source},
-        OWN: {"type": "scatter3d", "visible": False},
+        OWN: {"type": "scatter3d", "visible": result is None},
         SWATCHES: {
             "type": "bar",
-            "x": list(range(1, k + 1)),
+            "x": ticks,
             "y": shares,
             "marker": {"color": names, "line": {"color": "#888", "width": 0.5}},
             "text": [f"{share:.3g}" for share in shares],
             "customdata": names,
         },
-        PLACE: {"type": "scatter", "x": [k], "y": [result.inertia]},
-        CLUSTERS: {
-            "type": "scatter3d",
-            "visible": True,
-            "marker": {
-                "color": result.labels[some],
-                "colorscale": [[x, names[i // 2]] for i, x in enumerate(edges)],
-                "cmin": -0.5,
-                "cmax": k - 0.5,
-            },
-        },
+        PLACE: {"type": "scatter", "x": ticks[-1:], "y": on_curve},
+        CLUSTERS: {"type": "scatter3d", "visible": result is not None, **clusters},
     }
-    return _frame(str(k), changes, f"K = {k}, of {about}", names, shares)
-
-
-def _frame(
-    name: str, changes: dict[int, Any], title: str, names: list[str], shares: list[float]
-) -> dict[str, Any]:
-    """Return a frame, with the swatches' axes: colours below them, shares in per cent."""
-    k = len(names)
     layout = {
         "title": {"text": title},
-        "xaxis2": {
+        "xaxis2": {  # the colours, below the swatches
             "anchor": "y2",
             "range": [0.4, k + 0.6],
-            "tickvals": list(range(1, k + 1)),
+            "tickvals": ticks,
             "ticktext": names,
             "tickangle": 0 if k <= 8 else 90,
             "tickfont": {"size": 11},
             "showgrid": False,
         },
-        "yaxis2": {
+        "yaxis2": {  # their shares, in per cent
             "anchor": "x2",
             "range": [0, 1.2 * max(shares, default=1.0)],
             "ticksuffix": " %",
@@ -342,53 +305,52 @@ def _frame(
             "visible": k > 0,
         },
     }
-    return {"name": name, "data": [*changes.values()], "traces": [*changes], "layout": layout}
+    data = list(changes.values())
+    return {"name": name, "data": data, "traces": list(changes), "layout": layout}
 
 
-def _layout(
-    views: list[dict[str, Any]],
-    drawn: str,
-    inertia: list[float],
-    small: NDArray[np.uint8],
-) -> dict[str, Any]:
+def _layout(views: list[dict[str, Any]], drawn: str, shape: tuple[int, ...]) -> dict[str, Any]:
     """Return what surrounds the first view, and moves to the others."""
     first = views[0]["layout"]
-    height, width = small.shape[:2]
     hidden = {"visible": False, "constrain": "domain"}
-    under_the_scene = {"xref": "paper", "yref": "paper", "x": 1.0, "xanchor": "right"}
-    under_the_scene |= {"yanchor": "top", "font": {"size": 11, "color": "#666"}}
     axis = {"range": [0, 255], "backgroundcolor": BACKGROUND, "gridcolor": "#d8d8d4"}
     return {
         **first,
-        "title": {"text": first["title"]["text"], "x": 0.02, "font": {"size": 16}},
+        "title": {"x": 0.02, "font": {"size": 16}, **first["title"]},
         "showlegend": False,
         "modebar": {"orientation": "v"},
         "paper_bgcolor": BACKGROUND,
         "plot_bgcolor": "white",
         "margin": {"l": 16, "r": 16, "t": 56, "b": 96},
-        "xaxis": hidden | {"range": [-0.5, width - 0.5]},
-        "yaxis": hidden | {"range": [height - 0.5, -0.5], "scaleanchor": "x"},
+        "xaxis": hidden | {"range": [-0.5, shape[1] - 0.5]},
+        "yaxis": hidden | {"range": [shape[0] - 0.5, -0.5], "scaleanchor": "x"},
         "xaxis3": {"title": {"text": "K"}, "anchor": "y3", "nticks": 8},
         "yaxis3": {
             "title": {"text": "inertia"},
             "anchor": "x3",
             "nticks": 4,
             "exponentformat": "SI",
-            "range": [0, 1.05 * max(max(inertia), 1.0)],
         },
         "scene": {
-            **{
-                f"{name}axis": {"title": {"text": color}, **axis}
-                for name, color in zip("xyz", ("red", "green", "blue"), strict=True)
-            },
+            "xaxis": {"title": {"text": "red"}, **axis},
+            "yaxis": {"title": {"text": "green"}, **axis},
+            "zaxis": {"title": {"text": "blue"}, **axis},
             "aspectmode": "cube",
-            "camera": {
-                "eye": {"x": 1.3, "y": -1.3, "z": 0.8},
-                "center": {"x": 0, "y": 0, "z": -0.1},
-            },
+            "camera": {"eye": {"x": 1.3, "y": -1.3, "z": 0.8}, "center": {"z": -0.1}},
             "uirevision": "kept",  # the view that the reader turned to stays
         },
-        "annotations": [{"text": drawn, "showarrow": False, **under_the_scene}],
+        "annotations": [
+            {
+                "text": drawn,
+                "xref": "paper",
+                "yref": "paper",
+                "x": 1.0,
+                "xanchor": "right",
+                "yanchor": "top",
+                "showarrow": False,
+                "font": {"size": 11, "color": "#666"},
+            }
+        ],
         "sliders": [
             {
                 "x": 0.09,
@@ -406,7 +368,6 @@ def _layout(
                 "showactive": False,
                 "x": 0.0,
                 "y": 0.0,
-                "xanchor": "left",
                 "pad": {"t": 44},
                 "buttons": [
                     _button("\u25b6", None, FRAME_MS, fromcurrent=True),  # play

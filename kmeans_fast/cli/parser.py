@@ -76,6 +76,16 @@ def _numbers(text: str) -> list[int]:
 
 
 def _parser() -> _Parser:
+    def command(name: str, *parents: _Parser, about: str, more: str) -> _Parser:
+        return commands.add_parser(
+            name,
+            parents=parents,
+            help=about,
+            description=more,
+            epilog=_examples(name),
+            formatter_class=as_written,
+        )
+
     as_written = argparse.RawDescriptionHelpFormatter
     parser = _Parser(
         prog=PROG,
@@ -83,11 +93,9 @@ def _parser() -> _Parser:
         epilog=_examples(),
         formatter_class=as_written,
     )
+    version = f"{PROG} {__version__}"
     parser.add_argument(
-        "--version",
-        action="version",
-        version=f"{PROG} {__version__}",
-        help="show the version and exit",
+        "--version", action="version", version=version, help="show the version and exit"
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
 
@@ -96,76 +104,54 @@ def _parser() -> _Parser:
     add("--seed", type=_whole(0), default=0, metavar="N", help="seed of the random start (0)")
     add("--max-iter", type=_whole(1), default=300, metavar="N", help="most iterations (300)")
     add("--threads", type=_whole(1), metavar="N", help="threads to use (all cores)")
-    add(
-        "--space",
-        choices=("rgb", "oklab"),
-        default="rgb",
-        help="where distances are measured; oklab is nearer to what the eye sees (rgb)",
-    )
-    add(
-        "--max-pixels",
-        type=_whole(0),
-        metavar="N",
-        help="refuse pictures of more pixels (536870912, but for those that are read in tiles); "
-        "0: no limit",
-    )
+    spaces = "where distances are measured; oklab is nearer to what the eye sees (rgb)"
+    add("--space", choices=("rgb", "oklab"), default="rgb", help=spaces)
+    most = "refuse pictures of more pixels (536870912, but for those that are read in tiles); "
+    add("--max-pixels", type=_whole(0), metavar="N", help=most + "0: no limit")
     add("--force", action="store_true", help="replace a file that is there")
-    colors = _Parser(add_help=False)
-    colors.add_argument(
-        "-k", "--colors", type=_whole(1), required=True, metavar="K", help="how many colours"
-    )
 
-    add = commands.add_parser(
+    colors = _Parser(add_help=False)
+    add = colors.add_argument
+    add("-k", "--colors", type=_whole(1), required=True, metavar="K", help="how many colours")
+
+    add = command(
         "quantize",
-        parents=[colors, fitting],
-        help="write pictures with K colours",
-        description="Write pictures with their best K colours (an indexed picture to K = 256).\n"
+        colors,
+        fitting,
+        about="write pictures with K colours",
+        more="Write pictures with their best K colours (an indexed picture to K = 256).\n"
         "Fully transparent pixels stay so. The colour profile of an RGB picture is kept; .gif and\n"
         ".bmp, which know none, are sRGB, and so are grey, CMYK and --shared pictures. A TIFF of\n"
         "67 megapixels or more is read and written to a .tif a part at a time, and need not fit\n"
         "in memory.",
-        epilog=_examples("quantize"),
-        formatter_class=as_written,
     ).add_argument
     add("pictures", nargs="+", metavar="PICTURE", help="or a folder")
-    add(
-        "-o",
-        "--output",
-        required=True,
-        metavar="OUT",
-        help="a file (.png, .gif, .tif, .bmp, .webp, .jpg), or a folder that exists: "
-        "then each picture is written to it as NAME.png",
-    )
+    kinds = "a file (.png, .gif, .tif, .bmp, .webp, .jpg), or a folder that exists: "
+    each = "then each picture is written to it as NAME.png"
+    add("-o", "--output", required=True, metavar="OUT", help=kinds + each)
     add("--shared", action="store_true", help="one palette for all pictures")
     add("--dither", action="store_true", help="Floyd-Steinberg dithering")
 
-    add = commands.add_parser(
+    add = command(
         "palette",
-        parents=[colors, fitting],
-        help="list the best K colours of a picture",
-        description="List the best K colours of a picture, or of all in a folder, and how much\n"
+        colors,
+        fitting,
+        about="list the best K colours of a picture",
+        more="List the best K colours of a picture, or of all in a folder, and how much\n"
         "each one paints. The numbers are sRGB, whatever the picture's colour profile.",
-        epilog=_examples("palette"),
-        formatter_class=as_written,
     ).add_argument
     add("picture", metavar="PICTURE", help="or a folder")
-    add(
-        "--sort",
-        choices=("luminance", "share"),
-        default="luminance",
-        help="darkest first (the default), or largest share first",
-    )
+    orders = "darkest first (the default), or largest share first"
+    add("--sort", choices=("luminance", "share"), default="luminance", help=orders)
     add("--json", action="store_true", help="print JSON, not a table")
     add("-o", "--output", metavar="SWATCH", help="also draw the colours to a file")
 
-    add = commands.add_parser(
+    add = command(
         "explore",
-        parents=[fitting],
-        help="write a page that shows a picture and its colours in space, with a slider over K",
-        description="Write one HTML file, which needs no network: the picture in K colours beside\n"
+        fitting,
+        about="write a page that shows a picture and its colours in space, with a slider over K",
+        more="Write one HTML file, which needs no network: the picture in K colours beside\n"
         "its colours in space, the palette, and the inertia, with a slider over K.",
-        epilog=_examples("explore"),
-        formatter_class=as_written,
     ).add_argument
     add("picture", metavar="PICTURE")
     add("-k", type=_numbers, default="1-20", metavar="KS", help="numbers and ranges (1-20)")
