@@ -1,7 +1,5 @@
 """Exact k-means for large images, and any other array, at the speed of the machine."""
 
-from importlib import import_module
-
 from ._version import __version__
 
 TYPE_CHECKING = False
@@ -57,6 +55,8 @@ _HOMES = {name: module for module, names in _NAMES_OF.items() for name in names}
 
 
 def __getattr__(name: str) -> object:
+    from importlib import import_module
+
     if name == "reference":
         return import_module(".reference", __name__)
     if name not in _HOMES:

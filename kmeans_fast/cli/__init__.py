@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import sys
 
 from .messages import FAILED, PROG, complain, only_our_warnings, say
@@ -20,7 +19,7 @@ INTERRUPTED = 130
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return 0, or 2 for bad input or usage, or 128 + n after a signal."""
-    with _standard_streams(), _stopped_by_signals():
+    with _standard_streams():
         try:
             try:
                 status = _run(argv)
@@ -40,10 +39,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: Sequence[str] | None) -> int:
     options = parse(argv)
-    # NumPy, Pillow and Numba wait until there is work: --help and wrong usage answer at once.
+    # What takes long to import waits until there is work: --help and wrong usage answer at once.
     from .commands import COMMANDS
 
-    with only_our_warnings():
+    with _stopped_by_signals(), only_our_warnings():
         return COMMANDS[options.command](options)
 
 
@@ -74,6 +73,7 @@ def _standard_streams() -> Iterator[None]:
 @contextlib.contextmanager
 def _stopped_by_signals() -> Iterator[None]:
     """End by SIGTERM or SIGHUP as by Ctrl-C: with nothing left behind. What is ignored stays so."""
+    import signal
 
     def stop(number: int, _: object) -> NoReturn:
         raise SystemExit(128 + number)
