@@ -3,6 +3,10 @@
 import numba
 import pytest
 
+# All of it, now: what is first imported while a test patches something would keep the patch.
+import kmeans_fast.cli.commands
+import kmeans_fast.page  # noqa: F401
+
 # Tests that are small enough for kernels in plain Python, a hundred times slower than compiled.
 # That takes NumPy 2: before, NumPy made float64 of uint64 and int64.
 WITHOUT_JIT = [

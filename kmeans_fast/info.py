@@ -8,6 +8,7 @@ import numba
 import numpy as np
 import PIL
 
+from ._version import __version__
 from .kernels._jit import JIT_OFF
 from .threads import default_threads
 
@@ -35,7 +36,6 @@ def warmup() -> None:
 
 def show_info() -> None:
     """Print versions, threads and where compiled kernels are kept."""
-    from . import __version__
     from .kernels.pixels import fill_keys
 
     if JIT_OFF:

@@ -5,16 +5,23 @@ from __future__ import annotations
 import json
 import os
 from string import Template
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from .explore import BACKGROUND, WIDE_DOMAINS, WIDE_HEIGHT, import_plotly
+from .exploring import (
+    BACKGROUND,
+    WIDE_DOMAINS,
+    WIDE_HEIGHT,
+    Domains,
+    import_plotly,
+    places,
+)
 from .pictures.saving import check_target, write_whole
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 NARROW = 760  # CSS pixels of width below which everything stands in one column
-NARROW_DOMAINS = {
+NARROW_DOMAINS: dict[str, Domains] = {
     "picture": ([0.0, 1.0], [0.74, 1.0]),
     "scene": ([0.0, 1.0], [0.36, 0.72]),
     "palette": ([0.1, 1.0], [0.22, 0.32]),
@@ -95,18 +102,9 @@ def write_page(figure: go.Figure, path: str | os.PathLike[str]) -> None:
         "first": go.Figure(data=figure.data, layout=figure.layout).to_json(),
         "frames": go.Figure(frames=figure.frames, layout={"template": "none"}).to_json(),
         "limit": NARROW,
-        "wide": _moves(WIDE_DOMAINS, WIDE_HEIGHT),
-        "narrow": _moves(NARROW_DOMAINS, NARROW_HEIGHT),
+        "wide": json.dumps(places(WIDE_DOMAINS, WIDE_HEIGHT)),
+        "narrow": json.dumps(places(NARROW_DOMAINS, NARROW_HEIGHT)),
     }
     for name in ("first", "frames"):
         parts[name] = parts[name].replace("</", "<\\/")  # no data can end its script
     write_whole(path, lambda file: file.write(Template(PAGE).substitute(parts).encode()))
-
-
-def _moves(domains: dict[str, tuple[list[float], list[float]]], height: int) -> str:
-    """Return what puts everything in its place, for ``Plotly.relayout``."""
-    changes: dict[str, Any] = {"height": height, "annotations[0].y": domains["scene"][1][0]}
-    for at, name in (("", "picture"), ("2", "palette"), ("3", "curve")):
-        changes[f"xaxis{at}.domain"], changes[f"yaxis{at}.domain"] = domains[name]
-    changes["scene.domain.x"], changes["scene.domain.y"] = domains["scene"]
-    return json.dumps(changes)

@@ -23,6 +23,7 @@ import numpy as np
 from PIL import Image, features
 
 from kmeans_fast import cli
+from kmeans_fast.cli.messages import quiet_decoders
 from kmeans_fast.pictures.tiles import open_tiles
 
 from .pictures import grey_profile, ink_profile, photograph, power_curve, rgb_profile, tiff_file
@@ -284,7 +285,7 @@ def check(data: bytes, command: list[str], folder: Path) -> int:
     # Small as they are, TIFFs are read and written in tiles.
     tiles = (
         mock.patch("kmeans_fast.pictures.tiles.TILE_PIXELS", 100),
-        mock.patch.object(cli, "TILED", 200),
+        mock.patch("kmeans_fast.cli.commands.TILED", 200),
     )
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), tiles[0], tiles[1]:
         status = cli.main([*arguments, "--max-pixels", str(MAX_PIXELS), "--threads", "1"])
@@ -299,7 +300,7 @@ def check(data: bytes, command: list[str], folder: Path) -> int:
     if target and status:
         assert target.read_bytes() == b"before", "the output is touched"
     elif target:
-        with Image.open(target) as image, warnings.catch_warnings(), cli._quiet_decoders():
+        with Image.open(target) as image, warnings.catch_warnings(), quiet_decoders():
             warnings.simplefilter("ignore")
             image.load()
             if command[0] == "quantize":

@@ -34,13 +34,9 @@ def open_picture(path):
         return picture
 
 
-def test_posterise(run, tmp_path):
-    out = run("posterise.py")
-    assert "512 x 512 pixels, all of it in " in out
+def test_posterise_and_quickstart(run, tmp_path):
+    assert "512 x 512 pixels, all of it in " in run("posterise.py")
     assert open_picture(tmp_path / "posterised.png").width > 1000
-
-
-def test_quickstart(run, tmp_path):
     out = run("quickstart.py")
     assert out.count("%") == 8
     assert "at [0. 8.]" in out or "at [8. 0.]" in out

@@ -196,7 +196,7 @@ def test_pictures_that_share_a_palette_are_brought_to_srgb(folder, monkeypatch):
     (folder / "out").mkdir()
     run("quantize", *before, "-k", 18, "--shared", "-o", "out")
     monkeypatch.setattr("kmeans_fast.pictures.tiles.TILE_PIXELS", 100)
-    monkeypatch.setattr(cli, "TILED", 200)
+    monkeypatch.setattr("kmeans_fast.cli.commands.TILED", 200)
     run("quantize", "b.tif", "-k", 6, "--shared", "-o", "out/tiles.tif")
     for name, picture in before.items():
         assert np.abs(shown_of(f"out/{name[0]}.png") - picture).max() <= 2

@@ -26,7 +26,7 @@ result
 fitting
 api
 painting
-explore
+exploring
 page
 info sklearn
 cli

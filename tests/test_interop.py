@@ -10,7 +10,7 @@ import xarray as xr
 
 import kmeans_fast as kf
 from kmeans_fast.data import labelling as labels_
-from kmeans_fast.explore import visible_rgb
+from kmeans_fast.exploring import visible_rgb
 from kmeans_fast.sklearn import KMeans
 
 from .pictures import photograph
@@ -223,7 +223,7 @@ def answers(image, path):
         yield np.array(painted.getpalette())
         yield np.asarray(painted)
     yield np.asarray(kf.quantize(image[..., 0], 2))
-    yield visible_rgb(image)[0]
+    yield visible_rgb(image)
     np.save(path, image)
     tiles = kf.open_tiles(path, tile_pixels=50)
     yield np.concatenate(list(tiles))

@@ -40,7 +40,7 @@ def save_in_tiles(path: str) -> None:
     Image.fromarray(PICTURE).save("large.tif", compression="tiff_lzw", strip_size=1000)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tiles, "TILE_PIXELS", 500)
-        patch.setattr(cli, "TILED", 1000)
+        patch.setattr("kmeans_fast.cli.commands.TILED", 1000)
         if cli.main(["quantize", "large.tif", "-k", "5", "-o", path, "--force"]):
             raise OSError("see stderr")
 
@@ -351,8 +351,9 @@ def test_a_pipe_needs_neither_force_nor_suffix_for_a_page(folder: Path) -> None:
 INTERRUPTED = """
 import os, signal, sys
 from kmeans_fast import cli
+from kmeans_fast.cli import commands
 from kmeans_fast.pictures import tiff, tiles
-tiles.TILE_PIXELS, cli.TILED = 500, 1000
+tiles.TILE_PIXELS, commands.TILED = 500, 1000
 write, number = tiff.TiffWriter.write, int(sys.argv.pop(1))
 if sys.argv[1] == "ignored":
     signal.signal(number, signal.SIG_IGN)

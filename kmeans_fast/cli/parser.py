@@ -1,0 +1,167 @@
+"""What the command line takes, and its help."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from .._version import __version__
+from .messages import FAILED, PROG, say
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any, NoReturn
+
+    Add = Callable[..., argparse.Action]
+
+MOST_COLORS_TO_DITHER = 256
+WIDTH = 78  # of the help
+EXAMPLES = """\
+quantize photo.jpg -k 16 -o out.png
+quantize photo.jpg -k 16 --dither -o out.gif
+quantize *.jpg -k 64 --shared -o folder
+quantize holidays -k 64 -o folder
+quantize scan.tif -k 64 -o small.tif
+palette photo.jpg -k 8 --sort share
+palette photo.jpg -k 8 --json -o swatch.png
+explore photo.jpg -o page.html
+explore photo.jpg -k 2-8,16,32 -o page.html
+""".splitlines()
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Return the options, among them the command's name; end with one line where they are wrong."""
+    given = sys.argv[1:] if argv is None else list(argv)
+    parser = _Parser(
+        prog=PROG,
+        description="Exact k-means of every pixel: reduce pictures to their best K colours.",
+        epilog=_examples(),
+    )
+    version = f"{PROG} {__version__}"
+    about = "show the version and exit"
+    parser.add_argument("--version", action="version", version=version, help=about)
+    commands = parser.add_subparsers(prog=PROG, required=True, metavar="COMMAND", dest="command")
+    for name, (about, description, adders) in COMMANDS.items():
+        examples = _examples(name)
+        command = commands.add_parser(name, help=about, description=description, epilog=examples)
+        if name in given:  # those of all take 3 ms, a third of what Python needs to start
+            for add in adders:
+                add(command.add_argument)
+    options = parser.parse_args(given)
+    if getattr(options, "dither", False) and options.colors > MOST_COLORS_TO_DITHER:
+        most = f"at most {MOST_COLORS_TO_DITHER} colours"
+        parser.error(f"--dither works with {most}, not -k {options.colors}")
+    return options
+
+
+class _Parser(argparse.ArgumentParser):
+    def __init__(self, **about: Any) -> None:
+        super().__init__(formatter_class=_as_written, **about)
+
+    def error(self, message: str) -> NoReturn:
+        say(f"{PROG}: error: {message} (see {self.prog} --help)")
+        raise SystemExit(FAILED)
+
+
+def _as_written(prog: str) -> argparse.HelpFormatter:
+    # Without a width argparse asks for the terminal's, and imports 2 ms of modules for that.
+    return argparse.RawDescriptionHelpFormatter(prog, width=WIDTH)
+
+
+def _examples(command: str = "") -> str | None:
+    some = [f"  {PROG} {example}" for example in EXAMPLES if example.startswith(command)]
+    return "\n".join(["examples:", *some]) if some else None
+
+
+def _whole(least: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+        if number < least:
+            raise argparse.ArgumentTypeError(f"{number} is less than {least}")
+        return number
+
+    return parse
+
+
+def _numbers(text: str) -> list[int]:
+    """Return the whole numbers of a list such as 2-8,16."""
+    numbers: set[int] = set()
+    for part in text.split(","):
+        first, dash, last = part.partition("-")
+        try:
+            low, high = int(first), int(last if dash else first)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r}: give such as 1-20 or 2,4,8") from None
+        if not 1 <= low <= high <= 4096:
+            raise argparse.ArgumentTypeError(f"{part!r}: give 1 to 4096, the lower first")
+        numbers |= set(range(low, high + 1))
+    return sorted(numbers)
+
+
+def _add_fitting(add: Add) -> None:
+    add("--seed", type=_whole(0), default=0, metavar="N", help="seed of the random start (0)")
+    add("--max-iter", type=_whole(1), default=300, metavar="N", help="most iterations (300)")
+    add("--threads", type=_whole(1), metavar="N", help="threads to use (all cores)")
+    spaces = "where distances are measured; oklab is nearer to what the eye sees (rgb)"
+    add("--space", choices=("rgb", "oklab"), default="rgb", help=spaces)
+    most = "refuse pictures of more pixels (536870912, but for those that are read in tiles); "
+    add("--max-pixels", type=_whole(0), metavar="N", help=most + "0: no limit")
+    add("--force", action="store_true", help="replace a file that is there")
+
+
+def _add_colors(add: Add) -> None:
+    add("-k", "--colors", type=_whole(1), required=True, metavar="K", help="how many colours")
+
+
+def _add_quantize(add: Add) -> None:
+    add("pictures", nargs="+", metavar="PICTURE", help="or a folder")
+    kinds = "a file (.png, .gif, .tif, .bmp, .webp, .jpg), or a folder that exists: "
+    each = "then each picture is written to it as NAME.png"
+    add("-o", "--output", required=True, metavar="OUT", help=kinds + each)
+    add("--shared", action="store_true", help="one palette for all pictures")
+    add("--dither", action="store_true", help="Floyd-Steinberg dithering")
+
+
+def _add_palette(add: Add) -> None:
+    add("picture", metavar="PICTURE", help="or a folder")
+    orders = "darkest first (the default), or largest share first"
+    add("--sort", choices=("luminance", "share"), default="luminance", help=orders)
+    add("--json", action="store_true", help="print JSON, not a table")
+    add("-o", "--output", metavar="SWATCH", help="also draw the colours to a file")
+
+
+def _add_explore(add: Add) -> None:
+    add("picture", metavar="PICTURE")
+    add("-k", type=_numbers, default="1-20", metavar="KS", help="numbers and ranges (1-20)")
+    add("-o", "--output", required=True, metavar="PAGE", help="a .html file")
+
+
+# Of each command: what it does, in a line and in full, and what adds its options.
+COMMANDS: dict[str, tuple[str, str | None, tuple[Callable[[Add], None], ...]]] = {
+    "quantize": (
+        "write pictures with K colours",
+        "Write pictures with their best K colours (an indexed picture to K = 256).\n"
+        "Fully transparent pixels stay so. The colour profile of an RGB picture is kept; .gif and\n"
+        ".bmp, which know none, are sRGB, and so are grey, CMYK and --shared pictures. A TIFF of\n"
+        "67 megapixels or more is read and written to a .tif a part at a time, and need not fit\n"
+        "in memory.",
+        (_add_colors, _add_fitting, _add_quantize),
+    ),
+    "palette": (
+        "list the best K colours of a picture",
+        "List the best K colours of a picture, or of all in a folder, and how much\n"
+        "each one paints. The numbers are sRGB, whatever the picture's colour profile.",
+        (_add_colors, _add_fitting, _add_palette),
+    ),
+    "explore": (
+        "write a page that shows a picture and its colours in space, with a slider over K",
+        "Write one HTML file, which needs no network: the picture in K colours beside\n"
+        "its colours in space, the palette, and the inertia, with a slider over K.",
+        (_add_fitting, _add_explore),
+    ),
+    "info": ("show versions, threads and the kernels' cache", None, ()),
+}
