@@ -22,9 +22,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ._jit import jit, jit_inline
-from ._lanes import count_quanta, find_sq_dist, fused, without_quanta
+from ._lanes import find_sq_dist
+from ._pairs import two_product
+from ._quanta import count_quanta, has_weight, without_quanta
 from ._tiles import ROW, ROWS, WIDTH, scan_tile, score_tile
-from ._weights import has_weight
 
 # Points are looked at in blocks: tiles that stay in the second-level cache. So many centroids at
 # a time are compared with all tiles of a block that their features stay in the first-level cache.
@@ -98,7 +99,7 @@ class Sums(NamedTuple):
 
 
 class Anchors(NamedTuple):
-    """The anchors (`_lanes.count_quanta`) of each of the sums: tuples, or arrays of many."""
+    """The anchors (`_quanta.count_quanta`) of each of the sums: tuples, or arrays of many."""
 
     values: Any
     weights: Any
@@ -150,10 +151,9 @@ def add_row(values, i, times, anchors, sums, label):
 def add_product(values, i, factor, times, anchors, sums, label):
     """Add ``times * factor * values[i]`` to the sums: the products, and what rounding them lost."""
     for j in range(np.uint64(values.shape[1])):
-        value = np.float64(values[i, j])
-        product = factor * value
+        product, lost = two_product(factor, np.float64(values[i, j]))
         add_value(product, times, anchors, sums, label, j)
-        add_value(fused(factor, value, -product), times, anchors, sums, label, j)
+        add_value(lost, times, anchors, sums, label, j)
 
 
 @jit_inline

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ._jit import jit
-from ._weights import has_weight
+from ._quanta import has_weight
 
 FLAT = 1024  # values worked on at a time: they stay in the first-level cache
 

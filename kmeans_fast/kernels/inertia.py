@@ -15,9 +15,9 @@ from __future__ import annotations
 import numpy as np
 
 from ._jit import jit
-from ._lanes import count_quanta, find_sq_dist, fused, without_quanta
-from ._pairs import two_sum
-from ._weights import has_weight
+from ._lanes import find_sq_dist
+from ._pairs import two_product, two_sum
+from ._quanta import count_quanta, has_weight, without_quanta
 
 FLAT = 512  # values worked on at a time, so that vectors are made for few features as well
 
@@ -47,9 +47,8 @@ def add_moments(values, start, stop, repeats, middle, scale, anchors, squares):
         for f in range(n):
             value = np.float64(flat[at + f])
             offset, missing = two_sum(value * scale, -middles[f])
-            square = offset * offset
-            rest[f] = square
-            error[f] = fused(offset, offset, -square) + 2.0 * offset * missing
+            rest[f], lost = two_product(offset, offset)
+            error[f] = lost + 2.0 * offset * missing
         for level in range(len(anchors)):
             anchor = anchors[level]
             total = np.int64(0)
@@ -77,8 +76,7 @@ def add_cross_terms(centroids, middle, scale, counts, sums, units, high, low):
         n = np.float64(counts[cluster])
         for j in range(np.uint64(d)):
             gap, gap_low = two_sum(centroids[cluster, j], -middle[j])
-            taken = n * middle[j]
-            total, total_low = -taken, -fused(n, middle[j], -taken)
+            total, total_low = two_product(n, -middle[j])
             for level in range(len(units)):
                 whole = sums[cluster, level, j]
                 upper = (whole >> 32) << 32
@@ -90,15 +88,15 @@ def add_cross_terms(centroids, middle, scale, counts, sums, units, high, low):
                 total_low += lost
             total, total_low = two_sum(total, total_low)
             # n gap - 2 total, then times the gap
-            twice = n * gap
+            twice, lost = two_product(n, gap)
             value, value_low = two_sum(twice, -2.0 * total)
-            value_low += fused(n, gap, -twice) + n * gap_low - 2.0 * total_low
+            value_low += lost + n * gap_low - 2.0 * total_low
             value *= scale
             value_low *= scale
             gap *= scale
             gap_low *= scale
-            product = value * gap
-            product_low = fused(value, gap, -product) + value * gap_low + value_low * gap
+            product, lost = two_product(value, gap)
+            product_low = lost + value * gap_low + value_low * gap
             high[j], lost = two_sum(high[j], product)
             low[j] += lost + product_low
 

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ._jit import jit, jit_inline
-from ._lanes import count_quanta, without_quanta
+from ._quanta import count_quanta, without_quanta
 
 LEAF = 400  # a cell of at most so many points is not cut
 SPARE_BITS = 1  # a grid has so many more bits than make leaves of evenly spread points

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from ._jit import jit, jit_inline
-from ._lanes import count_quanta
+from ._quanta import count_quanta
 
 SIZE = 512  # points worked on at a time
 SLOTS = 256  # that the points of a cell are spread over, to find one
