@@ -6,6 +6,7 @@ import pytest
 from kmeans_fast.dense import tree as trees
 from kmeans_fast.dense.points import DensePoints
 from kmeans_fast.kernels import tree as kernels
+from kmeans_fast.kernels import tree_filter
 from kmeans_fast.threads import Threads
 from tests.naive import part_of
 
@@ -309,14 +310,14 @@ def test_an_update_that_is_interrupted_leaves_no_trace(monkeypatch):
     centroids = it.assert_step_is_brute_force(centroids)
     calls = []
 
-    def break_off(*arguments, true=kernels.assign_cells):
+    def break_off(*arguments, true=tree_filter.filter_cells):
         calls.append(0)
         if len(calls) == 2:
             raise KeyboardInterrupt
         return true(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(kernels, "assign_cells", break_off)
+        patch.setattr(tree_filter, "filter_cells", break_off)
         with pytest.raises(KeyboardInterrupt):
             it.now.update(centroids)
     for _ in range(2):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kernels.dense import MOST_UNROLLED
+from ..kernels.dense_sums import MOST_UNROLLED
 
 Integers = NDArray[np.int64]
 

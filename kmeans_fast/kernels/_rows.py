@@ -16,7 +16,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.extending import intrinsic
 
-from ._jit import JIT_OFF
+from ._jit import JIT_OFF, jit_inline
 from ._vectors import INT32, Place, Variable, find_arrays, pick, splat, zeros
 
 LANES = 8
@@ -31,16 +31,6 @@ def add_square(typing_context, total, gap):
         return builder.fma(gap, gap, total)
 
     return types.float32(types.float32, types.float32), codegen
-
-
-@intrinsic
-def bits_of(typing_context, value):
-    """Return the bits of a float64, as an integer: in a loop, one that LLVM makes vectors of."""
-
-    def codegen(context, builder, signature, arguments):
-        return builder.bitcast(arguments[0], ir.IntType(64))
-
-    return types.int64(types.float64), codegen
 
 
 @intrinsic
@@ -165,10 +155,6 @@ if JIT_OFF:
     # checker they are no functions: neither can be said to it in another way.
     add_square = add_square_plainly  # type: ignore[assignment]
 
-    def bits_of(value):  # type: ignore[misc]
-        """Return the bits of a float64, as an integer."""
-        return np.float64(value).view(np.int64)
-
     def prefetch(values, i, j):  # type: ignore[misc]
         """Do nothing."""
 
@@ -176,3 +162,11 @@ if JIT_OFF:
         """Write the squared distances of one row to several."""
         rows = table[t : t + n_rows, : values.shape[1]]
         out[t : t + n_rows, at] = sq_dists_plainly(rows, values[i], scale)
+
+
+@jit_inline
+def scaled(gap, scale):
+    """Return a difference as it is squared. Only of arguments does Numba see that one is None."""
+    if scale is not None:
+        gap = gap * scale
+    return np.float32(gap)

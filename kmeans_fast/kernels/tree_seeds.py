@@ -190,7 +190,7 @@ def add_up_leaves(cells, closest, potential, anchor):
 
 
 @jit
-def find_points(
+def draw_below(
     axes, points, cells, grids, closest, potential, anchor, tops, left, out
 ):  # fmt: skip
     """Write, for each ticket, the point below a cell at which the running total passes `left`.
