@@ -5,7 +5,7 @@ part keeps between calls (bounds, a tree, the distances of a search) only makes 
 cheaper: a part that is lost and made anew on another machine gives the same answers.
 
 The sums follow the rules of `kmeans_fast.reference`: values in whole numbers of quanta, added in
-int64 limbs (`kernels.dense`), so that parts, chunks and threads may come in any order.
+int64 limbs (`kernels.dense_sums`), so that parts, chunks and threads may come in any order.
 """
 
 from __future__ import annotations
@@ -591,7 +591,7 @@ def _copied(
 
 
 def _new_table(n: int) -> Integers:
-    """Return a hash table for `n` points (`kernels.dense_data.find_place`)."""
+    """Return a hash table for `n` points (`dense_data.find_distinct`)."""
     return np.full(max(1024, 2 << (n + 1).bit_length()), -1)  # with few collisions
 
 

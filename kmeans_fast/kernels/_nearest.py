@@ -31,6 +31,8 @@ def fill_block(points, chosen, block, rows):
 
     Four points at a time: with many features that is three times as fast as feature by feature,
     whose loads fall on a few sets of the cache.
+
+    `chosen` int64; `block` and `rows` as in `dense.Scratch`.
     """
     values, middle, scale = points.values, points.middle, points.scale
     d = np.uint64(values.shape[1])
@@ -69,6 +71,8 @@ def scan_block(n, centroids, candidates, scratch):
 
     A score is half the squared distance, less what all centroids share. `candidates` are
     centroids, in fours.
+
+    `candidates` (m,) int32, m a multiple of ROWS.
     """
     block, rows = scratch.block, scratch.rows
     centers, half_norms = centroids.shifted, centroids.half_norms
@@ -91,6 +95,8 @@ def fill_exactly(values, i, by_feature, sq_dists):
     """Write the squared distances of point `i` to all centroids, as the reference finds them.
 
     Feature after feature in float64, vectorised across the centroids.
+
+    `values` (n, d) float32 or float64, `by_feature` (d, k) and `sq_dists` (k,) float64.
     """
     sq_dists[:] = 0.0
     for j in range(np.uint64(by_feature.shape[0])):
@@ -102,7 +108,10 @@ def fill_exactly(values, i, by_feature, sq_dists):
 
 @jit
 def find_exactly(values, i, exact, candidates):
-    """Return the first nearest of the candidates, as the reference finds it."""
+    """Return the first nearest of the candidates, as the reference finds it.
+
+    `values` (n, d) float32 or float64, `exact` (k, d) float64, `candidates` int32.
+    """
     nearest, least = 0, np.inf
     for k in candidates:
         if k < exact.shape[0]:  # not the dummy
@@ -117,7 +126,10 @@ def find_exactly(values, i, exact, candidates):
 
 @jit
 def find_first_least(sq_dists):
-    """Return the index of the least, the first of them on a tie."""
+    """Return the index of the least, the first of them on a tie.
+
+    `sq_dists` (k,) float64.
+    """
     nearest = 0
     for k in range(1, sq_dists.size):
         if sq_dists[k] < sq_dists[nearest]:
@@ -132,6 +144,8 @@ def label_block(points, chosen, candidates, centroids, bounds, scratch):
     The candidates come in fours and hold the true nearest. `scratch.found` gets the nearest,
     `bounds` how far it and the others are. A point in doubt is decided by the reference's
     arithmetic.
+
+    `points` is `dense.Framed`; `chosen` (m,) int64, `candidates` int32.
     """
     found, half_norms, rows = scratch.found, centroids.half_norms, scratch.rows
     upper, lower = bounds.upper, bounds.lower

@@ -2,6 +2,9 @@
 
 The first compares every point with every centroid. Later ones keep bounds of the distances, and
 look only at the points and centroids that these leave open.
+
+Throughout, `points` is a `Framed`, `centroids` a `Centroids`, `motion` a `Motion`, `bounds` a
+`Bounds` and `scratch` a `Scratch`.
 """
 
 from __future__ import annotations
@@ -92,6 +95,8 @@ def fill_between(centroids, first, block, out):
     """Write the squared distances, scaled, of some centroids to all: not above the true ones.
 
     ``out[other, i]`` is that of centroid ``first + i`` to another.
+
+    `block` (WIDTH * d,) and `out` (k filled up, WIDTH) float32.
     """
     centers, half_norms = centroids.shifted, centroids.half_norms
     k, d = centroids.exact.shape
@@ -113,6 +118,8 @@ def find_spacing(centroids, everything, start, stop, scratch, spacing):
     """Write for each centroid the squared distance, scaled, to the nearest other, or less.
 
     The least score of a centroid is its own; the next says how far the nearest other is.
+
+    `everything` (k filled up,) int32: all centroids; `spacing` (k,) float32.
     """
     centers, half_norms, block = centroids.shifted, centroids.half_norms, scratch.block
     d = np.int64(centers.shape[1])
@@ -130,7 +137,10 @@ def find_spacing(centroids, everything, start, stop, scratch, spacing):
 
 @jit
 def label_exactly(values, start, stop, by_feature, labels):
-    """Label points by brute force."""
+    """Label points by brute force.
+
+    `values` (n, d) float32 or float64, `by_feature` (d, k) float64, `labels` (n,) any integers.
+    """
     sq_dists = np.empty(by_feature.shape[1])
     for i in range(start, stop):
         fill_exactly(values, i, by_feature, sq_dists)
@@ -139,7 +149,10 @@ def label_exactly(values, start, stop, by_feature, labels):
 
 @jit
 def relabel(chosen, found, labels, moved, before, n_moved):
-    """Give points the labels found; append to those that had others. Return how many these are."""
+    """Give points the labels found; append to those that had others. Return how many these are.
+
+    `chosen`, `moved` int64; `found`, `before` int32; `labels` (n,).
+    """
     for at in range(chosen.size):
         i, new = chosen[at], found[at]
         old = np.int32(labels[i])
@@ -155,6 +168,8 @@ def assign_points(points, start, stop, candidates, centroids, bounds, scratch):
     """Label the points ``start:stop``, comparing each with all centroids.
 
     Returns how many have other labels than before: these are in `scratch`.
+
+    `candidates` (k filled up,) int32.
     """
     chosen, found, labels = scratch.chosen, scratch.found, bounds.labels
     size = chosen.size
@@ -175,6 +190,8 @@ def list_open(start, stop, motion, bounds, indices):
     None has, with twice the distance to its own less than from there to the next centroid, or
     with the distance less than the bound of the others, which have come no nearer than they
     moved (Hamerly, "Making k-means even faster", SDM 2010). Nothing but bounds is looked at.
+
+    `indices` (points of a chunk,) int64.
     """
     labels, upper, lower = bounds.labels, bounds.upper, bounds.lower
     apart, moved, drift = motion.apart, motion.moved, motion.drift
@@ -194,7 +211,10 @@ def list_open(start, stop, motion, bounds, indices):
 
 @jit
 def drop_points(points, n, centroids, motion, bounds, indices):
-    """Leave out what is settled by the true distance to the own centroid; return how many stay."""
+    """Leave out what is settled by the true distance to the own centroid; return how many stay.
+
+    `indices` int64, of which the first `n` count.
+    """
     scale, values = np.float64(points.scale), points.values
     exact, least = centroids.exact, centroids.least
     labels, upper, lower = bounds.labels, bounds.upper, bounds.lower
@@ -212,7 +232,10 @@ def drop_points(points, n, centroids, motion, bounds, indices):
 
 @jit
 def settle_points(points, chosen, m, beyond, centroids, bounds, scratch, n_moved):
-    """Label points with the nearest of the first `m` candidates; `beyond` are all the rest."""
+    """Label points with the nearest of the first `m` candidates; `beyond` are all the rest.
+
+    `chosen` int64.
+    """
     candidates, size = scratch.candidates, scratch.chosen.size
     lower = bounds.lower
     while m % ROWS > 0:

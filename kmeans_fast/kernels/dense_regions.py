@@ -25,7 +25,10 @@ class Regions(NamedTuple):
 
 @jit_contracted
 def find_column(values, p, columns, first, last, sq_dists):
-    """Return which of the columns is nearest to a point, or nearly so."""
+    """Return which of the columns is nearest to a point, or nearly so.
+
+    `values` (n, d), `columns` (d, m) and `sq_dists` (m,) in one type.
+    """
     n = np.uint64(last - first)
     for t in range(n):
         sq_dists[t] = 0
@@ -48,6 +51,9 @@ def label_regions(values, start, stop, heads, pivots, firsts, labels):
     """Label points with the nearest of the pivots that have the same nearest head.
 
     Heads and pivots are columns, and the pivots of a head lie side by side.
+
+    `values` (n, d), `heads` (d, heads), `pivots` (d, regions) in one type; `firsts` (heads + 1,)
+    int64; `labels` (n,) uint16.
     """
     scratch = np.empty(max(heads.shape[1], pivots.shape[1]), values.dtype)
     for p in range(start, stop):
@@ -57,7 +63,10 @@ def label_regions(values, start, stop, heads, pivots, firsts, labels):
 
 @jit
 def find_middles(values, labels, middles):
-    """Write the means of the regions, or nearly so; those of no points are left alone."""
+    """Write the means of the regions, or nearly so; those of no points are left alone.
+
+    `values` (n, d), `middles` (d, regions), `labels` (n,) uint16.
+    """
     d, n_regions = middles.shape
     sums, counts = np.zeros((n_regions, d)), np.zeros(n_regions)
     for p in range(labels.size):
@@ -72,7 +81,10 @@ def find_middles(values, labels, middles):
 
 @jit
 def measure_radii(values, scale, start, stop, middles, labels, radii):
-    """Write the distance of each point to the middle of its region."""
+    """Write the distance of each point to the middle of its region.
+
+    `values` (n, d), `middles` (d, regions), `labels` (n,) uint16, `radii` (n,) float32.
+    """
     rows = np.ascontiguousarray(middles.T)
     for p in range(start, stop):
         total = np.float32(0)
@@ -86,6 +98,8 @@ def measure_reach(middles, scale, centers, tight, distances):
     """Write how far each of the centers (n, d) is from the middles at the least: (n, regions).
 
     In the last row of `distances`, the least of all.
+
+    `middles` (d, regions) in the type of the centers; `distances` (n + 1, regions) float32.
     """
     n, d = centers.shape
     for t in range(np.uint64(n)):

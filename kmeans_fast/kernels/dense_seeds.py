@@ -84,6 +84,9 @@ def fill_sq_dists(values, scale, rows, size, table, n, columns, out):
     """Write the squared distances of some points to the first `n` rows of a table, a row each.
 
     Rows that are not next to each other are waited for one at a time, unless asked for ahead.
+
+    `values` (n, d), `table` (centers filled up, d filled up), `columns` (`make_columns`) in one
+    type; `rows` (size,) int64; `out` (centers filled up, SIZE) float32.
     """
     d = np.uint64(values.shape[1])
     if d >= np.uint64(WIDE):
@@ -138,7 +141,10 @@ def in_quanta(sq_dist, p, repeats, weights, anchor):
 
 @jit_inline
 def add_quanta(sq_dists, size, rows, repeats, weights, anchor):
-    """Return the sum of the first values in whole numbers of the quantum."""
+    """Return the sum of the first values in whole numbers of the quantum.
+
+    `sq_dists` float32 and `rows` int64, of which the first `size` count.
+    """
     total = np.int64(0)
     for i in range(size):
         total += in_quanta(sq_dists[i], rows[i], repeats, weights, anchor)
@@ -147,7 +153,10 @@ def add_quanta(sq_dists, size, rows, repeats, weights, anchor):
 
 @jit
 def add_chunks(data, closest, shift, first, last, anchor, out):
-    """Add up chunks of ``2**shift`` points."""
+    """Add up chunks of ``2**shift`` points.
+
+    `closest` (n,) float32, `out` (chunks,) int64.
+    """
     for chunk in range(first, last):
         total = np.int64(0)
         for p in range(chunk << shift, min((chunk + 1) << shift, closest.size)):
@@ -157,7 +166,10 @@ def add_chunks(data, closest, shift, first, last, anchor, out):
 
 @jit
 def draw_points(data, closest, shift, tickets, ends, anchor, out):
-    """Write, for each ticket, the point at which the running sum passes it."""
+    """Write, for each ticket, the point at which the running sum passes it.
+
+    `closest` (n,) float32; `tickets` and `out` (tickets,), `ends` (chunks,) int64.
+    """
     for t in range(tickets.size):
         chunk = np.searchsorted(ends, tickets[t], side="right")
         left = tickets[t] - (ends[chunk - 1] if chunk > 0 else 0)
@@ -179,6 +191,8 @@ def list_reached(values, regions, distances, loose, closest, start, size, gaps, 
 
     `distances` are those of the nearest of the centers to the middles; of no length, all points
     are listed. They follow the `n_rows` that are; returns how many there are then.
+
+    `distances` (regions,), `closest` (n,), `gaps` (SIZE,) float32; `rows` (2 * SIZE + 1,) int64.
     """
     first = np.uint64(start)
     n = np.uint64(n_rows)
@@ -208,6 +222,9 @@ def try_centers(
     `masks` has a bit for each center that lowers a point (the same for every eighth). Returns how
     many points were looked at: those are collected from several blocks of `SIZE`, as what is done
     with them at a time costs a third of a microsecond at the least.
+
+    `distances` (regions,), `closest` (n,) float32; `centers` (m, d) in the points' type; `masks`
+    (n,) uint8; `gains` (m,) int64.
     """
     values = data.values
     n = len(centers)
@@ -268,6 +285,8 @@ def lower_to_center(
 
     `chunk_totals` are those of chunks of ``2**shift`` points; with a `anchor` of zero there was no
     center before, and they are left alone.
+
+    `center` (1, d) in the points' type, `closest` (n,) float32, `masks` (n,) and `bit` uint8.
     """
     values = data.values
     table = make_table(np.int64(1), values)

@@ -41,7 +41,10 @@ class Anchors(NamedTuple):
 
 @jit_inline
 def add_value(value, times, anchors, sums, label, j):
-    """Add ``times * value`` to the sums (k, limbs, d) of a cluster."""
+    """Add ``times * value`` to the sums (k, limbs, d) of a cluster.
+
+    Value and anchors (limbs,) are float64, `times` and `sums` int64.
+    """
     for level in range(len(anchors)):
         sums[label, level, j] += times * count_quanta(value, anchors[level])
         value = without_quanta(value, anchors[level])
@@ -55,6 +58,8 @@ def add_row(values, i, times, anchors, sums, label):
 
     Indices instead of rows: a view of an array counts references, and threads would wait for
     each other to count theirs.
+
+    `values` (n, d) float32 or float64.
     """
     for j in range(np.uint64(values.shape[1])):
         add_value(np.float64(values[i, j]), times, anchors, sums, label, j)
@@ -62,7 +67,10 @@ def add_row(values, i, times, anchors, sums, label):
 
 @jit_inline
 def add_product(values, i, factor, times, anchors, sums, label):
-    """Add ``times * factor * values[i]`` to the sums: the products, and what rounding them lost."""
+    """Add ``times * factor * values[i]`` to the sums: the products, and what rounding them lost.
+
+    `values` (n, d) float32 or float64; `factor` is float64.
+    """
     for j in range(np.uint64(values.shape[1])):
         product, lost = two_product(factor, np.float64(values[i, j]))
         add_value(product, times, anchors, sums, label, j)
@@ -71,7 +79,10 @@ def add_product(values, i, factor, times, anchors, sums, label):
 
 @jit_inline
 def add_weight(value, times, anchors, totals, label):
-    """Add ``times`` a weight to the totals (k, limbs) of a cluster."""
+    """Add ``times`` a weight to the totals (k, limbs) of a cluster.
+
+    Value and anchors (limbs,) are float64, `times` and `totals` int64.
+    """
     for level in range(len(anchors)):
         totals[label, level] += times * count_quanta(value, anchors[level])
         value = without_quanta(value, anchors[level])
@@ -79,7 +90,10 @@ def add_weight(value, times, anchors, totals, label):
 
 @jit_inline
 def add_point(i, label, sign, values, repeats, weights, anchors, sums, totals):
-    """Add point `i` to the sums of its cluster; with `sign` -1 take it away."""
+    """Add point `i` to the sums of its cluster; with `sign` -1 take it away.
+
+    `values` (n, d); `sums` (k, limbs, d) and `totals` (k, limbs) int64.
+    """
     if weights is None:
         times = sign if repeats is None else sign * repeats[i]
         add_row(values, i, times, anchors.values, sums, label)
@@ -92,7 +106,10 @@ def add_point(i, label, sign, values, repeats, weights, anchors, sums, totals):
 
 @jit
 def add_points(values, repeats, weights, start, stop, labels, anchors, sums):
-    """Add points to the sums of the clusters that `labels` says."""
+    """Add points to the sums of the clusters that `labels` says.
+
+    `values` (n, d) float32 or float64, `labels` (n,) any integers.
+    """
     cluster_sums, totals = sums.values, sums.weights
     for i in range(start, stop):
         if has_weight(i, repeats, weights):
@@ -103,7 +120,10 @@ def add_points(values, repeats, weights, start, stop, labels, anchors, sums):
 
 @jit
 def move_points(values, repeats, weights, moved, before, labels, anchors, sums):
-    """Bring the sums up to date with points that had other labels `before`."""
+    """Bring the sums up to date with points that had other labels `before`.
+
+    `moved` (m,) int64 says which, `before` (m,) int32; `labels` (n,).
+    """
     cluster_sums, totals = sums.values, sums.weights
     for at in range(moved.size):
         i = moved[at]

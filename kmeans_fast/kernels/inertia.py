@@ -27,6 +27,8 @@ def add_moments(values, start, stop, repeats, middle, scale, anchors, squares):
     """Add up, in limbs, the squares of the points' scaled distances to the middle.
 
     `squares` has as many limbs as there are `anchors`.
+
+    `values` (n, d) float32 or float64, `middle` (d,) float64, `squares` (limbs,) int64.
     """
     d = np.uint64(values.shape[1])
     n_block = max(FLAT // np.int64(d), 1)
@@ -68,6 +70,8 @@ def add_cross_terms(centroids, middle, scale, counts, sums, units, high, low):
 
     `sums` (k, limbs, d) are in numbers of the `units`. `high` and `low` (d,) get the totals of
     each feature, in two parts.
+
+    `centroids` (k, d), `middle` (d,) float64; `counts` (k,) int64.
     """
     k, d = centroids.shape
     for cluster in range(k):
@@ -103,7 +107,10 @@ def add_cross_terms(centroids, middle, scale, counts, sums, units, high, low):
 
 @jit
 def find_largest(values, start, stop, centroids, labels, repeats, weights):
-    """Return the largest squared distance of a point to the centroid of its label, by weight."""
+    """Return the largest squared distance of a point to the centroid of its label, by weight.
+
+    `values` (n, d) float32 or float64, `centroids` (k, d) float64, `labels` (n,) integers.
+    """
     largest = 0.0
     for i in range(start, stop):
         if has_weight(i, repeats, weights):
@@ -114,7 +121,10 @@ def find_largest(values, start, stop, centroids, labels, repeats, weights):
 
 @jit
 def add_sq_dists(values, start, stop, centroids, labels, repeats, weights, anchors, limbs):
-    """Add the squared distances of points to the centroids of their labels, in limbs."""
+    """Add the squared distances of points to the centroids of their labels, in limbs.
+
+    Arrays as in `find_largest`; `anchors` (limbs,) float64, `limbs` (limbs,) int64.
+    """
     for i in range(start, stop):
         if not has_weight(i, repeats, weights):
             continue

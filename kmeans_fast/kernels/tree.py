@@ -58,6 +58,9 @@ def choose_grid(axes, n_bits, low, high, frame, codes):
     """Cut the longest sides in halves; write the grid. Return how many bits its slots have.
 
     `codes` gets the slots in an order in which every aligned run of 2, 4, 8, ... is a box.
+
+    `low` and `high` (d,) float64 are the box, `frame` (4, d) float32 or float64, `codes` int32 has
+    room for ``2**n_bits``.
     """
     n_axes = len(axes)
     side = np.empty(n_axes)
@@ -104,6 +107,8 @@ def join_slots(codes, n_bits, counts, slots, ends):
     """Make children of the slots: aligned runs of at most LEAF points, or single ones.
 
     Writes the child of each slot, and where the points of each child end; returns how many.
+
+    `codes`, `slots` (slots,) int32; `counts`, `ends` (slots,) int64.
     """
     size = 1 << n_bits
     n = 0
@@ -144,7 +149,11 @@ def code_points(axes, points, start, size, frame, out):
 
 @jit
 def count_rows(axes, flat, start, stop, frame, slot_of, counts):
-    """Write the slots of some points of the data, and count them."""
+    """Write the slots of some points of the data, and count them.
+
+    `flat` (n * d,) float32 or float64, `frame` (4, d); `slot_of` (n,) uint16, `counts` (slots,)
+    int64.
+    """
     block = np.empty(BLOCK, np.int32)
     for base in range(start, stop, BLOCK):
         n = min(BLOCK, stop - base)
@@ -156,7 +165,10 @@ def count_rows(axes, flat, start, stop, frame, slot_of, counts):
 
 @jit
 def share_out(counts, slots, ends, places):
-    """Write where the points of each chunk go, from their counts by slots: (chunks, children)."""
+    """Write where the points of each chunk go, from their counts by slots: (chunks, children).
+
+    `slots` (slots,) int32, `ends` (children,) int64, `places` (chunks, children) int64.
+    """
     places[:] = 0
     for chunk in range(counts.shape[0]):
         for slot in range(counts.shape[1]):
@@ -172,7 +184,11 @@ def share_out(counts, slots, ends, places):
 
 @jit
 def copy_rows(axes, flat, start, stop, slot_of, slots, places, points):
-    """Copy some points of the data to where their children begin, and move these on."""
+    """Copy some points of the data to where their children begin, and move these on.
+
+    `flat` (n * d,), `slot_of` (n,) uint16, `slots` (slots,) int32, `places` (children,) int64,
+    `points` (d, n) in the type of `flat`.
+    """
     n_axes = len(axes)
     for i in range(np.uint64(start), np.uint64(stop)):
         child = np.uint64(slots[np.uint64(slot_of[i])])
@@ -183,6 +199,7 @@ def copy_rows(axes, flat, start, stop, slot_of, slots, places, points):
 
 
 def _find_ends(points, j, start, stop):
+    """Return the least and the largest value of a feature of `points` (d, n), of either type."""
     low = high = points[j, start]
     for i in range(np.uint64(start), np.uint64(stop)):
         x = points[j, i]
@@ -197,7 +214,11 @@ find_ends = jit(_find_ends, fastmath={"nnan", "nsz"})
 
 @jit
 def sort_points(axes, points, start, stop, frame, slots, ends, places, to, spare):
-    """Sort the points of a cell by their children; `to` holds their slots if it has the room."""
+    """Sort the points of a cell by their children; `to` holds their slots if it has the room.
+
+    `points` (d, n), `frame` (4, d), `spare` (room,) in one type; `slots` (slots,), `to` (room,)
+    int32; `ends`, `places` (children,) int64.
+    """
     n_axes = len(axes)
     size = np.uint64(stop - start)
     base = np.uint64(start)
@@ -231,6 +252,9 @@ def grow_cells(axes, points, cells, grids, n, to, spare, anchors):
     """Cut the first `n` cells, and what comes of them; measure them all.
 
     Returns how many cells, grids and slots there are, with -1 cells where they do not fit.
+
+    `points` (d, n), `spare` (room,) float32 or float64, `to` (room,) int32, `anchors` (limbs,)
+    float64. The cells have their `start` and `stop`.
     """
     n_axes = len(axes)
     start, stop, inner, lows, highs = cells.start, cells.stop, cells.inner, cells.low, cells.high
@@ -310,7 +334,10 @@ def grow_cells(axes, points, cells, grids, n, to, spare, anchors):
 
 @jit_inline
 def add_cell(axes, points, start, stop, anchors, sums, cell):
-    """Write the sums of the points of a leaf."""
+    """Write the sums of the points of a leaf.
+
+    `points` (d, n), `anchors` (limbs,), `sums` (cells, limbs, d) int64.
+    """
     for j in range(len(axes)):
         for level in range(len(anchors)):
             sums[cell, level, j] = 0
@@ -340,6 +367,8 @@ def cut_runs(limit, cells, grids, runs):
     """Cover the points with runs of siblings, each of at most `limit` points or one leaf.
 
     Writes (first cell, number of cells, number of points) rows; returns how many.
+
+    `runs` (cells, 3) int64.
     """
     start, stop, inner = cells.start, cells.stop, cells.inner
     n = 0

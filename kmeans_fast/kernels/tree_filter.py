@@ -47,7 +47,10 @@ def add_lead(lead, z, c, way2, ext):
 
 @jit_inline
 def move_point(axes, points, i, old, new, anchors, sums, counts):
-    """Take point `i` of the copy (d, n) from the sums of one cluster to those of another."""
+    """Take point `i` of the copy (d, n) from the sums of one cluster to those of another.
+
+    `anchors` (limbs,) float64, `sums` (k, limbs, d) and `counts` (k,) int64.
+    """
     counts[old] -= 1
     counts[new] += 1
     for j in range(len(axes)):

@@ -19,6 +19,9 @@ def list_labels(cells, labels, first, last, seen, ends, out):
 
     A point's nearest centroid is the nearest of these, being one of them. `seen` has -1 for
     each cluster; `ends[cell]` gets the number of labels, or says where they go.
+
+    `labels` (n,) uint8, uint16 or int32, `seen` (k,) int32, `ends` (cells + 1,) int64, `out` in the
+    labels' type.
     """
     for cell in range(first, last):
         n = 0
@@ -51,6 +54,9 @@ def label_rows(axes, flat, start, stop, grids, state, ends, lists, centroids, ou
 
     Block by block, in rounds: each goes one level down, or one candidate on, with the points
     that have not arrived. Point by point the wrong guesses of branches made it three times slower.
+
+    `flat` (n * d,) float32 or float64; `state` (cells,) int32; `ends` (cells + 1,) int64; `lists`
+    and `out` (n,) in one type; `centroids` (k, d) float64.
     """
     frames, slots, firsts = grids.frame, grids.slots, grids.first
     n_axes = len(axes)
