@@ -126,10 +126,7 @@ def find_exactly(values, i, exact, candidates):
 
 @jit
 def find_first_least(sq_dists):
-    """Return the index of the least, the first of them on a tie.
-
-    `sq_dists` (k,) float64.
-    """
+    """Return the index of the least of `sq_dists` (k,) float64, the first on a tie."""
     nearest = 0
     for k in range(1, sq_dists.size):
         if sq_dists[k] < sq_dists[nearest]:

@@ -137,10 +137,7 @@ def find_spacing(centroids, everything, start, stop, scratch, spacing):
 
 @jit
 def label_exactly(values, start, stop, by_feature, labels):
-    """Label points by brute force.
-
-    `values` (n, d) float32 or float64, `by_feature` (d, k) float64, `labels` (n,) any integers.
-    """
+    """Label `values` (n, d) by brute force: float32 or 64, as `fill_exactly` takes them."""
     sq_dists = np.empty(by_feature.shape[1])
     for i in range(start, stop):
         fill_exactly(values, i, by_feature, sq_dists)
@@ -232,10 +229,7 @@ def drop_points(points, n, centroids, motion, bounds, indices):
 
 @jit
 def settle_points(points, chosen, m, beyond, centroids, bounds, scratch, n_moved):
-    """Label points with the nearest of the first `m` candidates; `beyond` are all the rest.
-
-    `chosen` int64.
-    """
+    """Label points with the nearest of `m` candidates; `beyond` (float32) are all the rest."""
     candidates, size = scratch.candidates, scratch.chosen.size
     lower = bounds.lower
     while m % ROWS > 0:

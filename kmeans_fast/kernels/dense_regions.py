@@ -25,10 +25,7 @@ class Regions(NamedTuple):
 
 @jit_contracted
 def find_column(values, p, columns, first, last, sq_dists):
-    """Return which of the columns is nearest to a point, or nearly so.
-
-    `values` (n, d), `columns` (d, m) and `sq_dists` (m,) in one type.
-    """
+    """Return which of `columns` (d, m) is nearest to point `p` of `values` (n, d), or nearly so."""
     n = np.uint64(last - first)
     for t in range(n):
         sq_dists[t] = 0
@@ -63,10 +60,7 @@ def label_regions(values, start, stop, heads, pivots, firsts, labels):
 
 @jit
 def find_middles(values, labels, middles):
-    """Write the means of the regions, or nearly so; those of no points are left alone.
-
-    `values` (n, d), `middles` (d, regions), `labels` (n,) uint16.
-    """
+    """Write the means of the regions (d, regions), or nearly so; those of no points stay."""
     d, n_regions = middles.shape
     sums, counts = np.zeros((n_regions, d)), np.zeros(n_regions)
     for p in range(labels.size):

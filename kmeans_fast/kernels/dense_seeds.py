@@ -153,10 +153,7 @@ def add_quanta(sq_dists, size, rows, repeats, weights, anchor):
 
 @jit
 def add_chunks(data, closest, shift, first, last, anchor, out):
-    """Add up chunks of ``2**shift`` points.
-
-    `closest` (n,) float32, `out` (chunks,) int64.
-    """
+    """Add up chunks of ``2**shift`` points: `closest` (n,) float32, `out` (chunks,) int64."""
     for chunk in range(first, last):
         total = np.int64(0)
         for p in range(chunk << shift, min((chunk + 1) << shift, closest.size)):

@@ -41,10 +41,7 @@ class Anchors(NamedTuple):
 
 @jit_inline
 def add_value(value, times, anchors, sums, label, j):
-    """Add ``times * value`` to the sums (k, limbs, d) of a cluster.
-
-    Value and anchors (limbs,) are float64, `times` and `sums` int64.
-    """
+    """Add ``times * value``, a float64, to the sums (k, limbs, d) int64 of a cluster."""
     for level in range(len(anchors)):
         sums[label, level, j] += times * count_quanta(value, anchors[level])
         value = without_quanta(value, anchors[level])
@@ -67,10 +64,7 @@ def add_row(values, i, times, anchors, sums, label):
 
 @jit_inline
 def add_product(values, i, factor, times, anchors, sums, label):
-    """Add ``times * factor * values[i]`` to the sums: the products, and what rounding them lost.
-
-    `values` (n, d) float32 or float64; `factor` is float64.
-    """
+    """Add ``times * factor * values[i]`` to the sums: float64 products, and what these lost."""
     for j in range(np.uint64(values.shape[1])):
         product, lost = two_product(factor, np.float64(values[i, j]))
         add_value(product, times, anchors, sums, label, j)
@@ -79,10 +73,7 @@ def add_product(values, i, factor, times, anchors, sums, label):
 
 @jit_inline
 def add_weight(value, times, anchors, totals, label):
-    """Add ``times`` a weight to the totals (k, limbs) of a cluster.
-
-    Value and anchors (limbs,) are float64, `times` and `totals` int64.
-    """
+    """Add ``times`` a weight (float64) to the totals (k, limbs) int64 of a cluster."""
     for level in range(len(anchors)):
         totals[label, level] += times * count_quanta(value, anchors[level])
         value = without_quanta(value, anchors[level])
@@ -90,10 +81,7 @@ def add_weight(value, times, anchors, totals, label):
 
 @jit_inline
 def add_point(i, label, sign, values, repeats, weights, anchors, sums, totals):
-    """Add point `i` to the sums of its cluster; with `sign` -1 take it away.
-
-    `values` (n, d); `sums` (k, limbs, d) and `totals` (k, limbs) int64.
-    """
+    """Add point `i` to the `sums` and `totals` (`Limbs`); with `sign` -1 take it away."""
     if weights is None:
         times = sign if repeats is None else sign * repeats[i]
         add_row(values, i, times, anchors.values, sums, label)
@@ -106,10 +94,7 @@ def add_point(i, label, sign, values, repeats, weights, anchors, sums, totals):
 
 @jit
 def add_points(values, repeats, weights, start, stop, labels, anchors, sums):
-    """Add points to the sums of the clusters that `labels` says.
-
-    `values` (n, d) float32 or float64, `labels` (n,) any integers.
-    """
+    """Add points to the sums of the clusters that `labels` (n,), any integers, says."""
     cluster_sums, totals = sums.values, sums.weights
     for i in range(start, stop):
         if has_weight(i, repeats, weights):

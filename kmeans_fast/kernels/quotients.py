@@ -59,10 +59,7 @@ def tidy(a, b, c):
 
 @jit
 def join_row(limbs, units, parts):
-    """Write the sums ``units @ limbs`` of a row as three float64 each.
-
-    `limbs` (limbs, d) int64, `units` (limbs,) and `parts` (3, d) float64.
-    """
+    """Write the sums ``units @ limbs`` of a row (limbs, d) int64 as three float64 each."""
     a, b, c = parts
     for j in range(limbs.shape[1]):
         a[j], b[j] = two_floats(limbs[0, j])
@@ -77,10 +74,7 @@ def join_row(limbs, units, parts):
 
 @jit
 def join_weight(limbs, units):
-    """Return ``limbs @ units`` as three float64.
-
-    `limbs` and `units` (limbs,), int64 and float64.
-    """
+    """Return ``limbs @ units`` of (limbs,) int64 as three float64."""
     a, b = two_floats(limbs[0])
     c = 0.0
     for level in range(1, units.size):

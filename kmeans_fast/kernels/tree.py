@@ -334,10 +334,7 @@ def grow_cells(axes, points, cells, grids, n, to, spare, anchors):
 
 @jit_inline
 def add_cell(axes, points, start, stop, anchors, sums, cell):
-    """Write the sums of the points of a leaf.
-
-    `points` (d, n), `anchors` (limbs,), `sums` (cells, limbs, d) int64.
-    """
+    """Write the `sums` (cells, limbs, d) int64 of a leaf from `points` (d, n)."""
     for j in range(len(axes)):
         for level in range(len(anchors)):
             sums[cell, level, j] = 0

@@ -26,7 +26,7 @@ MARGIN, TINY = 1e-12, 1e-300  # far above rounding, and above what underflows in
 
 
 @jit_inline
-def find_sq_dist(axes, x, c):
+def sq_dist_of_four(axes, x, c):
     """Return the squared distance of two points, each a tuple of four."""
     total = (x[0] - c[0]) ** 2
     if len(axes) > 1:
@@ -47,10 +47,7 @@ def add_lead(lead, z, c, way2, ext):
 
 @jit_inline
 def move_point(axes, points, i, old, new, anchors, sums, counts):
-    """Take point `i` of the copy (d, n) from the sums of one cluster to those of another.
-
-    `anchors` (limbs,) float64, `sums` (k, limbs, d) and `counts` (k,) int64.
-    """
+    """Take point `i` of the copy (d, n) from the sums and counts of one cluster to another's."""
     counts[old] -= 1
     counts[new] += 1
     for j in range(len(axes)):
@@ -154,7 +151,7 @@ def filter_cells(
                     lanes[mid + 2 * SIBLINGS + i],
                     lanes[mid + 3 * SIBLINGS + i],
                 )
-                dist = find_sq_dist(axes, x, c)
+                dist = sq_dist_of_four(axes, x, c)
                 least = lanes[score + i]
                 nearest = lanes[z + i]
                 nearer = dist < least
@@ -257,7 +254,7 @@ def filter_cells(
                             point[np.uint64(2 * LANES) + h],
                             point[np.uint64(3 * LANES) + h],
                         )
-                        dist, more = find_sq_dist(axes, x, c), find_sq_dist(axes, x, e)
+                        dist, more = sq_dist_of_four(axes, x, c), sq_dist_of_four(axes, x, e)
                         best = point[p_best + h]
                         nearest = point[p_near + h]
                         nearest = name if dist < best else nearest

@@ -57,10 +57,7 @@ def fill_codes(axes, points, start, n, center, scale, sq_dists, codes):
 
 @jit
 def add_codes(codes, start, n, anchor):
-    """Return the sum of what codes stand for, in quanta.
-
-    `codes` (n,) uint16.
-    """
+    """Return the sum of what `codes` (n,) uint16 stand for, in quanta."""
     total = np.int64(0)
     first = np.uint64(start)
     for i in range(np.uint64(n)):
@@ -202,10 +199,7 @@ def add_grids(grids, parents, far, potential):
 
 @jit
 def add_up_leaves(cells, closest, potential, anchor):
-    """Write the `potential` of the leaves anew, for other quanta.
-
-    `closest` (n,) uint16, `potential` (cells,) int64.
-    """
+    """Write the `potential` (cells,) int64 of the leaves anew, for other quanta."""
     for cell in range(cells.start.size):
         if cells.inner[cell] < 0:
             a, b = cells.start[cell], cells.stop[cell]
