@@ -17,6 +17,13 @@ def assign(points, centroids):
     return labels
 
 
+def clusters(n, d, k, dtype, seed=0, spread=5.0):
+    """Return `n` points (n, d) about `k` centers."""
+    rng = np.random.default_rng(seed)
+    centers = rng.uniform(-spread, spread, (k, d))
+    return (centers[rng.integers(k, size=n)] + rng.standard_normal((n, d))).astype(dtype)
+
+
 def means(points, labels, previous):
     """Return the exact means of integer points; an empty cluster keeps its centroid."""
     counts = np.bincount(labels, minlength=len(previous))

@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 
 import kmeans_fast as kf
-from kmeans_fast import reference as ref
 from kmeans_fast.dense import assignment, tree
 from kmeans_fast.dense import part as dense_part
 from kmeans_fast.dense.points import DensePoints
 from kmeans_fast.kernels import _lanes, _tiles
 from kmeans_fast.threads import Threads
-from tests.naive import labels_of, part_of
+from tests.naive import clusters, labels_of, part_of
 
 DTYPES = [np.float32, np.float64]
 
@@ -22,12 +21,6 @@ DTYPES = [np.float32, np.float64]
 @pytest.fixture(autouse=True)
 def without_a_tree(monkeypatch):
     monkeypatch.setattr(tree, "LEAST_POINTS", 10**9)
-
-
-def clusters(n, d, k, dtype, seed=0, spread=5.0):
-    rng = np.random.default_rng(seed)
-    centers = rng.uniform(-spread, spread, (k, d))
-    return (centers[rng.integers(k, size=n)] + rng.standard_normal((n, d))).astype(dtype)
 
 
 def sq_dists(points, centroids):
@@ -84,21 +77,6 @@ def test_sizes_around_a_block(n, k):
     assert_walk_is_brute_force(points, points[:k].astype(np.float64), iterations=2)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("k", [5, 40])
-def test_means_are_the_references_after_many_iterations(dtype, k):
-    points = clusters(300, 3, 12, dtype)
-    centroids = points[:k].astype(np.float64)
-    with Threads(2) as pool:
-        dense = DensePoints(points, None, pool)
-        for _ in range(5):
-            step = dense.step(centroids)
-            if (step.counts > 0).all():
-                expected = ref.means(points, labels_of(dense), k)
-                np.testing.assert_array_equal(dense.means(step, centroids), expected)
-            centroids = dense.means(step, centroids)
-
-
 @pytest.mark.parametrize("k", [9, 40])
 @pytest.mark.parametrize("d", [2, 16, 200])
 @pytest.mark.parametrize(
@@ -125,17 +103,20 @@ def test_ties_and_equal_centroids(d):
     assert_walk_is_brute_force(points, centroids)
 
 
+def assert_labels_are_brute_force(points, *places):
+    with Threads(1) as pool:
+        dense = DensePoints(points, None, pool)
+        for there in places:
+            dense.step(there)
+            labels = sq_dists(points, there).argmin(axis=1)
+            np.testing.assert_array_equal(labels_of(dense), labels)
+
+
 @pytest.mark.parametrize("size", [1e-300, 1e-160, 1e-40, 1e-30, 1e30, 1e140])
 def test_tiny_and_huge_values(size):
     points = clusters(400, 3, 9, np.float64) * size
-    centroids = points[:20].copy()
-    with Threads(1) as pool:
-        dense = DensePoints(points, None, pool)
-        for shift in (0.0, 0.01, 0.02):
-            there = centroids * (1 + shift)
-            labels = sq_dists(points, there).argmin(axis=1)
-            dense.step(there)
-            np.testing.assert_array_equal(labels_of(dense), labels)
+    start = points[:20].copy()
+    assert_labels_are_brute_force(points, start, start * 1.01, start * 1.02)
 
 
 def test_centroids_far_outside_the_data():
@@ -143,12 +124,7 @@ def test_centroids_far_outside_the_data():
     near = points[:20].astype(np.float64)
     far = near.copy()
     far[3:] *= 1e30
-    with Threads(1) as pool:
-        dense = DensePoints(points, None, pool)
-        for centroids in (near, far, near, far + 1.0):
-            labels = sq_dists(points, centroids).argmin(axis=1)
-            dense.step(centroids)
-            np.testing.assert_array_equal(labels_of(dense), labels)
+    assert_labels_are_brute_force(points, near, far, near, far + 1.0)
 
 
 def share_of(points, k):
@@ -373,26 +349,24 @@ def test_inertia_from_moments_is_the_exact_sum_rounded(dtype, d, offset, weighte
         assert dense.variance == pytest.approx(one / dense.total_weight / d, rel=1e-14)
 
 
-@pytest.mark.parametrize("far", [1e6, 1e12])
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_inertia_comes_from_the_points_where_moments_lose_it(dtype, far):
-    # One point far out, in a cluster of its own: in its quanta the others are nothing.
+def far_out(dtype, far):
+    """One point far out, in a cluster of its own: in its quanta the others are nothing."""
     points = np.concatenate([clusters(500, 3, 4, dtype), [[far, far, far]]]).astype(dtype)
-    centroids = np.concatenate([points[:4], points[-1:]]).astype(np.float64)
-    with Threads(2) as pool:
-        dense = DensePoints(points, None, pool)
-        step = dense.step(centroids)
-    expected = exact_inertia(points, centroids, labels_of(dense))
-    assert step.inertia == pytest.approx(expected, rel=1e-12)
+    return points, np.concatenate([points[:4], points[-1:]]).astype(np.float64)
 
 
-def test_inertia_comes_from_the_points_where_the_quanta_lose_small_values():
-    # Of what lies about 0 the quanta leave out more than lies between points about 1.
+def about_0():
+    """Of what lies about 0 the quanta leave out more than lies between points about 1."""
     rng = np.random.default_rng(0)
     about_0, about_1 = 1e-9 * rng.standard_normal((100, 3)), 1 + 1e-6 * rng.random((401, 3))
-    points = np.concatenate([about_0, about_1]).astype(np.float32)
-    centroids = np.array([[0.0] * 3, [1.0] * 3])
-    with Threads(1) as pool:
+    return np.concatenate([about_0, about_1]).astype(np.float32), np.array([[0.0] * 3, [1.0] * 3])
+
+
+@pytest.mark.parametrize(
+    "points, centroids", [*(far_out(t, far) for t in DTYPES for far in (1e6, 1e12)), about_0()]
+)
+def test_inertia_comes_from_the_points_where_moments_lose_it(points, centroids):
+    with Threads(2) as pool:
         dense = DensePoints(points, None, pool)
         inertia = dense.step(centroids).inertia
     expected = exact_inertia(points, centroids, labels_of(dense))

@@ -13,7 +13,7 @@ from kmeans_fast import reference as ref
 from kmeans_fast.dense import part as dense_part
 from kmeans_fast.dense.points import DensePoints
 from kmeans_fast.exact import quanta
-from kmeans_fast.kernels import dense as kernels
+from kmeans_fast.kernels import dense_sums
 from kmeans_fast.threads import Threads
 from tests.naive import labels_of, part_of
 
@@ -362,7 +362,7 @@ def test_limbs_hold_a_value_and_have_room_for_all(least):
         values = values[(np.abs(values) >= largest * least) | (values == 0.0)]
         for value in values:
             sums = np.zeros((1, len(units), 1), np.int64)
-            kernels.add_row(np.array([[value]]), 0, 1, quanta.as_anchors(units), sums, 0)
+            dense_sums.add_row(np.array([[value]]), 0, 1, quanta.as_anchors(units), sums, 0)
             limbs = sums[0, :, 0]
             assert np.abs(limbs).max() * n <= 2**62
             assert int(quanta.join(limbs, units)) * Fraction(units[-1]) == Fraction(value)

@@ -22,12 +22,12 @@ from kmeans_fast.dense.points import DensePoints
 from kmeans_fast.threads import Threads
 
 from . import test_dense_search, test_exact, test_parts, test_tree, test_tree_search
-from .naive import part_of
+from .naive import clusters, part_of
 from .pictures import noise, photograph, some_points
 from .test_dask import assert_same
 from .test_dense_search import blobs
 from .test_numbers import assert_inertia
-from .test_tree import KINDS, clusters, start_of
+from .test_tree import KINDS, start_of
 
 # ---------------------------------------------------------------------------- colours
 
@@ -153,18 +153,15 @@ def in_trees(monkeypatch):
     monkeypatch.setattr(trees, "LEAST_DISTANCES", 1)
 
 
-@pytest.mark.parametrize("room", [0, trees.ROOM])
+@pytest.mark.parametrize("room", [0, 700])
 @pytest.mark.parametrize(("d", "dtype"), [(1, np.float32), *KINDS])
 def test_cells_are_assigned_as_their_points(d, dtype, room, monkeypatch):
     monkeypatch.setattr(trees, "ROOT_BITS", 1)
-    monkeypatch.setattr(trees, "ROOM", room)  # to sort a cell with scratch, and in place
+    monkeypatch.setattr(trees, "ROOM", room)  # to sort cells in place, and with scratch
     monkeypatch.setattr(trees, "CELLS_PER_LEAF", 0)  # begin again with room for more
     points = clusters(1500, d, 9, dtype)
-    walk = test_tree.Walk(points, 5)
-    centroids = start_of(points, 5)
-    for there in (centroids, centroids + 0.1, centroids + 20):
-        walk.assert_step_is_brute_force(there)
-    walk.close()
+    start = start_of(points, 5)
+    test_tree.assert_steps_are_brute_force(points, 5, start, start + 0.1, start + 20)
 
 
 @pytest.mark.parametrize(("d", "dtype"), KINDS)

@@ -6,8 +6,9 @@ import pytest
 from kmeans_fast.dense import tree as trees
 from kmeans_fast.dense.points import DensePoints
 from kmeans_fast.kernels import tree as kernels
+from kmeans_fast.kernels import tree_filter
 from kmeans_fast.threads import Threads
-from tests.naive import part_of
+from tests.naive import assign, clusters, part_of
 
 # Each of these compiles the kernels: some 10 s.
 KINDS = [(2, np.float64), (3, np.float32), (4, np.float32)]
@@ -16,24 +17,9 @@ FEATURES = {np.float32: 3, np.float64: 2}  # a kernel is compiled for each kind:
 LEAF = kernels.LEAF
 
 
-def clusters(n, d, k, dtype, seed=0, spread=5.0):
-    rng = np.random.default_rng(seed)
-    centers = rng.uniform(-spread, spread, (k, d))
-    return (centers[rng.integers(k, size=n)] + rng.standard_normal((n, d))).astype(dtype)
-
-
 def nearest(points, centroids):
-    """In the reference's order: feature after feature."""
-    labels = np.empty(len(points), np.int64)
-    for first in range(0, len(points), 4096):
-        block = points[first : first + 4096].astype(np.float64)
-        total = np.zeros((len(block), len(centroids)))
-        for j in range(points.shape[1]):
-            t = block[:, j, None] - centroids[None, :, j]
-            with np.errstate(over="ignore"):
-                total += t * t
-        labels[first : first + 4096] = total.argmin(axis=1)
-    return labels
+    with np.errstate(over="ignore"):
+        return assign(points, centroids)
 
 
 def assert_tree_holds_all(tree):
@@ -107,6 +93,15 @@ def assert_walk_is_brute_force(points, centroids, iterations=4, threads=2):
     return it
 
 
+def assert_steps_are_brute_force(points, k, *places):
+    it = Walk(points, k)
+    try:
+        for there in places:
+            it.assert_step_is_brute_force(there)
+    finally:
+        it.close()
+
+
 def start_of(points, k, seed=0):
     rows = np.random.default_rng(seed).choice(len(points), k, replace=k > len(points))
     return points[rows].astype(np.float64)
@@ -151,10 +146,8 @@ def test_cells_of_one_cluster_are_divided_and_joined_again(k):
     points = clusters(20_000, 3, 9, np.float32)
     near, far = start_of(points, k), start_of(points, k)
     far[1:] += 1000.0
-    it = Walk(points, k)
-    for there in (far, near, far[::-1].copy(), near, near[::-1].copy(), far):
-        it.assert_step_is_brute_force(there)
-    it.close()
+    places = far, near, far[::-1].copy(), near, near[::-1].copy(), far
+    assert_steps_are_brute_force(points, k, *places)
 
 
 def test_where_a_tree_pays():
@@ -220,11 +213,8 @@ def test_points_of_very_different_scales(dtype):
 def test_tiny_and_huge_values(size, dtype):
     d = 2 if size > 1e36 else FEATURES[dtype]  # float32 becomes float64 there
     points = (clusters(2000, d, 9, np.float64) * size).astype(dtype)
-    centroids = start_of(points, 20)
-    it = Walk(points, 20)
-    for there in (centroids, centroids * 1.01, centroids * 1.02):
-        it.assert_step_is_brute_force(there)
-    it.close()
+    start = start_of(points, 20)
+    assert_steps_are_brute_force(points, 20, start, start * 1.01, start * 1.02)
 
 
 def test_centroids_far_outside_the_data():
@@ -234,10 +224,8 @@ def test_centroids_far_outside_the_data():
     far[3:] *= 1e30
     farther = near.copy()
     farther[7:] *= 1e200  # their squares overflow
-    it = Walk(points, 20)
-    for there in (near, far, near, far + 1.0, farther, near * 1e200, near):
-        it.assert_step_is_brute_force(there)
-    it.close()
+    places = near, far, near, far + 1.0, farther, near * 1e200, near
+    assert_steps_are_brute_force(points, 20, *places)
 
 
 @pytest.mark.parametrize("ulp", [0.0, 2.0**-56])
@@ -293,15 +281,6 @@ def test_a_tree_serves_several_numbers_of_clusters():
                 np.testing.assert_array_equal(now.labels, nearest(points, centroids))
 
 
-@pytest.mark.parametrize("room", [0, 1000])
-def test_cells_too_large_for_the_scratch_are_sorted_in_place(room, monkeypatch):
-    monkeypatch.setattr(trees, "ROOT_BITS", 1)
-    monkeypatch.setattr(trees, "ROOM", room)
-    for d in (1, 3):
-        points = clusters(9000, d, 12, np.float32)
-        assert_walk_is_brute_force(points, start_of(points, 20), iterations=2)
-
-
 def test_an_update_that_is_interrupted_leaves_no_trace(monkeypatch):
     points = clusters(20_000, 3, 9, np.float32)
     centroids = start_of(points, 9)
@@ -309,14 +288,14 @@ def test_an_update_that_is_interrupted_leaves_no_trace(monkeypatch):
     centroids = it.assert_step_is_brute_force(centroids)
     calls = []
 
-    def break_off(*arguments, true=kernels.assign_cells):
+    def break_off(*arguments, true=tree_filter.filter_cells):
         calls.append(0)
         if len(calls) == 2:
             raise KeyboardInterrupt
         return true(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(kernels, "assign_cells", break_off)
+        patch.setattr(tree_filter, "filter_cells", break_off)
         with pytest.raises(KeyboardInterrupt):
             it.now.update(centroids)
     for _ in range(2):

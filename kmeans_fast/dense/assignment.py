@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..exact.quanta import Integers
-from ..kernels import _tiles
+from ..kernels import _tiles, dense_sums
 from ..kernels import dense as kernels
 from ..threads import Threads
 
@@ -50,20 +50,20 @@ class Assignment:
 
     Parameters
     ----------
-    points : kernels.Points
+    points : kernels.Framed
     weights : tuple
         The points' repeats and weights, either or both None.
     n_clusters : int
-    anchors : kernels.Anchors
+    anchors : dense_sums.Anchors
     threads : Threads
     """
 
     def __init__(
         self,
-        points: kernels.Points,
+        points: kernels.Framed,
         weights: tuple[Integers | None, Floats | None],
         n_clusters: int,
-        anchors: kernels.Anchors,
+        anchors: dense_sums.Anchors,
         threads: Threads,
     ) -> None:
         self.k = n_clusters
@@ -97,7 +97,7 @@ class Assignment:
         before, self._centroids = self._centroids, centroids
         few = not fresh and self.k >= MIN_CLUSTERS
         motion = self._find_motion(each, before) if few else None
-        done: list[kernels.Sums] = []
+        done: list[dense_sums.Limbs] = []
 
         def work(part: tuple[int, int, bool]) -> int:
             start, stop, few = part
@@ -113,10 +113,12 @@ class Assignment:
                 )
                 n = (stop - start) * self.k
             if fresh:
-                kernels.add_points(*self._values, start, stop, self.labels, self._anchors, sums)
+                dense_sums.add_points(*self._values, start, stop, self.labels, self._anchors, sums)
             else:
                 moved, before = scratch.open[:n_moved], scratch.keys[:n_moved]
-                kernels.move_points(*self._values, moved, before, self.labels, self._anchors, sums)
+                dense_sums.move_points(
+                    *self._values, moved, before, self.labels, self._anchors, sums
+                )
             self._scratch.append(scratch)
             done.append(sums)
             return int(n)
@@ -170,12 +172,12 @@ class Assignment:
             size = -(-n // n_parts)
         return [(at, min(at + size, self._n), few) for at in range(first, self._n, size)]
 
-    def _take_sums(self, done: list[kernels.Sums]) -> kernels.Sums:
+    def _take_sums(self, done: list[dense_sums.Limbs]) -> dense_sums.Limbs:
         """Return sums to add to, which no other thread has now."""
         try:
             return done.pop()
         except IndexError:
-            return kernels.Sums(np.zeros_like(self.values), np.zeros_like(self.weights))
+            return dense_sums.Limbs(np.zeros_like(self.values), np.zeros_like(self.weights))
 
     def _take_scratch(self, size: int) -> kernels.Scratch:
         """Return scratch for chunks of `size` points, which no other thread has now."""

@@ -5,7 +5,7 @@ part keeps between calls (bounds, a tree, the distances of a search) only makes 
 cheaper: a part that is lost and made anew on another machine gives the same answers.
 
 The sums follow the rules of `kmeans_fast.reference`: values in whole numbers of quanta, added in
-int64 limbs (`kernels.dense`), so that parts, chunks and threads may come in any order.
+int64 limbs (`kernels.dense_sums`), so that parts, chunks and threads may come in any order.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from ..exact.quanta import Integers, as_anchors, choose_quanta, log2
 from ..exact.weights import Summary, summarize
 from ..kernels import dense as kernels
-from ..kernels import dense_data, inertia
-from ..kernels.dense import MOST_UNROLLED
+from ..kernels import dense_data, dense_sums, inertia
+from ..kernels.dense_sums import MOST_UNROLLED
 from ..threads import Threads, cached_property
 from .assignment import Assignment, fewest_types
 from .parts import first_distinct
@@ -104,10 +104,10 @@ class Facts:
         return self.rule.unweighted and len(self.quanta) <= MOST_UNROLLED
 
     @cached_property
-    def anchors(self) -> kernels.Anchors:
+    def anchors(self) -> dense_sums.Anchors:
         """What counts the quanta of values and of weights."""
         rule = self.rule
-        return kernels.Anchors(as_anchors(self.quanta), as_anchors(rule.quanta), rule.lift)
+        return dense_sums.Anchors(as_anchors(self.quanta), as_anchors(rule.quanta), rule.lift)
 
 
 class DensePart:
@@ -201,7 +201,7 @@ class DensePart:
         if facts.middle.dtype != self.points.dtype:  # values too large for differences in float32
             self.points = self.points.astype(np.float64)
             self.points.flags.writeable = False
-        self._data = kernels.Points(self.points, facts.middle, facts.scale)
+        self._data = kernels.Framed(self.points, facts.middle, facts.scale)
         if facts.rule.unweighted or self.repeats is not None or self.weights is not None:
             return
         self.repeats, self.weights = split_weights(self._given_weights, facts.rule)
@@ -283,8 +283,8 @@ class DensePart:
         facts = self.facts
 
         def add(start: int, stop: int, values: Integers, weights: Integers) -> None:
-            sums = kernels.Sums(values, weights)
-            kernels.add_points(
+            sums = dense_sums.Limbs(values, weights)
+            dense_sums.add_points(
                 self.points, self.repeats, self.weights, start, stop, labels, facts.anchors, sums
             )
 
@@ -348,11 +348,11 @@ class DensePart:
         ) -> None:
             numbers, here = number((start, stop)), slice(start, stop)
             n_copies += np.bincount(numbers, minlength=m + 2)
-            kernels.add_points(
+            dense_sums.add_points(
                 self.points[here],
                 None if self.repeats is None else self.repeats[here],
                 None if self.weights is None else self.weights[here],
-                0, numbers.size, numbers, facts.anchors, kernels.Sums(values, totals),
+                0, numbers.size, numbers, facts.anchors, dense_sums.Limbs(values, totals),
             )  # fmt: skip
 
         limbs, weight_limbs = len(facts.quanta), len(facts.rule.quanta)
@@ -591,7 +591,7 @@ def _copied(
 
 
 def _new_table(n: int) -> Integers:
-    """Return a hash table for `n` points (`kernels.dense_data.find_place`)."""
+    """Return a hash table for `n` points (`dense_data.find_distinct`)."""
     return np.full(max(1024, 2 << (n + 1).bit_length()), -1)  # with few collisions
 
 

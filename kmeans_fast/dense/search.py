@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..exact.quanta import Integers, log2
+from ..kernels import dense_regions
 from ..kernels import dense_seeds as kernels
 from .parts import add, concatenate, numbers
 
@@ -158,7 +159,7 @@ class NearestPart:
         self._loose = np.float32(1.0 + (d + 16) * 2.0**-22)
         self._tight = np.float32(1.0 - (d + 16) * 2.0**-22)
         self._tried = np.empty((0, d))
-        self._magic = 0.0
+        self._anchor = 0.0
         self._is_ready = False
 
     def lower(self, centers: Floats, top: int, n_candidates: int) -> Integers:
@@ -175,8 +176,8 @@ class NearestPart:
         mine, left = self._of.find_mine(ends, tickets)
         drawn = np.empty(mine.size, np.int64)
         passed = np.cumsum(self._chunk_totals)
-        kernels.find_points(
-            self._data, self._closest, self._shift, left, passed, self._magic, drawn
+        kernels.draw_points(
+            self._data, self._closest, self._shift, left, passed, self._anchor, drawn
         )
         return mine, self._of.points[drawn].astype(np.float64)
 
@@ -225,7 +226,7 @@ class NearestPart:
         centers = self._in_type(candidates)
         n = len(centers)
         distances = np.empty((n + 1, self._cells.middles.shape[1]), np.float32)
-        kernels.measure_reach(
+        dense_regions.measure_reach(
             self._cells.middles, self._data.scale, centers, self._tight, distances
         )
 
@@ -233,7 +234,7 @@ class NearestPart:
             gains = np.zeros(n, np.int64)
             n_seen = kernels.try_centers(
                 self._data, self._cells, distances[n], self._loose, *part, centers,
-                self._closest, self._magic, self._masks, gains,
+                self._closest, self._anchor, self._masks, gains,
             )  # fmt: skip
             return gains, n_seen
 
@@ -249,12 +250,12 @@ class NearestPart:
         same = np.flatnonzero((self._tried == center).all(axis=1))
         if same.size:
             at = int(same[0])
-        elif self._magic != 0.0:
+        elif self._anchor != 0.0:
             self._try(center[None])
         centers = self._in_type(center[None])
         self._of.threads.map(
             lambda part: kernels.lower_to_center(
-                self._data, *part, centers, np.uint8(1 << (at & 7)), self._closest, self._magic,
+                self._data, *part, centers, np.uint8(1 << (at & 7)), self._closest, self._anchor,
                 self._masks, self._shift, self._chunk_totals,
             ),
             self._parts,
@@ -263,18 +264,18 @@ class NearestPart:
 
     def _add_up(self, top: int) -> None:
         """Add up anew, in quanta of ``2**(top - 51)``."""
-        self._top, self._magic = top, math.ldexp(1.5, 52 + top - 51)
+        self._top, self._anchor = top, math.ldexp(1.5, 52 + top - 51)
         self._of.threads.map(
             lambda part: kernels.add_chunks(
                 self._data, self._closest, self._shift, part[0] >> self._shift,
-                ((part[1] - 1) >> self._shift) + 1, self._magic, self._chunk_totals,
+                ((part[1] - 1) >> self._shift) + 1, self._anchor, self._chunk_totals,
             ),
             self._parts,
         )  # fmt: skip
 
     # ------------------------------------------------------------------------------- cells
 
-    def _make_cells(self, n_candidates: int) -> kernels.Cells:
+    def _make_cells(self, n_candidates: int) -> dense_regions.Regions:
         """Make ready, and label the points with cells where that pays."""
         values, n, d = self._data.values, self._of.n, self._of.n_features
         n_parts = 4 * self._of.threads.n if self._of.threads.n > 1 else 1
@@ -286,7 +287,7 @@ class NearestPart:
         n_cells = min(n // 64, int(16 * math.exp(n_candidates - 1.5)), MOST_CELLS)
         if n_candidates < WORTH_CELLS or n < FEW_POINTS:
             n_cells = 0
-        cells = kernels.Cells(
+        cells = dense_regions.Regions(
             np.empty(n if n_cells else 0, np.uint16), np.empty(n if n_cells else 0, np.float32),
             np.empty((d, n_cells), values.dtype),
         )  # fmt: skip
@@ -298,7 +299,7 @@ class NearestPart:
             self._closest[weights == 0] = 0.0
         return cells
 
-    def _fill_cells(self, cells: kernels.Cells) -> None:
+    def _fill_cells(self, cells: dense_regions.Regions) -> None:
         """Label the points with the nearest of some of them, or one that is nearly so.
 
         Each is compared with some of those, the heads, and then with those of the nearest head.
@@ -309,21 +310,21 @@ class NearestPart:
         heads = np.ascontiguousarray(pivots[:: math.isqrt(n_cells)].T)
         n_heads = heads.shape[1]
         owners = np.empty(n_cells, np.uint16)
-        kernels.label_points(
+        dense_regions.label_regions(
             pivots, 0, n_cells, np.ascontiguousarray(heads[:, :1]), heads, np.array([0, n_heads]),
             owners,
         )  # fmt: skip
         cells.middles[:] = pivots[np.argsort(owners, kind="stable")].T
         firsts = np.append(0, np.cumsum(np.bincount(owners, minlength=n_heads)))
         by_threads(
-            lambda chunk: kernels.label_points(
+            lambda chunk: dense_regions.label_regions(
                 values, *chunk, heads, cells.middles, firsts, cells.labels
             ),
             self._of.chunks,
         )
-        kernels.find_middles(values, cells.labels, cells.middles)
+        dense_regions.find_middles(values, cells.labels, cells.middles)
         by_threads(
-            lambda chunk: kernels.measure_radii(
+            lambda chunk: dense_regions.measure_radii(
                 values, self._data.scale, *chunk, cells.middles, cells.labels, cells.radii
             ),
             self._parts,

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from ..exact.quanta import Integers, as_anchors
 from ..kernels import tree as kernels
-from ..kernels.dense import Points
+from ..kernels import tree_filter, tree_labels
+from ..kernels.dense import Framed
 from ..point_set import label_dtype
 from ..threads import Threads
 
@@ -185,7 +186,7 @@ class Tree:
         self.anchors = as_anchors(quanta)
         self._threads = threads
         self.chunks = cut(self.n)
-        self.points = np.empty((self.d, self.n + kernels.LANES), values.dtype)
+        self.points = np.empty((self.d, self.n + tree_filter.LANES), values.dtype)
         self.points[:, self.n :] = 0.0
         self.root, self.children, ends, slots = self._cut_root(root)
         self.cells, self.grids = self._grow(ends, (self.root.frame, slots))
@@ -325,7 +326,7 @@ class Tree:
         pieces = TASKS * self._threads.n if self._threads.n > 1 else 1
         runs = np.empty((self.cells.start.size, 3), np.int64)
         limit = self.n if pieces == 1 else self.n // (2 * pieces)
-        runs = runs[: kernels.cut_cells(limit, self.cells, self.grids, runs)]
+        runs = runs[: kernels.cut_runs(limit, self.cells, self.grids, runs)]
         ends = np.cumsum(runs[:, 2])
         cuts = np.searchsorted(ends, np.arange(1, pieces) * (self.n / pieces))
         return [part for part in np.split(runs, np.unique(cuts)) if len(part)]
@@ -336,7 +337,7 @@ class TreeAssignment:
 
     Parameters
     ----------
-    points : kernels.Points
+    points : kernels.dense.Framed
         Without weights.
     n_clusters : int
     quanta : tuple
@@ -348,7 +349,7 @@ class TreeAssignment:
 
     def __init__(
         self,
-        points: Points,
+        points: Framed,
         n_clusters: int,
         quanta: tuple[tuple[float, ...], tuple[float, ...]],
         threads: Threads,
@@ -358,7 +359,7 @@ class TreeAssignment:
         self.tree = tree or Tree(points.values, threads, quanta[0])
         self._threads = threads
         self._centroids = np.empty((n_clusters, self.tree.d))
-        self._sorted = np.empty(self.tree.n + kernels.LANES, label_dtype(n_clusters))
+        self._sorted = np.empty(self.tree.n + tree_filter.LANES, label_dtype(n_clusters))
         self._labels: Array | None = None
         self._owner = np.empty(self.tree.cells.start.size, np.int32)
         self._valid = False
@@ -368,7 +369,7 @@ class TreeAssignment:
     def update(self, centroids: Floats) -> None:
         """Assign every point to its nearest centroid."""
         if not self._valid:
-            self._owner[:] = kernels.NOBODY
+            self._owner[:] = tree_filter.NOBODY
             self.values[:] = 0
             self.weights[:] = 0
         self._valid = False  # until all is done: Ctrl-C may come
@@ -378,7 +379,7 @@ class TreeAssignment:
 
         def assign(runs: Array) -> tuple[Integers, Integers]:
             sums, counts = np.zeros_like(self.values), np.zeros(self.k, np.int64)
-            kernels.assign_cells(
+            tree_filter.filter_cells(
                 tree.axes, runs, tree.points, tree.cells, tree.grids, self._centroids,
                 tree.most_waiting, self._owner, self._sorted, tree.anchors, sums, counts,
             )  # fmt: skip
@@ -404,7 +405,7 @@ class TreeAssignment:
 
         def collect(out: Array | None) -> None:
             self._threads.map(
-                lambda i: kernels.list_labels(
+                lambda i: tree_labels.list_labels(
                     tree.cells, self._sorted, edges[i], edges[i + 1],
                     np.full(self.k, -1, np.int32), ends, out,
                 ),
@@ -419,7 +420,7 @@ class TreeAssignment:
         state = np.where(self._owner >= 0, self._owner, mixed).astype(np.int32)
         out = np.empty(tree.n, self._sorted.dtype)
         self._threads.map(
-            lambda chunk: kernels.label_rows(
+            lambda chunk: tree_labels.label_rows(
                 tree.axes, tree.flat, *chunk, tree.grids, state, ends, lists,
                 self._centroids, out,
             ),

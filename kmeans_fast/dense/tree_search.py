@@ -46,7 +46,7 @@ class TreeSearch:
     in three dimensions take 180 to 270 ms, the tree included, where `NearestSearch` takes 860.
 
     A draw goes by the children of the root and by theirs, whose cuts follow from all points, and
-    then by the values of the points (`kernels.find_points`). So nothing that is returned depends
+    then by the values of the points (`kernels.draw_below`). So nothing that is returned depends
     on threads, on the trees below that, or on the parts.
     """
 
@@ -109,7 +109,7 @@ class TreeSearch:
     def _find(self, children: Integers, left: Integers) -> Floats:
         """Return the points at which running totals within children of the root pass `left`.
 
-        What `kernels.find_points` does, where no part holds all of the points.
+        What `kernels.draw_below` does, where no part holds all of the points.
         """
         self._cut_children(set(children.tolist()) - set(self._cuts))
         whole = [(child, self._cuts[child]) for child in children.tolist()]
@@ -151,7 +151,7 @@ class TreeSearch:
 def find_in_cell(points: Floats, whole: Integers, left: int) -> Floats:
     """Return the point (m, d) at which the running total of `whole` passes `left`.
 
-    The order is that of `kernels.find_points`.
+    The order is that of `kernels.draw_below`.
     """
     low, high = points.min(axis=0), points.max(axis=0)
     points, whole = points[whole > 0], whole[whole > 0]
@@ -211,7 +211,7 @@ class TreePart:
         self._catch_up(centers, root, exponent)
         tree = self._tree
         points = np.empty((left.size, tree.d))
-        kernels.find_points(
+        kernels.draw_below(
             tree.axes, tree.points, tree.cells, tree.grids, self._closest, self._potential,
             self._anchor, 1 + children, left.copy(), points,
         )  # fmt: skip

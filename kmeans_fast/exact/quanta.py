@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kernels.dense import MOST_UNROLLED
+from ..kernels.dense_sums import MOST_UNROLLED
 
 Integers = NDArray[np.int64]
 
-WIDE, NARROW = 62, 51  # bits of a limb; `kernels._lanes.count_quanta` takes no more than 51
+WIDE, NARROW = 62, 51  # bits of a limb; `kernels._quanta.count_quanta` takes no more than 51
 
 
 def choose_quanta(largest: float, n: int, below: int, widest: int = WIDE) -> tuple[float, ...]:
@@ -60,7 +60,7 @@ def join(limbs: Integers, units: tuple[float, ...]) -> NDArray[Any]:
 
 
 def as_anchors(units: tuple[float, ...]) -> tuple[float, ...] | NDArray[np.float64]:
-    """Return what `kernels._lanes.count_quanta` adds to a value to count its quanta."""
+    """Return what `kernels._quanta.count_quanta` adds to a value to count its quanta."""
     return in_row(tuple(1.5 * 2.0**52 * unit for unit in units))
 
 

@@ -15,20 +15,11 @@ import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.extending import intrinsic
-from numba.np.arrayobj import make_array
 
-from ._jit import JIT_OFF
+from ._jit import JIT_OFF, jit_inline
+from ._vectors import INT32, Place, Variable, find_arrays, pick, splat, zeros
 
 LANES = 8
-
-
-def _fma(builder, x, y, z):
-    kind = x.type
-    name = "llvm.fma.v8f32" if isinstance(kind, ir.VectorType) else "llvm.fma.f32"
-    function = cgutils.get_or_insert_function(
-        builder.module, ir.FunctionType(kind, [kind] * 3), name
-    )
-    return builder.call(function, [x, y, z])
 
 
 @intrinsic
@@ -37,19 +28,9 @@ def add_square(typing_context, total, gap):
 
     def codegen(context, builder, signature, arguments):
         total, gap = arguments
-        return _fma(builder, gap, gap, total)
+        return builder.fma(gap, gap, total)
 
     return types.float32(types.float32, types.float32), codegen
-
-
-@intrinsic
-def bits_of(typing_context, value):
-    """Return the bits of a float64, as an integer: in a loop, one that LLVM makes vectors of."""
-
-    def codegen(context, builder, signature, arguments):
-        return builder.bitcast(arguments[0], ir.IntType(64))
-
-    return types.int64(types.float64), codegen
 
 
 @intrinsic
@@ -57,18 +38,15 @@ def prefetch(typing_context, values, i, j):
     """Bring the cache line of ``values[i, j]``, or of ``values[i]``, nearer."""
 
     def codegen(context, builder, signature, arguments):
-        struct = make_array(values)(context, builder, arguments[0])
-        pointer = cgutils.get_item_pointer(
-            context, builder, values, struct, arguments[1:][: values.ndim], wraparound=False
-        )
-        flag, bytes_type = ir.IntType(32), ir.IntType(8).as_pointer()
+        place, i, j = find_arrays(context, builder, signature.args, arguments)
+        at = i if values.ndim == 1 else builder.add(builder.mul(i, place.columns), j)
+        pointer = place.find(at, place.number)
+        kinds = [pointer.type, INT32, INT32, INT32]
         function = cgutils.get_or_insert_function(
-            builder.module,
-            ir.FunctionType(ir.VoidType(), [bytes_type, flag, flag, flag]),
-            "llvm.prefetch.p0i8",
+            builder.module, ir.FunctionType(ir.VoidType(), kinds), "llvm.prefetch.p0"
         )
-        read, keep, data = (ir.Constant(flag, number) for number in (0, 3, 1))
-        builder.call(function, [builder.bitcast(pointer, bytes_type), read, keep, data])
+        read, keep, data = 0, 3, 1
+        builder.call(function, [pointer, *(INT32(number) for number in (read, keep, data))])
         return context.get_dummy_value()
 
     return types.void(values, types.intp, types.intp), codegen
@@ -82,87 +60,62 @@ def fill_row(typing_context, values, i, table, t, n_rows, scale, out, at):
     arrays (float32 or float64, in C order), multiplied by `scale` unless that is None, and
     becomes a float32. The table is filled up with zeros to a multiple of LANES features.
     """
-    rows = n_rows.literal_value
-    bits = values.dtype.bitwidth
+    align = values.dtype.bitwidth // 8
 
     def codegen(context, builder, signature, arguments):
-        i, t, scale_value, at = arguments[1], arguments[3], arguments[5], arguments[7]
-        wide = ir.VectorType(context.get_value_type(values.dtype), LANES)
-        vector = ir.VectorType(ir.FloatType(), LANES)
-        arrays = [
-            (kind, make_array(kind)(context, builder, arguments[n]))
-            for n, kind in ((0, values), (2, table), (6, out))
-        ]
-        point_array, other_array, out_array = arrays
+        points, i, others, t, _, factor, found, at = find_arrays(
+            context, builder, signature.args, arguments
+        )
+        number, nothing, index = points.number, zeros(ir.FloatType(), LANES), i.type
+        fma = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(nothing.type, [nothing.type] * 3), "llvm.fma.v8f32"
+        )
+        factor = None if isinstance(scale, types.NoneType) else splat(builder, factor, LANES)
+        point = builder.mul(i, points.columns)
+        rows = [builder.add(t, index(r)) for r in range(n_rows.literal_value)]
+        firsts = [builder.mul(row, others.columns) for row in rows]
+        sums = [Variable(builder, nothing) for _ in rows]
 
-        def number(n):
-            return ir.Constant(i.type, n)
-
-        def pointer(array, *indices):
-            return cgutils.get_item_pointer(
-                context, builder, *array, list(indices), wraparound=False
-            )
-
-        def address(start, column):
-            return builder.bitcast(builder.gep(start, [column]), wide.as_pointer())
-
-        def pick(a, b, lanes):
-            mask = ir.Constant(ir.VectorType(ir.IntType(32), len(lanes)), lanes)
-            return builder.shuffle_vector(a, b, mask)
+        def add(x, column):
+            for first, total in zip(firsts, sums, strict=True):
+                gap = builder.fsub(x, others.load(builder.add(first, column), LANES, align))
+                if factor is not None:
+                    gap = builder.fmul(gap, factor)
+                if values.dtype == types.float64:
+                    gap = builder.fptrunc(gap, nothing.type)
+                total.store(builder.call(fma, [gap, gap, total.load()]))
 
         def fold(a, b, half):
             """Add the halves of each group of ``2 * half`` lanes; the groups of `b` follow."""
             low = [g + j for g in range(0, 2 * LANES, 2 * half) for j in range(half)]
-            return builder.fadd(pick(a, b, low), pick(a, b, [j + half for j in low]))
+            return builder.fadd(
+                pick(builder, a, b, low), pick(builder, a, b, [j + half for j in low])
+            )
 
-        def broadcast(value):
-            lane = ir.Constant(ir.IntType(32), 0)
-            kind = ir.VectorType(value.type, LANES)
-            one = builder.insert_element(ir.Constant(kind, ir.Undefined), value, lane)
-            return pick(one, one, [0] * LANES)
-
-        factor = None if isinstance(scale, types.NoneType) else broadcast(scale_value)
-        point = pointer(point_array, i, number(0))
-        others = [pointer(other_array, builder.add(t, number(r)), number(0)) for r in range(rows)]
-        sums = [cgutils.alloca_once(builder, vector) for _ in range(rows)]
-        for total in sums:
-            builder.store(ir.Constant(vector, [0.0] * LANES), total)
-
-        def add(x, column):
-            for other, total in zip(others, sums, strict=True):
-                gap = builder.fsub(x, builder.load(address(other, column), align=bits // 8))
-                if factor is not None:
-                    gap = builder.fmul(gap, factor)
-                if bits == 64:
-                    gap = builder.fptrunc(gap, vector)
-                builder.store(_fma(builder, gap, gap, builder.load(total)), total)
-
-        n_features = cgutils.unpack_tuple(builder, point_array[1].shape)[1]
-        n_steps = builder.udiv(n_features, number(LANES))
+        n_steps = builder.udiv(points.columns, index(LANES))
         with cgutils.for_range(builder, n_steps) as loop:
-            column = builder.mul(loop.index, number(LANES))
-            add(builder.load(address(point, column), align=bits // 8), column)
-        column = builder.mul(n_steps, number(LANES))
-        left = builder.sub(n_features, column)
-        with builder.if_then(builder.icmp_unsigned(">", left, number(0))):
-            padded = cgutils.alloca_once(builder, wide)
-            builder.store(ir.Constant(wide, [0.0] * LANES), padded)
-            lane = builder.bitcast(padded, point.type)
+            column = builder.mul(loop.index, index(LANES))
+            add(points.load(builder.add(point, column), LANES, align), column)
+        column = builder.mul(n_steps, index(LANES))
+        left = builder.sub(points.columns, column)
+        with builder.if_then(builder.icmp_unsigned(">", left, index(0))):
+            padded = Place(builder, cgutils.alloca_once(builder, number, size=LANES), number)
+            padded.store(zeros(number, LANES), index(0), align)
             with cgutils.for_range(builder, left) as loop:
-                x = builder.load(builder.gep(point, [builder.add(column, loop.index)]))
-                builder.store(x, builder.gep(lane, [loop.index]))
-            add(builder.load(padded), column)
+                at_last = builder.add(builder.add(point, column), loop.index)
+                padded.store(points.load(at_last), loop.index)
+            add(padded.load(index(0), LANES, align), column)
 
-        folded = [builder.load(total) for total in sums]
+        folded = [total.load() for total in sums]
         half = LANES // 2
         while half:
             more = len(folded) > 1
             pairs = zip(folded[::2], folded[1::2], strict=True) if more else [(folded[0],) * 2]
             folded = [fold(a, b, half) for a, b in pairs]
             half //= 2
-        for r in range(rows):
-            found = builder.extract_element(folded[0], ir.Constant(ir.IntType(32), r))
-            builder.store(found, pointer(out_array, builder.add(t, number(r)), at))
+        for r, row in enumerate(rows):
+            total = builder.extract_element(folded[0], INT32(r))
+            found.store(total, builder.add(builder.mul(row, found.columns), at))
         return context.get_dummy_value()
 
     return types.void(
@@ -202,10 +155,6 @@ if JIT_OFF:
     # checker they are no functions: neither can be said to it in another way.
     add_square = add_square_plainly  # type: ignore[assignment]
 
-    def bits_of(value):  # type: ignore[misc]
-        """Return the bits of a float64, as an integer."""
-        return np.float64(value).view(np.int64)
-
     def prefetch(values, i, j):  # type: ignore[misc]
         """Do nothing."""
 
@@ -213,3 +162,11 @@ if JIT_OFF:
         """Write the squared distances of one row to several."""
         rows = table[t : t + n_rows, : values.shape[1]]
         out[t : t + n_rows, at] = sq_dists_plainly(rows, values[i], scale)
+
+
+@jit_inline
+def scaled(gap, scale):
+    """Return a difference as it is squared. Only of arguments does Numba see that one is None."""
+    if scale is not None:
+        gap = gap * scale
+    return np.float32(gap)

@@ -19,9 +19,9 @@ import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.extending import intrinsic
-from numba.np.arrayobj import make_array
 
 from ._jit import JIT_OFF
+from ._vectors import Variable, find_arrays, splat, zeros
 
 
 def _has_wide_vectors() -> bool:
@@ -41,73 +41,33 @@ ROW = 528
 # the rounding of one, not by the number of features.
 TERMS = 64
 
-VECTOR = ir.VectorType(ir.FloatType(), WIDTH)
 INT = ir.IntType(64)
 FUSED = ("contract",)
+BYTES = 64  # which every tile begins at a multiple of
 
 
-class _Builder:
-    """What both intrinsics are built from: loads, stores, and the scores of some centroids."""
-
-    def __init__(self, context: Any, builder: Any, types_: Any, arguments: Any) -> None:
-        self.builder = builder
-        self.pointers = [
-            make_array(kind)(context, builder, argument).data
-            if isinstance(kind, types.Array)
-            else argument
-            for kind, argument in zip(types_, arguments, strict=True)
-        ]
-
-    def splat(self, number: Any) -> Any:
-        """Return a vector of one number."""
-        undefined = ir.Constant(VECTOR, ir.Undefined)
-        lanes = ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), [0] * WIDTH)
-        first = self.builder.insert_element(undefined, number, ir.Constant(ir.IntType(32), 0))
-        return self.builder.shuffle_vector(first, undefined, lanes)
-
-    def address(self, pointer: Any, at: Any) -> Any:
-        """Return where the vector at an index is."""
-        return self.builder.bitcast(self.builder.gep(pointer, [at]), VECTOR.as_pointer())
-
-    def load(self, pointer: Any, at: Any) -> Any:
-        """Load a vector."""
-        return self.builder.load(self.address(pointer, at), align=64)
-
-    def store(self, vector: Any, pointer: Any, at: Any) -> None:
-        """Store a vector."""
-        self.builder.store(vector, self.address(pointer, at), align=64)
-
-    def scores(
-        self, block: Any, at: Any, d: Any, centers: Any, half_norms: Any, indices: list[Any]
-    ) -> list[Any]:
-        """Return the scores of the centroids, a vector each."""
-        builder = self.builder
-        zero, terms = ir.Constant(INT, 0), ir.Constant(INT, TERMS)
-        nothing = ir.Constant(VECTOR, [0.0] * WIDTH)
-        rows = [builder.gep(centers, [builder.mul(k, d)]) for k in indices]
-        totals, sums = ([cgutils.alloca_once(builder, VECTOR) for _ in rows] for _ in range(2))
-        for total, k in zip(totals, indices, strict=True):
-            builder.store(self.splat(builder.load(builder.gep(half_norms, [k]))), total)
-        one = ir.Constant(INT, 1)
-        with cgutils.for_range_slice(builder, zero, d, terms, intp=INT) as (first, _):
-            for part, total in zip(sums, totals, strict=True):
-                begin = builder.icmp_signed("==", first, zero)
-                builder.store(builder.select(begin, builder.load(total), nothing), part)
-            after = builder.add(first, terms)
-            last = builder.select(builder.icmp_signed("<", after, d), after, d)
-            with cgutils.for_range_slice(builder, first, last, one, intp=INT) as (j, _):
-                offset = builder.add(at, builder.mul(j, ir.Constant(INT, WIDTH)))
-                x = self.load(block, offset)
-                for row, part in zip(rows, sums, strict=True):
-                    product = builder.fmul(
-                        self.splat(builder.load(builder.gep(row, [j]))), x, flags=FUSED
-                    )
-                    builder.store(builder.fsub(builder.load(part), product, flags=FUSED), part)
-            for part, total in zip(sums, totals, strict=True):
-                begin = builder.icmp_signed("==", first, zero)
-                summed = builder.fadd(builder.load(total), builder.load(part))
-                builder.store(builder.select(begin, builder.load(part), summed), total)
-        return [builder.load(total) for total in totals]
+def _add_scores(builder, block, at, d, centers, half_norms, indices):
+    """Write what finds the scores of some centroids; return them, a vector each."""
+    zero, terms, nothing = INT(0), INT(TERMS), zeros(ir.FloatType(), WIDTH)
+    firsts = [builder.mul(k, d) for k in indices]
+    totals = [Variable(builder, splat(builder, half_norms.load(k), WIDTH)) for k in indices]
+    sums = [Variable(builder, nothing) for _ in indices]
+    with cgutils.for_range_slice(builder, zero, d, terms, intp=INT) as (first, _):
+        begin = builder.icmp_signed("==", first, zero)
+        for part, total in zip(sums, totals, strict=True):
+            part.store(builder.select(begin, total.load(), nothing))
+        after = builder.add(first, terms)
+        last = builder.select(builder.icmp_signed("<", after, d), after, d)
+        with cgutils.for_range_slice(builder, first, last, INT(1), intp=INT) as (j, _):
+            x = block.load(builder.add(at, builder.mul(j, INT(WIDTH))), WIDTH, BYTES)
+            for row, part in zip(firsts, sums, strict=True):
+                factor = splat(builder, centers.load(builder.add(row, j)), WIDTH)
+                product = builder.fmul(factor, x, flags=FUSED)
+                part.store(builder.fsub(part.load(), product, flags=FUSED))
+        for part, total in zip(sums, totals, strict=True):
+            summed = builder.fadd(total.load(), part.load())
+            total.store(builder.select(begin, part.load(), summed))
+    return [total.load() for total in totals]
 
 
 @intrinsic
@@ -121,34 +81,28 @@ def scan_tile(
     """
 
     def codegen(context, builder, signature, arguments):
-        make = _Builder(context, builder, signature.args, arguments)
-        block, at, d, centers, half_norms, candidates, first, last, rows, to = make.pointers
-        found = [builder.add(to, ir.Constant(INT, row * ROW)) for row in range(3)]
-        kept = [cgutils.alloca_once(builder, VECTOR) for _ in found]
-        for slot, place in zip(kept, found, strict=True):
-            builder.store(make.load(rows, place), slot)
-        step = ir.Constant(INT, ROWS)
-        with cgutils.for_range_slice(builder, first, last, step, intp=INT) as (p, _):
+        block, at, d, centers, half_norms, candidates, first, last, rows, to = find_arrays(
+            context, builder, signature.args, arguments
+        )
+        places = [builder.add(to, INT(row * ROW)) for row in range(3)]
+        kept = [Variable(builder, rows.load(place, WIDTH, BYTES)) for place in places]
+        with cgutils.for_range_slice(builder, first, last, INT(ROWS), intp=INT) as (p, _):
             indices = [
-                builder.sext(
-                    builder.load(builder.gep(candidates, [builder.add(p, ir.Constant(INT, row))])),
-                    INT,
-                )
-                for row in range(ROWS)
+                builder.sext(candidates.load(builder.add(p, INT(row))), INT) for row in range(ROWS)
             ]
-            scores = make.scores(block, at, d, centers, half_norms, indices)
-            least, others, nearest = (builder.load(slot) for slot in kept)
+            scores = _add_scores(builder, block, at, d, centers, half_norms, indices)
+            least, others, nearest = (each.load() for each in kept)
             for k, score in zip(indices, scores, strict=True):
                 lower = builder.fcmp_ordered("<", score, least)
                 other = builder.select(builder.fcmp_ordered(">", least, score), least, score)
                 others = builder.select(builder.fcmp_ordered("<", other, others), other, others)
-                name = make.splat(builder.sitofp(k, ir.FloatType()))
+                name = splat(builder, builder.sitofp(k, ir.FloatType()), WIDTH)
                 nearest = builder.select(lower, name, nearest)
                 least = builder.select(lower, score, least)
-            for slot, value in zip(kept, (least, others, nearest), strict=True):
-                builder.store(value, slot)
-        for slot, place in zip(kept, found, strict=True):
-            make.store(builder.load(slot), rows, place)
+            for each, value in zip(kept, (least, others, nearest), strict=True):
+                each.store(value)
+        for each, place in zip(kept, places, strict=True):
+            rows.store(each.load(), place, BYTES)
         return context.get_dummy_value()
 
     index = types.intp
@@ -163,11 +117,13 @@ def score_tile(typing_context, block, at, d, centers, half_norms, k, out, to):
     """Write the scores of centroids ``k:k + 4``, each a tile: ``out[to + row * WIDTH + i]``."""
 
     def codegen(context, builder, signature, arguments):
-        make = _Builder(context, builder, signature.args, arguments)
-        block, at, d, centers, half_norms, k, out, to = make.pointers
-        indices = [builder.add(k, ir.Constant(INT, row)) for row in range(ROWS)]
-        for row, score in enumerate(make.scores(block, at, d, centers, half_norms, indices)):
-            make.store(score, out, builder.add(to, ir.Constant(INT, row * WIDTH)))
+        block, at, d, centers, half_norms, k, out, to = find_arrays(
+            context, builder, signature.args, arguments
+        )
+        indices = [builder.add(k, INT(row)) for row in range(ROWS)]
+        scores = _add_scores(builder, block, at, d, centers, half_norms, indices)
+        for row, score in enumerate(scores):
+            out.store(score, builder.add(to, INT(row * WIDTH)), BYTES)
         return context.get_dummy_value()
 
     index = types.intp

@@ -1,18 +1,10 @@
-"""Points of any numbers: nearest centroids, and sums that have no order.
+"""Points of any numbers: the nearest centroid of each, from one assignment to the next.
 
-An assignment looks at the points twice. A float32 pass, as fast as the machine multiplies, finds
-the nearest centroid and how much nearer it is than the next (`find_nearest`). Where that is less
-than rounding could have made it, the point is decided again in the reference's own arithmetic
-(`find_exactly`, `fill_sq_dists`), so every label is the reference's.
+The first compares every point with every centroid. Later ones keep bounds of the distances, and
+look only at the points and centroids that these leave open.
 
-Sums are kept in *limbs*: a value becomes a whole number of the first of some `quanta` (powers of
-two), what is left a whole number of the second, and so on, each added to an int64 of its own.
-The last quantum is so fine that nothing is left, and whole numbers may be added in any order.
-It also means that they may be taken away again: after the first assignment only the points that
-change their cluster are added up.
-
-Weights come as `repeats` (int64: the point counts so many times) or as `weights` (float64: the
-value is multiplied), `None` where all are one. Numba drops the branch of what is `None`.
+Throughout, `points` is a `Framed`, `centroids` a `Centroids`, `motion` a `Motion`, `bounds` a
+`Bounds` and `scratch` a `Scratch`.
 """
 
 from __future__ import annotations
@@ -21,38 +13,29 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ._jit import jit, jit_inline
-from ._lanes import count_quanta, find_sq_dist, fused, without_quanta
-from ._tiles import ROW, ROWS, WIDTH, scan_tile, score_tile
-from ._weights import has_weight
+from ._jit import jit
+from ._lanes import find_sq_dist
+from ._nearest import LOOSE as LOOSE
+from ._nearest import N_ROWS as N_ROWS
+from ._nearest import OTHERS, fill_exactly, find_first_least, label_block, scan_block
+from ._nearest import TIGHT as TIGHT
+from ._tiles import ROWS, WIDTH, score_tile
 
-# Points are looked at in blocks: tiles that stay in the second-level cache. So many centroids at
-# a time are compared with all tiles of a block that their features stay in the first-level cache.
+# Points are looked at in blocks: tiles that stay in the second-level cache.
 BLOCK = 512
-PANEL = 4096
-# What is kept of a block, each `ROW` numbers; in one array, so that LLVM knows them apart.
-LEAST, OTHERS = np.uint64(0), np.uint64(ROW)
-NEAREST, SQ_NORM = np.uint64(2 * ROW), np.uint64(3 * ROW)
-HALF_NORM, SURE = np.uint64(4 * ROW), np.uint64(5 * ROW)
-LOWER, UPPER = np.uint64(6 * ROW), np.uint64(7 * ROW)
-N_ROWS = 8
 # Points of a cluster are compared with others by their distance, each ring from one distance to
 # twice that with its own candidates.
 N_RINGS, RING, RING2 = 3, np.float32(4.0), np.float32(16.0)
-# Rounding, and what underflows in a distance.
-LOOSE, TIGHT, SMALLEST = np.float32(1.0 + 1e-6), np.float32(1.0 - 1e-6), 1e-144
+SMALLEST = 1e-144  # what underflows in a distance
 # With so few clusters, points that may change are compared with all; with fewer features, at once.
 FEW, WIDE = 16, 32
-# Up to so many limbs loops over them are unrolled: their anchors are tuples. More are arrays, one
-# machine code for any number, which goes on only until nothing is left of a value.
-MOST_UNROLLED = 4
 # Candidates are taken from so much (squared) farther than need be: then the others are known to
 # be farther away than the nearest, and the point need not be looked at again so soon.
 WIDER = np.float32(1.21)
 
 
-class Points(NamedTuple):
-    """The data."""
+class Framed(NamedTuple):
+    """The data, and the frame that the float32 pass sees them in."""
 
     values: Any  # (n, d) float32 or float64
     middle: Any  # (d,) in the points' type: taken off for the float32 pass
@@ -90,21 +73,6 @@ class Bounds(NamedTuple):
     lower: Any  # (n,) float32: the distance to the nearest of the other centroids, or less
 
 
-class Sums(NamedTuple):
-    """What an assignment adds up, in limbs."""
-
-    values: Any  # (k, limbs, d) int64
-    weights: Any  # (k, limbs) int64
-
-
-class Anchors(NamedTuple):
-    """The anchors (`_lanes.count_quanta`) of each of the sums: tuples, or arrays of many."""
-
-    values: Any
-    weights: Any
-    lift: Any  # what weights that are no repeats are multiplied by
-
-
 class Scratch(NamedTuple):
     """What one thread works in; the floats are 64 bytes aligned."""
 
@@ -122,152 +90,13 @@ class Scratch(NamedTuple):
     order: Any  # (points of a chunk,) int64
 
 
-# ---------------------------------------------------------------- sums that have no order
-
-
-@jit_inline
-def add_value(value, times, anchors, sums, label, j):
-    """Add ``times * value`` to the sums (k, limbs, d) of a cluster."""
-    for level in range(len(anchors)):
-        sums[label, level, j] += times * count_quanta(value, anchors[level])
-        value = without_quanta(value, anchors[level])
-        if len(anchors) > MOST_UNROLLED and value == 0.0:
-            break
-
-
-@jit_inline
-def add_row(values, i, times, anchors, sums, label):
-    """Add ``times * values[i]`` to the sums (k, limbs, d) of a cluster.
-
-    Indices instead of rows: a view of an array counts references, and threads would wait for
-    each other to count theirs.
-    """
-    for j in range(np.uint64(values.shape[1])):
-        add_value(np.float64(values[i, j]), times, anchors, sums, label, j)
-
-
-@jit_inline
-def add_product(values, i, factor, times, anchors, sums, label):
-    """Add ``times * factor * values[i]`` to the sums: the products, and what rounding them lost."""
-    for j in range(np.uint64(values.shape[1])):
-        value = np.float64(values[i, j])
-        product = factor * value
-        add_value(product, times, anchors, sums, label, j)
-        add_value(fused(factor, value, -product), times, anchors, sums, label, j)
-
-
-@jit_inline
-def add_weight(value, times, anchors, totals, label):
-    """Add ``times`` a weight to the totals (k, limbs) of a cluster."""
-    for level in range(len(anchors)):
-        totals[label, level] += times * count_quanta(value, anchors[level])
-        value = without_quanta(value, anchors[level])
-
-
-@jit_inline
-def add_point(i, label, sign, values, repeats, weights, anchors, sums, totals):
-    """Add point `i` to the sums of its cluster; with `sign` -1 take it away."""
-    if weights is None:
-        times = sign if repeats is None else sign * repeats[i]
-        add_row(values, i, times, anchors.values, sums, label)
-        totals[label, 0] += times
-    else:
-        weight = weights[i] * anchors.lift
-        add_product(values, i, weight, sign, anchors.values, sums, label)
-        add_weight(weight, sign, anchors.weights, totals, label)
-
-
-@jit
-def add_points(values, repeats, weights, start, stop, labels, anchors, sums):
-    """Add points to the sums of the clusters that `labels` says."""
-    cluster_sums, totals = sums.values, sums.weights
-    for i in range(start, stop):
-        if has_weight(i, repeats, weights):
-            add_point(
-                i, labels[i], np.int64(1), values, repeats, weights, anchors, cluster_sums, totals
-            )
-
-
-@jit
-def move_points(values, repeats, weights, moved, before, labels, anchors, sums):
-    """Bring the sums up to date with points that had other labels `before`."""
-    cluster_sums, totals = sums.values, sums.weights
-    for at in range(moved.size):
-        i = moved[at]
-        if has_weight(i, repeats, weights):
-            for label, sign in ((np.int32(labels[i]), np.int64(1)), (before[at], np.int64(-1))):
-                add_point(i, label, sign, values, repeats, weights, anchors, cluster_sums, totals)
-
-
-# ------------------------------------------------------------------ the float32 pass
-
-
-@jit
-def fill_block(points, chosen, block, rows):
-    """Write the chosen points into the tiles of a block, shifted and scaled; and their norms.
-
-    Four points at a time: with many features that is three times as fast as feature by feature,
-    whose loads fall on a few sets of the cache.
-    """
-    values, middle, scale = points.values, points.middle, points.scale
-    d = np.uint64(values.shape[1])
-    last = chosen.size - 1
-    for first in range(0, chosen.size, 4):
-        i0 = chosen[first]
-        i1, i2 = chosen[min(first + 1, last)], chosen[min(first + 2, last)]
-        i3 = chosen[min(first + 3, last)]
-        at = np.uint64(first - first % WIDTH) * d + np.uint64(first % WIDTH)
-        norm0 = norm1 = norm2 = norm3 = np.float32(0.0)
-        for j in range(d):
-            center = middle[j]
-            x0 = np.float32((values[i0, j] - center) * scale)
-            x1 = np.float32((values[i1, j] - center) * scale)
-            x2 = np.float32((values[i2, j] - center) * scale)
-            x3 = np.float32((values[i3, j] - center) * scale)
-            norm0 += x0 * x0
-            norm1 += x1 * x1
-            norm2 += x2 * x2
-            norm3 += x3 * x3
-            block[at] = x0
-            block[at + np.uint64(1)] = x1
-            block[at + np.uint64(2)] = x2
-            block[at + np.uint64(3)] = x3
-            at += np.uint64(WIDTH)
-        at = SQ_NORM + np.uint64(first)
-        rows[at] = norm0
-        rows[at + np.uint64(1)] = norm1
-        rows[at + np.uint64(2)] = norm2
-        rows[at + np.uint64(3)] = norm3
-
-
-@jit
-def find_nearest(n, centroids, candidates, scratch):
-    """Write the least score of each of the first `n` points of the block, the next, and whose.
-
-    A score is half the squared distance, less what all centroids share. `candidates` are
-    centroids, in fours.
-    """
-    block, rows = scratch.block, scratch.rows
-    centers, half_norms = centroids.shifted, centroids.half_norms
-    d = centers.shape[1]
-    size = np.uint64((n + WIDTH - 1) // WIDTH * WIDTH)
-    rows[LEAST : LEAST + size] = np.inf
-    rows[OTHERS : OTHERS + size] = np.inf
-    rows[NEAREST : NEAREST + size] = 0.0  # a centroid even where all scores are NaN
-    panel = max(ROWS, PANEL // d // ROWS * ROWS)
-    for first in range(0, candidates.size, panel):
-        last = min(first + panel, candidates.size)
-        for at in range(0, n, WIDTH):
-            scan_tile(
-                block, at * d, d, centers, half_norms, candidates, first, last, rows, at
-            )  # fmt: skip
-
-
 @jit
 def fill_between(centroids, first, block, out):
     """Write the squared distances, scaled, of some centroids to all: not above the true ones.
 
     ``out[other, i]`` is that of centroid ``first + i`` to another.
+
+    `block` (WIDTH * d,) and `out` (k filled up, WIDTH) float32.
     """
     centers, half_norms = centroids.shifted, centroids.half_norms
     k, d = centroids.exact.shape
@@ -289,6 +118,8 @@ def find_spacing(centroids, everything, start, stop, scratch, spacing):
     """Write for each centroid the squared distance, scaled, to the nearest other, or less.
 
     The least score of a centroid is its own; the next says how far the nearest other is.
+
+    `everything` (k filled up,) int32: all centroids; `spacing` (k,) float32.
     """
     centers, half_norms, block = centroids.shifted, centroids.half_norms, scratch.block
     d = np.int64(centers.shape[1])
@@ -297,113 +128,28 @@ def find_spacing(centroids, everything, start, stop, scratch, spacing):
         for i in range(n):
             for j in range(d):
                 block[j * WIDTH + i] = centers[first + i, j]
-        find_nearest(n, centroids, everything, scratch)
+        scan_block(n, centroids, everything, scratch)
         for i in range(n):
             own = np.float32(2.0) * half_norms[first + i]
             own -= own * centroids.margin
             spacing[first + i] = own + np.float32(2.0) * scratch.rows[OTHERS + np.uint64(i)]
 
 
-# ------------------------------------------------------------- the reference's arithmetic
-
-
-@jit
-def fill_sq_dists(values, i, by_feature, sq_dists):
-    """Write the squared distances of point `i` to all centroids, as the reference finds them.
-
-    Feature after feature in float64, vectorised across the centroids.
-    """
-    sq_dists[:] = 0.0
-    for j in range(np.uint64(by_feature.shape[0])):
-        value = np.float64(values[i, j])
-        for k in range(np.uint64(sq_dists.size)):
-            t = value - by_feature[j, k]
-            sq_dists[k] += t * t
-
-
-@jit
-def find_exactly(values, i, exact, candidates):
-    """Return the first nearest of the candidates, as the reference finds it."""
-    nearest, least = 0, np.inf
-    for k in candidates:
-        if k < exact.shape[0]:  # not the dummy
-            total = 0.0
-            for j in range(np.uint64(values.shape[1])):
-                t = np.float64(values[i, j]) - exact[k, j]
-                total += t * t
-            if total < least:
-                nearest, least = k, total
-    return nearest
-
-
-@jit
-def find_first_least(sq_dists):
-    """Return the index of the least, the first of them on a tie."""
-    nearest = 0
-    for k in range(1, sq_dists.size):
-        if sq_dists[k] < sq_dists[nearest]:
-            nearest = k
-    return nearest
-
-
-# ------------------------------------------------------------------------- assignments
-
-
-@jit
-def label_points(points, chosen, candidates, centroids, bounds, scratch):
-    """Find the nearest of the candidates to each chosen point, and bounds of the distances.
-
-    The candidates come in fours and hold the true nearest. `scratch.found` gets the nearest,
-    `bounds` how far it and the others are. A point in doubt is decided by the reference's
-    arithmetic.
-    """
-    found, half_norms, rows = scratch.found, centroids.half_norms, scratch.rows
-    upper, lower = bounds.upper, bounds.lower
-    margin, tiny, kept, grown = centroids.margin, centroids.tiny, centroids.kept, centroids.grown
-    zero, one, two, three = np.float32(0), np.float32(1), np.float32(2), np.float32(3)
-    n = np.uint64(chosen.size)
-    fill_block(points, chosen, scratch.block, rows)
-    find_nearest(chosen.size, centroids, candidates, scratch)
-    for at in range(n):
-        rows[HALF_NORM + at] = half_norms[np.int64(rows[NEAREST + at])]
-    for at in range(n):
-        score, other, sq_norm = rows[LEAST + at], rows[OTHERS + at], rows[SQ_NORM + at]
-        error = margin * (two * sq_norm + three * rows[HALF_NORM + at]) + tiny
-        sure = other - score > error
-        # In doubt the other may be the nearest, and is about as far.
-        beyond = sq_norm * kept + two * ((other if sure else score) - tiny)
-        within = sq_norm * grown + two * (score + error)
-        rows[SURE + at] = one if sure else zero
-        rows[LOWER + at] = np.sqrt(beyond if beyond > zero else zero)
-        rows[UPPER + at] = np.sqrt(within if within > zero else zero) * LOOSE
-    n_sure = zero
-    for at in range(n):
-        i, sure = chosen[at], rows[SURE + at]
-        lower[i] = rows[LOWER + at]
-        upper[i] = rows[UPPER + at]
-        found[at] = np.int32(rows[NEAREST + at]) if sure > zero else -1
-        n_sure += sure
-    if n_sure < np.float32(chosen.size):
-        for at in range(n):
-            if found[at] < 0 and 8 * candidates.size < centroids.exact.shape[0]:
-                found[at] = find_exactly(points.values, chosen[at], centroids.exact, candidates)
-            elif found[at] < 0:
-                fill_sq_dists(points.values, chosen[at], centroids.by_feature, scratch.sq_dists)
-                found[at] = find_first_least(scratch.sq_dists)
-
-
 @jit
 def label_exactly(values, start, stop, by_feature, labels):
-    """Label points by brute force."""
+    """Label `values` (n, d) by brute force: float32 or 64, as `fill_exactly` takes them."""
     sq_dists = np.empty(by_feature.shape[1])
     for i in range(start, stop):
-        fill_sq_dists(values, i, by_feature, sq_dists)
+        fill_exactly(values, i, by_feature, sq_dists)
         labels[i] = find_first_least(sq_dists)
 
 
 @jit
 def relabel(chosen, found, labels, moved, before, n_moved):
-    """Give points the labels found; append to those that had others. Return how many these are."""
+    """Give points the labels found; append to those that had others. Return how many these are.
+
+    `chosen`, `moved` int64; `found`, `before` int32; `labels` (n,).
+    """
     for at in range(chosen.size):
         i, new = chosen[at], found[at]
         old = np.int32(labels[i])
@@ -419,6 +165,8 @@ def assign_points(points, start, stop, candidates, centroids, bounds, scratch):
     """Label the points ``start:stop``, comparing each with all centroids.
 
     Returns how many have other labels than before: these are in `scratch`.
+
+    `candidates` (k filled up,) int32.
     """
     chosen, found, labels = scratch.chosen, scratch.found, bounds.labels
     size = chosen.size
@@ -427,18 +175,20 @@ def assign_points(points, start, stop, candidates, centroids, bounds, scratch):
         n = min(size, stop - first)
         for at in range(n):
             chosen[at] = first + at
-        label_points(points, chosen[:n], candidates, centroids, bounds, scratch)
+        label_block(points, chosen[:n], candidates, centroids, bounds, scratch)
         n_moved = relabel(chosen[:n], found, labels, scratch.open, scratch.keys, n_moved)
     return n_moved
 
 
 @jit
-def list_points(start, stop, motion, bounds, indices):
+def list_open(start, stop, motion, bounds, indices):
     """List the points that may have a nearer centroid than their own; return how many.
 
     None has, with twice the distance to its own less than from there to the next centroid, or
     with the distance less than the bound of the others, which have come no nearer than they
     moved (Hamerly, "Making k-means even faster", SDM 2010). Nothing but bounds is looked at.
+
+    `indices` (points of a chunk,) int64.
     """
     labels, upper, lower = bounds.labels, bounds.upper, bounds.lower
     apart, moved, drift = motion.apart, motion.moved, motion.drift
@@ -458,7 +208,10 @@ def list_points(start, stop, motion, bounds, indices):
 
 @jit
 def drop_points(points, n, centroids, motion, bounds, indices):
-    """Leave out what is settled by the true distance to the own centroid; return how many stay."""
+    """Leave out what is settled by the true distance to the own centroid; return how many stay.
+
+    `indices` int64, of which the first `n` count.
+    """
     scale, values = np.float64(points.scale), points.values
     exact, least = centroids.exact, centroids.least
     labels, upper, lower = bounds.labels, bounds.upper, bounds.lower
@@ -476,7 +229,7 @@ def drop_points(points, n, centroids, motion, bounds, indices):
 
 @jit
 def settle_points(points, chosen, m, beyond, centroids, bounds, scratch, n_moved):
-    """Label points with the nearest of the first `m` candidates; `beyond` are all the rest."""
+    """Label points with the nearest of `m` candidates; `beyond` (float32) are all the rest."""
     candidates, size = scratch.candidates, scratch.chosen.size
     lower = bounds.lower
     while m % ROWS > 0:
@@ -484,7 +237,7 @@ def settle_points(points, chosen, m, beyond, centroids, bounds, scratch, n_moved
         m += 1
     for first in range(0, chosen.size, size):
         some = chosen[first : first + size]
-        label_points(points, some, candidates[:m], centroids, bounds, scratch)
+        label_block(points, some, candidates[:m], centroids, bounds, scratch)
         for at in range(some.size):
             lower[some[at]] = min(lower[some[at]], beyond)
         n_moved = relabel(some, scratch.found, bounds.labels, scratch.open, scratch.keys, n_moved)
@@ -503,7 +256,7 @@ def reassign_points(points, start, stop, centroids, motion, bounds, scratch):
     between, candidates, farthest = scratch.between, scratch.candidates, scratch.farthest
     labels, upper = bounds.labels, bounds.upper
     k = motion.spacing.size
-    n_open = list_points(start, stop, motion, bounds, indices)
+    n_open = list_open(start, stop, motion, bounds, indices)
     # With few features, to compare few clusters is about as fast as to find the distance to one.
     if k > FEW or points.values.shape[1] >= WIDE:
         n_open = drop_points(points, n_open, centroids, motion, bounds, indices)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ._jit import jit
-from ._weights import has_weight
+from ._quanta import has_weight
 
 FLAT = 1024  # values worked on at a time: they stay in the first-level cache
 
@@ -16,6 +16,8 @@ def measure_all(values, start, stop, low, high):
 
     The least that is not zero (infinity: there is none), and the largest; NaN where any value is
     NaN or infinity. A block of points at a time, in loops that vectorise for few features as well.
+
+    `values` (n, d) float32 or float64; `low` and `high` are float64.
     """
     d = values.shape[1]
     n_block = max(FLAT // d, 1)
@@ -49,6 +51,8 @@ def measure_points(points, start, stop, repeats, weights, low, high):
 
     Returns the first point that holds NaN or infinity (-1: none), the largest magnitude, the least
     that is not zero and has weight, and the largest weight times magnitude.
+
+    `points` (n, d) float32 or float64; `low` and `high` are float64.
     """
     largest = 0.0
     least = np.inf
@@ -74,6 +78,9 @@ def fill_own_sq_dists(points, start, stop, centroids, labels, out):
     """Write the squared distance of each point to the centroid of its cluster.
 
     Four points at a time, as each sum waits for its last addition: a third of the time.
+
+    `points` (n, d) float32 or float64, `centroids` (k, d) and `out` (n,) float64, `labels` (n,)
+    integers.
     """
     d = np.uint64(points.shape[1])
     last = stop - 1
@@ -106,6 +113,8 @@ def find_distinct(bits, zero, order, table, out, n, numbers):
 
     With `numbers` nothing is appended: it is told for each of the order which of those in `out` is
     equal, or `n` where none is. (One kernel, as a helper for both takes 20 ns to count references.)
+
+    `bits` (n, d); `order` (m,), `table`, `out` int64; `numbers` (m,) any integers.
     """
     mask = table.size - 1
     for at in range(order.size):

@@ -7,14 +7,10 @@ fewer than `WIDE` features they are turned into rows of one feature, and LLVM ve
 points; else the features of a point lie side by side already (`_rows`).
 
 The points stay where they are and as they are: sorted, without a copy, they took four times as
-long to read at d = 16. Each is labelled with a *cell* instead, the nearest of some points, and has
-its `radius`, the distance to the middle of its cell. A center that is farther from the middle than
-the radius and the distance to the nearest center so far does not lower the latter. That is the
-triangle inequality, loosened for rounding, so that it decides nothing but how much work is done.
+long to read at d = 16. Which of them a center may lower follows from where they lie
+(`dense_regions`).
 
-Sums are of whole numbers of a quantum, a power of two. Adding a `magic` number, 1.5 * 2**52
-quanta, rounds a float64 to that, and the bits of what comes out are the whole number plus a
-constant: vectors, where a conversion to int64 is one value at a time on most machines.
+Sums are of whole numbers of a quantum, a power of two (`_quanta.count_quanta`).
 
 Points without weight are kept at distance zero: they add nothing, and are never drawn.
 """
@@ -25,8 +21,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ._jit import jit, jit_contracted, jit_inline
-from ._rows import LANES, add_square, bits_of, fill_row, prefetch
+from ._jit import jit, jit_inline
+from ._quanta import count_quanta
+from ._rows import LANES, add_square, fill_row, prefetch, scaled
 
 # Points that are worked on at a time: what is kept of them stays in the first-level cache.
 SIZE = 128
@@ -50,14 +47,6 @@ class Data(NamedTuple):
     weights: Any  # (n,) float64 or None: the squared distance is multiplied
 
 
-class Cells(NamedTuple):
-    """Where the points lie. Without any cells, nothing is skipped."""
-
-    labels: Any  # (n,) uint16
-    radii: Any  # (n,) float32
-    middles: Any  # (d, cells) in the points' type
-
-
 # ------------------------------------------------------------------------------- distances
 
 
@@ -70,23 +59,24 @@ def make_table(n, values):
 
 @jit_inline
 def make_columns(values):
-    """Return room for the points of a cell, a row a feature, filled up to an even number."""
+    """Return room for the points of a region, a row a feature, filled up to an even number."""
     d = values.shape[1]
     return np.zeros((0 if d >= WIDE else (d + 1) // 2 * 2, SIZE), values.dtype)
 
 
 @jit_inline
 def fill_up(size):
-    """Return the size of a cell, filled up: no loop over scratch ends in single steps."""
+    """Return the size of a region, filled up: no loop over scratch ends in single steps."""
     return np.uint64((size + STEP - 1) // STEP * STEP)
 
 
 @jit_inline
-def scaled(gap, scale):
-    """Return a difference as it is squared. Only of arguments does Numba see that one is None."""
-    if scale is not None:
-        gap = gap * scale
-    return np.float32(gap)
+def ask_for(values, p):
+    """Bring a point nearer, line by line of the cache."""
+    j = np.intp(0)
+    while j < values.shape[1]:  # a range of any step divides
+        prefetch(values, p, j)
+        j += np.intp(64 // values.itemsize)
 
 
 @jit
@@ -94,20 +84,18 @@ def fill_sq_dists(values, scale, rows, size, table, n, columns, out):
     """Write the squared distances of some points to the first `n` rows of a table, a row each.
 
     Rows that are not next to each other are waited for one at a time, unless asked for ahead.
+
+    `values` (n, d), `table` (centers filled up, d filled up), `columns` (`make_columns`) in one
+    type; `rows` (size,) int64; `out` (centers filled up, SIZE) float32.
     """
     d = np.uint64(values.shape[1])
     if d >= np.uint64(WIDE):
-        line = np.intp(64 // values.itemsize)
         ahead = np.intp(1 + AHEAD // (values.itemsize * values.shape[1]))
         n_eights = (n + 3) // 8
         a_four_left = n > 8 * n_eights
         for i in range(size):
             if i + ahead < size:
-                p = np.intp(rows[i + ahead])
-                j = np.intp(0)
-                while j < values.shape[1]:  # a range of any step divides
-                    prefetch(values, p, j)
-                    j += line
+                ask_for(values, np.intp(rows[i + ahead]))
             p = np.intp(rows[i])
             for eight in range(n_eights):
                 fill_row(values, p, table, 8 * eight, 8, scale, out, i)
@@ -140,148 +128,68 @@ def fill_sq_dists(values, scale, rows, size, table, n, columns, out):
 
 
 @jit_inline
-def weigh(sq_dist, p, weights):
-    """Return a squared distance times the weight, if it is no count. Only arguments may be None."""
+def in_quanta(sq_dist, p, repeats, weights, anchor):
+    """Return the squared distance of point `p` by weight, in whole numbers of the quantum."""
     value = np.float64(sq_dist)
     if weights is not None:
         value *= weights[p]
-    return value
-
-
-@jit_inline
-def in_quanta(sq_dist, p, repeats, weights, magic):
-    """Return a squared distance by weight, in whole numbers of the quantum."""
-    whole = bits_of(weigh(sq_dist, p, weights) + magic) - bits_of(magic)
+    whole = count_quanta(value, anchor)
     if repeats is not None:
         whole *= repeats[p]
     return whole
 
 
 @jit_inline
-def add_quanta(sq_dists, size, rows, repeats, weights, magic):
-    """Return the sum of the first values in whole numbers of the quantum."""
+def add_quanta(sq_dists, size, rows, repeats, weights, anchor):
+    """Return the sum of the first values in whole numbers of the quantum.
+
+    `sq_dists` float32 and `rows` int64, of which the first `size` count.
+    """
     total = np.int64(0)
     for i in range(size):
-        total += in_quanta(sq_dists[i], rows[i], repeats, weights, magic)
+        total += in_quanta(sq_dists[i], rows[i], repeats, weights, anchor)
     return total
 
 
 @jit
-def add_chunks(data, closest, shift, first, last, magic, out):
-    """Add up chunks of ``2**shift`` points."""
+def add_chunks(data, closest, shift, first, last, anchor, out):
+    """Add up chunks of ``2**shift`` points: `closest` (n,) float32, `out` (chunks,) int64."""
     for chunk in range(first, last):
         total = np.int64(0)
         for p in range(chunk << shift, min((chunk + 1) << shift, closest.size)):
-            total += in_quanta(closest[p], p, data.repeats, data.weights, magic)
+            total += in_quanta(closest[p], p, data.repeats, data.weights, anchor)
         out[chunk] = total
 
 
 @jit
-def find_points(data, closest, shift, tickets, ends, magic, out):
-    """Write, for each ticket, the point at which the running sum passes it."""
+def draw_points(data, closest, shift, tickets, ends, anchor, out):
+    """Write, for each ticket, the point at which the running sum passes it.
+
+    `closest` (n,) float32; `tickets` and `out` (tickets,), `ends` (chunks,) int64.
+    """
     for t in range(tickets.size):
         chunk = np.searchsorted(ends, tickets[t], side="right")
         left = tickets[t] - (ends[chunk - 1] if chunk > 0 else 0)
         p = np.int64(chunk) << shift
         while True:
-            left -= in_quanta(closest[p], p, data.repeats, data.weights, magic)
+            left -= in_quanta(closest[p], p, data.repeats, data.weights, anchor)
             if left < 0:
                 break
             p += 1
         out[t] = p
 
 
-# ----------------------------------------------------------------------------------- cells
-
-
-@jit_contracted
-def find_nearest(values, p, columns, first, last, sq_dists):
-    """Return which of the columns is nearest to a point, or nearly so."""
-    n = np.uint64(last - first)
-    for t in range(n):
-        sq_dists[t] = 0
-    for j in range(np.uint64(values.shape[1])):
-        x = values[p, j]
-        for t in range(n):
-            gap = x - columns[j, np.uint64(first) + t]
-            sq_dists[t] += gap * gap
-    least = sq_dists[0]
-    for t in range(n):
-        least = min(least, sq_dists[t])
-    for t in range(n):
-        if sq_dists[t] == least:
-            return first + np.int64(t)
-    return first
-
-
-@jit
-def label_points(values, start, stop, heads, pivots, firsts, labels):
-    """Label points with the nearest of the pivots that have the same nearest head.
-
-    Heads and pivots are columns, and the pivots of a head lie side by side.
-    """
-    scratch = np.empty(max(heads.shape[1], pivots.shape[1]), values.dtype)
-    for p in range(start, stop):
-        head = find_nearest(values, p, heads, np.int64(0), heads.shape[1], scratch)
-        labels[p] = find_nearest(values, p, pivots, firsts[head], firsts[head + 1], scratch)
-
-
-@jit
-def find_middles(values, labels, middles):
-    """Write the means of the cells, or nearly so; those of no points are left alone."""
-    d, n_cells = middles.shape
-    sums, counts = np.zeros((n_cells, d)), np.zeros(n_cells)
-    for p in range(labels.size):
-        counts[labels[p]] += 1.0
-        for j in range(d):
-            sums[labels[p], j] += values[p, j]
-    for cell in range(n_cells):
-        if counts[cell] > 0:
-            for j in range(d):
-                middles[j, cell] = sums[cell, j] / counts[cell]
-
-
-@jit
-def measure_radii(values, scale, start, stop, middles, labels, radii):
-    """Write the distance of each point to the middle of its cell."""
-    rows = np.ascontiguousarray(middles.T)
-    for p in range(start, stop):
-        total = np.float32(0)
-        for j in range(values.shape[1]):
-            total = add_square(total, scaled(values[p, j] - rows[labels[p], j], scale))
-        radii[p] = np.sqrt(total)
-
-
-@jit
-def measure_reach(middles, scale, centers, tight, distances):
-    """Write how far each of the centers (n, d) is from the middles at the least: (n, cells).
-
-    In the last row of `distances`, the least of all.
-    """
-    n, d = centers.shape
-    for t in range(np.uint64(n)):
-        distances[t] = np.float32(0)
-    for j in range(np.uint64(d)):
-        for t in range(np.uint64(n)):
-            c = centers[t, j]
-            for i in range(np.uint64(middles.shape[1])):
-                distances[t, i] = add_square(distances[t, i], scaled(middles[j, i] - c, scale))
-    distances[n] = np.float32(np.inf)
-    for t in range(np.uint64(n)):
-        for i in range(np.uint64(middles.shape[1])):
-            distances[t, i] = np.sqrt(distances[t, i]) * tight
-            distances[n, i] = min(distances[n, i], distances[t, i])
-
-
 # ----------------------------------------------------------------------------------- search
 
 
 @jit_inline
-def list_points(values, cells, distances, loose, closest, start, size, gaps, rows, n_rows):
+def list_reached(values, regions, distances, loose, closest, start, size, gaps, rows, n_rows):
     """List which points of a block a center may be nearer to, and ask for the first of them.
 
     `distances` are those of the nearest of the centers to the middles; of no length, all points
     are listed. They follow the `n_rows` that are; returns how many there are then.
+
+    `distances` (regions,), `closest` (n,), `gaps` (SIZE,) float32; `rows` (2 * SIZE + 1,) int64.
     """
     first = np.uint64(start)
     n = np.uint64(n_rows)
@@ -290,31 +198,30 @@ def list_points(values, cells, distances, loose, closest, start, size, gaps, row
             rows[n + i] = np.int64(first + i)
         return n_rows + size
     for i in range(np.uint64(size)):
-        gaps[i] = (cells.radii[first + i] + np.sqrt(closest[first + i])) * loose + SMALLEST
+        gaps[i] = (regions.radii[first + i] + np.sqrt(closest[first + i])) * loose + SMALLEST
     for i in range(np.uint64(size)):
-        gaps[i] -= distances[np.uint64(cells.labels[first + i])]
+        gaps[i] -= distances[np.uint64(regions.labels[first + i])]
     for i in range(np.uint64(size)):
         rows[n] = np.int64(first + i)
         n += np.uint64(1) if gaps[i] > np.float32(0) else np.uint64(0)
-    line = np.intp(64 // values.itemsize)
     ahead = np.int64(1 + AHEAD // (values.itemsize * values.shape[1]))
     for i in range(n_rows, min(np.int64(n), n_rows + ahead)):
-        j = np.intp(0)
-        while j < values.shape[1]:
-            prefetch(values, rows[i], j)
-            j += line
+        ask_for(values, rows[i])
     return np.int64(n)
 
 
 @jit
 def try_centers(
-    data, cells, distances, loose, start, stop, centers, closest, magic, masks, gains
+    data, regions, distances, loose, start, stop, centers, closest, anchor, masks, gains
 ):  # fmt: skip
     """Add up how each of the centers, alone, would lower the sum of `closest`.
 
     `masks` has a bit for each center that lowers a point (the same for every eighth). Returns how
     many points were looked at: those are collected from several blocks of `SIZE`, as what is done
     with them at a time costs a third of a microsecond at the least.
+
+    `distances` (regions,), `closest` (n,) float32; `centers` (m, d) in the points' type; `masks`
+    (n,) uint8; `gains` (m,) int64.
     """
     values = data.values
     n = len(centers)
@@ -334,8 +241,8 @@ def try_centers(
     while first < stop or n_rows > 0:
         while first < stop and n_rows < SIZE:
             size = min(first + SIZE, stop) - first
-            n_rows = list_points(
-                values, cells, distances, loose, closest, first, size, gaps, rows, n_rows
+            n_rows = list_reached(
+                values, regions, distances, loose, closest, first, size, gaps, rows, n_rows
             )
             first += size
         size = min(n_rows, SIZE)
@@ -347,7 +254,7 @@ def try_centers(
             now[i] = np.float32(0)
         mask[:] = 0
         fill_sq_dists(values, data.scale, rows, size, table, n, columns, sq_dists)
-        total = add_quanta(now, m, rows, data.repeats, data.weights, magic)
+        total = add_quanta(now, m, rows, data.repeats, data.weights, anchor)
         for t in range(np.uint64(n)):
             bit = np.int32(1 << (np.int64(t) & 7))
             any_lower = np.int32(0)
@@ -358,7 +265,7 @@ def try_centers(
             if any_lower:
                 for i in range(m):
                     mask[i] |= bit if low[i] < now[i] else np.int32(0)
-                gains[t] += total - add_quanta(low, m, rows, data.repeats, data.weights, magic)
+                gains[t] += total - add_quanta(low, m, rows, data.repeats, data.weights, anchor)
         for i in range(np.uint64(size)):
             masks[np.uint64(rows[i])] = mask[i]
         n_rows -= size
@@ -369,12 +276,14 @@ def try_centers(
 
 @jit
 def lower_to_center(
-    data, start, stop, center, bit, closest, magic, masks, shift, chunk_totals
+    data, start, stop, center, bit, closest, anchor, masks, shift, chunk_totals
 ):  # fmt: skip
     """Lower `closest` to a center at the points that have its bit.
 
-    `chunk_totals` are those of chunks of ``2**shift`` points; with a `magic` of zero there was no
+    `chunk_totals` are those of chunks of ``2**shift`` points; with a `anchor` of zero there was no
     center before, and they are left alone.
+
+    `center` (1, d) in the points' type, `closest` (n,) float32, `masks` (n,) and `bit` uint8.
     """
     values = data.values
     table = make_table(np.int64(1), values)
@@ -404,9 +313,9 @@ def lower_to_center(
             dist, old = sq_dists[0, i], closest[p]
             if dist < old:
                 closest[p] = dist
-                if magic != 0.0:
-                    before = in_quanta(old, p, data.repeats, data.weights, magic)
-                    after = in_quanta(dist, p, data.repeats, data.weights, magic)
+                if anchor != 0.0:
+                    before = in_quanta(old, p, data.repeats, data.weights, anchor)
+                    after = in_quanta(dist, p, data.repeats, data.weights, anchor)
                     chunk_totals[p >> shift] += after - before
         n_rows -= size
         for i in range(n_rows):

@@ -15,9 +15,9 @@ from __future__ import annotations
 import numpy as np
 
 from ._jit import jit
-from ._lanes import count_quanta, find_sq_dist, fused, without_quanta
-from ._pairs import two_sum
-from ._weights import has_weight
+from ._lanes import find_sq_dist
+from ._pairs import two_product, two_sum
+from ._quanta import count_quanta, has_weight, without_quanta
 
 FLAT = 512  # values worked on at a time, so that vectors are made for few features as well
 
@@ -27,6 +27,8 @@ def add_moments(values, start, stop, repeats, middle, scale, anchors, squares):
     """Add up, in limbs, the squares of the points' scaled distances to the middle.
 
     `squares` has as many limbs as there are `anchors`.
+
+    `values` (n, d) float32 or float64, `middle` (d,) float64, `squares` (limbs,) int64.
     """
     d = np.uint64(values.shape[1])
     n_block = max(FLAT // np.int64(d), 1)
@@ -47,9 +49,8 @@ def add_moments(values, start, stop, repeats, middle, scale, anchors, squares):
         for f in range(n):
             value = np.float64(flat[at + f])
             offset, missing = two_sum(value * scale, -middles[f])
-            square = offset * offset
-            rest[f] = square
-            error[f] = fused(offset, offset, -square) + 2.0 * offset * missing
+            rest[f], lost = two_product(offset, offset)
+            error[f] = lost + 2.0 * offset * missing
         for level in range(len(anchors)):
             anchor = anchors[level]
             total = np.int64(0)
@@ -69,6 +70,8 @@ def add_cross_terms(centroids, middle, scale, counts, sums, units, high, low):
 
     `sums` (k, limbs, d) are in numbers of the `units`. `high` and `low` (d,) get the totals of
     each feature, in two parts.
+
+    `centroids` (k, d), `middle` (d,) float64; `counts` (k,) int64.
     """
     k, d = centroids.shape
     for cluster in range(k):
@@ -77,8 +80,7 @@ def add_cross_terms(centroids, middle, scale, counts, sums, units, high, low):
         n = np.float64(counts[cluster])
         for j in range(np.uint64(d)):
             gap, gap_low = two_sum(centroids[cluster, j], -middle[j])
-            taken = n * middle[j]
-            total, total_low = -taken, -fused(n, middle[j], -taken)
+            total, total_low = two_product(n, -middle[j])
             for level in range(len(units)):
                 whole = sums[cluster, level, j]
                 upper = (whole >> 32) << 32
@@ -90,22 +92,25 @@ def add_cross_terms(centroids, middle, scale, counts, sums, units, high, low):
                 total_low += lost
             total, total_low = two_sum(total, total_low)
             # n gap - 2 total, then times the gap
-            twice = n * gap
+            twice, lost = two_product(n, gap)
             value, value_low = two_sum(twice, -2.0 * total)
-            value_low += fused(n, gap, -twice) + n * gap_low - 2.0 * total_low
+            value_low += lost + n * gap_low - 2.0 * total_low
             value *= scale
             value_low *= scale
             gap *= scale
             gap_low *= scale
-            product = value * gap
-            product_low = fused(value, gap, -product) + value * gap_low + value_low * gap
+            product, lost = two_product(value, gap)
+            product_low = lost + value * gap_low + value_low * gap
             high[j], lost = two_sum(high[j], product)
             low[j] += lost + product_low
 
 
 @jit
 def find_largest(values, start, stop, centroids, labels, repeats, weights):
-    """Return the largest squared distance of a point to the centroid of its label, by weight."""
+    """Return the largest squared distance of a point to the centroid of its label, by weight.
+
+    `values` (n, d) float32 or float64, `centroids` (k, d) float64, `labels` (n,) integers.
+    """
     largest = 0.0
     for i in range(start, stop):
         if has_weight(i, repeats, weights):
@@ -116,7 +121,10 @@ def find_largest(values, start, stop, centroids, labels, repeats, weights):
 
 @jit
 def add_sq_dists(values, start, stop, centroids, labels, repeats, weights, anchors, limbs):
-    """Add the squared distances of points to the centroids of their labels, in limbs."""
+    """Add the squared distances of points to the centroids of their labels, in limbs.
+
+    Arrays as in `find_largest`; `anchors` (limbs,) float64, `limbs` (limbs,) int64.
+    """
     for i in range(start, stop):
         if not has_weight(i, repeats, weights):
             continue

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from ._jit import jit, jit_inline
-from ._lanes import count_quanta
+from ._quanta import count_quanta
 
 SIZE = 512  # points worked on at a time
 SLOTS = 256  # that the points of a cell are spread over, to find one
@@ -28,7 +28,11 @@ def expand(code):
 
 @jit
 def fill_codes(axes, points, start, n, center, scale, sq_dists, codes):
-    """Write the codes of the squared distances of `n` points to a center."""
+    """Write the codes of the squared distances of `n` points to a center.
+
+    `points` (d, n) float32 or float64, `center` (d,) in that type, `sq_dists` (SIZE,) float32,
+    `codes` (SIZE,) uint16.
+    """
     n_axes = len(axes)
     c0, c1 = center[0], center[1 % n_axes]
     c2, c3 = center[2 % n_axes], center[3 % n_axes]
@@ -53,7 +57,7 @@ def fill_codes(axes, points, start, n, center, scale, sq_dists, codes):
 
 @jit
 def add_codes(codes, start, n, anchor):
-    """Return the sum of what codes stand for, in quanta."""
+    """Return the sum of what `codes` (n,) uint16 stand for, in quanta."""
     total = np.int64(0)
     first = np.uint64(start)
     for i in range(np.uint64(n)):
@@ -75,6 +79,9 @@ def reach_leaves(axes, cells, grids, center, scale, far, todo, leaves, parents):
     """Write the leaves in which a center may be nearest to a point, and the grids above them.
 
     Returns how many there are of both; `todo` is scratch.
+
+    `center` (d,) in the points' type; `far` (cells,) uint16; `leaves` (cells,), `todo` and
+    `parents` (grids,) int32.
     """
     low, high, inner = cells.low, cells.high, cells.inner
     n_leaves = 0
@@ -114,6 +121,9 @@ def find_gains(
     """Write by how much each of some centers, alone, would lower the potential.
 
     Returns how many distances were worked out.
+
+    `points` (d, n) and `centers` (m, d) in one type; `closest` (n,), `far` (cells,) uint16; `out`
+    (m,) int64.
     """
     start, stop = cells.start, cells.stop
     todo, leaves, parents, sq_dists, codes = make_scratch(cells, grids)
@@ -142,7 +152,11 @@ def find_gains(
 def add_center(
     axes, points, cells, grids, center, scale, closest, far, potential, anchor
 ):  # fmt: skip
-    """Lower `closest` to a new center, and bring `far` and `potential` up to date."""
+    """Lower `closest` to a new center, and bring `far` and `potential` up to date.
+
+    `points` (d, n) and `center` (d,) in one type; `closest` (n,), `far` (cells,) uint16;
+    `potential` (cells,) int64.
+    """
     start, stop = cells.start, cells.stop
     todo, leaves, parents, sq_dists, codes = make_scratch(cells, grids)
     n_leaves, n_parents = reach_leaves(
@@ -168,7 +182,10 @@ def add_center(
 
 @jit
 def add_grids(grids, parents, far, potential):
-    """Bring cells with children up to date; parents stand before their children."""
+    """Bring cells with children up to date; parents stand before their children.
+
+    `parents` int32, `far` (cells,) uint16, `potential` (cells,) int64.
+    """
     for p in range(parents.size - 1, -1, -1):
         g = parents[p]
         most = np.uint16(0)
@@ -182,7 +199,7 @@ def add_grids(grids, parents, far, potential):
 
 @jit
 def add_up_leaves(cells, closest, potential, anchor):
-    """Write the `potential` of the leaves anew, for other quanta."""
+    """Write the `potential` (cells,) int64 of the leaves anew, for other quanta."""
     for cell in range(cells.start.size):
         if cells.inner[cell] < 0:
             a, b = cells.start[cell], cells.stop[cell]
@@ -190,7 +207,7 @@ def add_up_leaves(cells, closest, potential, anchor):
 
 
 @jit
-def find_points(
+def draw_below(
     axes, points, cells, grids, closest, potential, anchor, tops, left, out
 ):  # fmt: skip
     """Write, for each ticket, the point below a cell at which the running total passes `left`.
@@ -198,6 +215,9 @@ def find_points(
     First comes the cell's child, in order. The points of that one stand in an order that follows
     from their values alone: by slots of its box along the first axis on which it has a width, then
     by slots of the box of those in the slot, until all that is left is one value.
+
+    `points` (d, n) float32 or float64; `closest` (n,) uint16; `potential` (cells,), `tops` and
+    `left` (tickets,) int64; `out` (tickets, d) float64.
     """
     n_axes = len(axes)
     totals = np.empty(SLOTS, np.int64)
