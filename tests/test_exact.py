@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import kmeans_fast as kf
-from kmeans_fast.colors import counting as pixels
+from kmeans_fast.colors import counting, keys
 
 from . import naive
 from .pictures import few_colors, noise, photograph, some_points
@@ -77,9 +77,9 @@ def test_fit_of_a_photograph_equals_brute_force(dtype, channels, k):
 @pytest.mark.parametrize(("dtype", "channels"), [(np.uint8, 3), (np.uint8, 4), (np.uint16, 3)])
 def test_fit_of_many_pixels_equals_brute_force(dtype, channels, monkeypatch):
     """More pixels than are sorted at once: through the table, or in chunks."""
-    monkeypatch.setattr(pixels, "CHUNK", 100_000)
+    monkeypatch.setattr(keys, "CHUNK", 100_000)
     picture = photograph(500, 530, channels, dtype)
-    assert picture[..., 0].size > pixels.SMALL
+    assert picture[..., 0].size > counting.SMALL
     check_against_naive(picture, some_points(picture, 12), 2)
 
 

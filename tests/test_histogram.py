@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import kmeans_fast as kf
-from kmeans_fast.colors import counting
+from kmeans_fast.colors import counting, keys, tally
 from kmeans_fast.colors import histogram as module
 from kmeans_fast.colors.counting import CountTable
 from kmeans_fast.data import labelling
@@ -73,8 +73,8 @@ def test_looking_between_tiles_changes_nothing():
 
 
 def test_large_and_small_tiles_mix(monkeypatch):
-    monkeypatch.setattr(module, "LARGE", 100_000)
-    monkeypatch.setattr(module, "SMALL", 1_000)
+    monkeypatch.setattr(tally, "LARGE", 100_000)
+    monkeypatch.setattr(tally, "SMALL", 1_000)
     seen = []
     tiles = [PICTURE[:200], PICTURE[200:201], PICTURE[201:400], PICTURE[400:410], PICTURE[410:]]
     histogram = kf.ColorHistogram.from_tiles(
@@ -87,7 +87,8 @@ def test_large_and_small_tiles_mix(monkeypatch):
 
 def test_a_table_that_stays_holds_more_than_its_bytes(monkeypatch):
     """Any colour may be at its byte's end when a tile begins, so each pixel may pass it."""
-    monkeypatch.setattr(counting, "CHUNK", 64)
+    monkeypatch.setattr(keys, "CHUNK", 64)
+    monkeypatch.setattr(counting, "MOST_PASSED", 32)
     every = np.arange(512 * 3, dtype=np.uint16).astype(np.uint8).reshape(-1, 1, 3)
     one = np.tile(np.array([9, 9, 9], np.uint8), (100, 1, 1))
     tiles = [every if at % 3 else one for at in range(700)]
@@ -110,7 +111,7 @@ def test_the_memory_is_that_of_the_colors_once_somebody_has_looked():
 def test_where_no_thread_is_to_be_had_tiles_are_counted_all_the_same(n_before, monkeypatch):
     tiles = cut(PICTURE, 300, 300)
     histogram = kf.ColorHistogram.from_tiles(tiles[:n_before])
-    for place in (threading.Thread, module):
+    for place in (threading.Thread, tally):
         for name in ("start", "start_new_thread"):
             if hasattr(place, name):
                 monkeypatch.setattr(place, name, no_thread)
@@ -137,8 +138,8 @@ def test_a_tile_is_counted_whole_or_not_at_all_whatever_ctrl_c_does(ctrl_c, monk
         with pytest.raises(KeyboardInterrupt):
             histogram.update(PICTURE)
     assert histogram.counts.sum() == histogram.n_pixels == 2 * 700 * 900
-    monkeypatch.setattr(module, "LARGE", 1000)
-    monkeypatch.setattr(module, "CountedPixels", interrupted)
+    monkeypatch.setattr(tally, "LARGE", 1000)
+    monkeypatch.setattr(tally, "CountedPixels", interrupted)
     with pytest.raises(KeyboardInterrupt):
         histogram.update(PICTURE)
     assert histogram.counts.sum() == histogram.n_pixels == 2 * 700 * 900

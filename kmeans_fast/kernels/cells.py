@@ -7,10 +7,13 @@ cubes of half its side, or of a quarter where it holds many colours; these are i
 ``child : child + n_children``. Cells stand level by level, siblings together.
 
 Every kernel takes `axes`, a tuple of the channel numbers. Its length is known when Numba
-compiles, so that loops over the channels unroll.
+compiles, so that loops over the channels unroll. `keys` are (m,), uint32 or uint64; `weights` (m,)
+and `sums` (k, 1 + c) int64. `colors` are (c, m), uint8 or uint16: a row may be longer than m.
 """
 
 from __future__ import annotations
+
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,11 +22,24 @@ from ._jit import jit
 LEAF = 128  # a cell of at most so many colours is not split; 48 is 15 to 60 % slower
 
 
+class Cells(NamedTuple):
+    """The cells; the first is the root. A leaf has no children."""
+
+    start: Any  # (cells,) int64: its colours are start : stop
+    stop: Any  # (cells,) int64
+    child: Any  # (cells,) int64: the first of its children
+    n_children: Any  # (cells,) int64
+    low: Any  # (c, cells) in the colours' type: its box
+    high: Any  # (c, cells)
+    moments: Any  # (cells, 1 + c) int64
+
+
 @jit
 def build_cells(axes, keys, start, stop, child, n_children):
-    """Split the sorted colours into cells. Return how many there are, or -1 where they do not fit.
+    """Split the sorted colours into cells, whose fields are written as far as there is room.
 
-    Levels that split nothing are left out.
+    Returns how many cells there are, or -1 where they do not fit. Levels that split nothing are
+    left out.
     """
     n_axes = len(axes)
     bits = np.uint64(n_axes)
@@ -69,73 +85,68 @@ def build_cells(axes, keys, start, stop, child, n_children):
 
 
 @jit
-def measure_leaves(axes, first, last, start, stop, n_children, colors, weights, low, high, moments):
+def measure_leaves(axes, first, last, cells, colors, weights):
     """Write the boxes and moments of the leaves among the cells ``first:last``."""
-    n_axes = len(axes)
     for cell in range(first, last):
-        if n_children[cell] > 0:
+        if cells.n_children[cell] > 0:
             continue
+        start = cells.start[cell]
+        stop = cells.stop[cell]
         weight = np.int64(0)
-        for i in range(np.uint64(start[cell]), np.uint64(stop[cell])):
+        for i in range(np.uint64(start), np.uint64(stop)):
             weight += weights[i]
-        moments[cell, 0] = weight
-        for j in range(n_axes):
-            lo = colors[j, start[cell]]
-            hi = lo
+        cells.moments[cell, 0] = weight
+        for j in range(len(axes)):
+            low = colors[j, start]
+            high = low
             total = np.int64(0)
-            for i in range(np.uint64(start[cell]), np.uint64(stop[cell])):
+            for i in range(np.uint64(start), np.uint64(stop)):
                 x = colors[j, i]
-                lo = min(lo, x)
-                hi = max(hi, x)
+                low = min(low, x)
+                high = max(high, x)
                 total += np.int64(x) * weights[i]
-            low[j, cell] = lo
-            high[j, cell] = hi
-            moments[cell, 1 + j] = total
+            cells.low[j, cell] = low
+            cells.high[j, cell] = high
+            cells.moments[cell, 1 + j] = total
 
 
 @jit
-def measure_parents(axes, child, n_children, low, high, moments):
+def measure_parents(axes, cells):
     """Write the boxes and moments of the cells with children, from the last to the first."""
-    n_axes = len(axes)
-    for cell in range(child.size - 1, -1, -1):
-        if n_children[cell] == 0:
+    for cell in range(cells.child.size - 1, -1, -1):
+        if cells.n_children[cell] == 0:
             continue
-        first = child[cell]
-        last = first + n_children[cell]
-        for j in range(n_axes):
-            lo = low[j, first]
-            hi = high[j, first]
-            for i in range(first, last):
-                lo = min(lo, low[j, i])
-                hi = max(hi, high[j, i])
-            low[j, cell] = lo
-            high[j, cell] = hi
-        for j in range(n_axes + 1):
-            total = np.int64(0)
-            for i in range(first, last):
-                total += moments[i, j]
-            moments[cell, j] = total
+        first = cells.child[cell]
+        last = first + cells.n_children[cell]
+        for j in range(len(axes)):
+            cells.low[j, cell] = cells.low[j, first:last].min()
+            cells.high[j, cell] = cells.high[j, first:last].max()
+        for j in range(len(axes) + 1):
+            cells.moments[cell, j] = cells.moments[first:last, j].sum()
 
 
 @jit
-def cut_cells(limit, start, stop, child, n_children, runs):
+def cut_cells(limit, cells, runs):
     """Cover the colours with runs of siblings, each cell of at most `limit` colours or a leaf.
 
-    Writes (first cell, number of cells, number of colours) rows; returns how many.
+    Writes rows (first cell, number of cells, number of colours) of int64, at most one for each
+    cell; returns how many.
     """
-    if stop[0] - start[0] <= limit or n_children[0] == 0:
+    start = cells.start
+    stop = cells.stop
+    if stop[0] <= limit or cells.n_children[0] == 0:
         runs[0, 0] = 0
         runs[0, 1] = 1
         runs[0, 2] = stop[0]
         return 1
     n = 0
-    for cell in range(child.size):
+    for cell in range(start.size):
         if stop[cell] - start[cell] <= limit:
             continue
-        last = child[cell] + n_children[cell]
-        first = child[cell]
+        first = cells.child[cell]
+        last = first + cells.n_children[cell]
         for i in range(first, last + 1):
-            if i == last or (stop[i] - start[i] > limit and n_children[i] > 0):
+            if i == last or (stop[i] - start[i] > limit and cells.n_children[i] > 0):
                 if i > first:
                     runs[n, 0] = first
                     runs[n, 1] = i - first
@@ -147,10 +158,10 @@ def cut_cells(limit, start, stop, child, n_children, runs):
 
 @jit
 def add_members(axes, colors, weights, labels, sums):
-    """Add the colours to the sums (k, 1 + c) of their labels: weights, then weighted channels."""
+    """Add the colours to the sums of their labels (m,): weights, then weighted channels."""
     for i in range(weights.size):
         weight = weights[i]
-        label = labels[i]
+        label = np.int64(labels[i])
         sums[label, 0] += weight
         for j in range(len(axes)):
             sums[label, 1 + j] += weight * np.int64(colors[j, i])
@@ -158,6 +169,6 @@ def add_members(axes, colors, weights, labels, sums):
 
 @jit
 def weigh_levels(channel, weights, out):
-    """Add up the weight of the colours at each level of a channel."""
+    """Add up the weight of the colours at each level of a channel (m,): int64, (levels,)."""
     for i in range(weights.size):
         out[channel[i]] += weights[i]
