@@ -95,27 +95,27 @@ class ColorPoints:
         form, m = self.form, self._keys.size
         room = m // 4 + 64
         while True:
-            links = np.empty((4, room), np.int64)  # start, stop, child, n_children of each cell
-            n = cells.build_cells(form.axes, self._keys, *links)
+            links = np.empty((4, room), np.int64)
+            n = cells.build_cells(form.axes, self._keys, links)
             if n > 0:
                 break
             room *= 2
-        low, high = np.empty((2, form.n_channels, n), form.dtype)
+        self._links = np.ascontiguousarray(links[:, :n])
+        self._boxes = np.empty((2, form.n_channels, n), form.dtype)
         self._moments = np.empty((n, 1 + form.n_channels), np.int64)
-        start, stop, child, n_children = np.ascontiguousarray(links[:, :n])
-        self._cells = cells.Cells(start, stop, child, n_children, low, high, self._moments)
+        tree = self._links, self._boxes, self._moments
         edges = np.linspace(0, n, 1 + 2 * self._threads.n).astype(int)
         self._threads.map(
             lambda i: cells.measure_leaves(
-                form.axes, edges[i], edges[i + 1], self._cells, self._colors, self._weights
+                form.axes, edges[i], edges[i + 1], *tree, self._colors, self._weights
             ),
             range(edges.size - 1),
         )
-        cells.measure_parents(form.axes, self._cells)
-        self._most_waiting = (form.depth + 1) * int(self._cells.n_children.max())
+        cells.measure_parents(form.axes, *tree)
+        self._most_waiting = (form.depth + 1) * int(self._links[3].max())
         runs = np.empty((n, 3), np.int64)
         pieces = 2 * self._threads.n if self._threads.n > 1 else 1
-        runs = runs[: cells.cut_cells(m if pieces == 1 else m // (4 * pieces), self._cells, runs)]
+        runs = runs[: cells.cut_cells(m if pieces == 1 else m // (4 * pieces), self._links, runs)]
         cuts = np.searchsorted(np.cumsum(runs[:, 2]), np.arange(1, pieces) * (m / pieces))
         self._tasks = [part for part in np.split(runs, np.unique(cuts)) if len(part)]
 
@@ -157,8 +157,9 @@ class ColorPoints:
         def assign(runs: Array) -> Array:
             change = np.zeros_like(self._running)
             filtering.assign_cells(
-                self.form.axes, runs, self._cells, self._colors, self._weights, centroids, margin,
-                self._most_waiting, self._owner, self._labels, change,
+                self.form.axes, runs, self._links, self._boxes, self._moments, self._colors,
+                self._weights, centroids, margin, self._most_waiting, self._owner, self._labels,
+                change,
             )  # fmt: skip
             return change
 
@@ -240,9 +241,8 @@ class ColorPoints:
 
         def measure(start: int) -> Array:
             some = present[start : start + CUBE]
-            labels, dist = self._labels[some], np.zeros(some.size)
-            for j in range(self.n_features):
-                dist += (self._colors[j, some] - centroids[labels, j]) ** 2
+            gaps = self._colors[:, some] - centroids[self._labels[some]].T
+            dist: Array = np.square(gaps).sum(axis=0)
             return dist
 
         dist = np.concatenate(self._threads.map(measure, range(0, present.size, CUBE)))
@@ -276,7 +276,7 @@ class ColorPoints:
         """
         moved = copy(self)
         moved._colors = self._colors + by
-        moved._cells = self._cells._replace(low=self._cells.low + by, high=self._cells.high + by)
+        moved._boxes = self._boxes + by
         return moved
 
     # The seeding's verbs
@@ -297,7 +297,7 @@ class ColorPoints:
 
     def nearest_search(self) -> ColorSearch:
         """Return an empty search."""
-        return ColorSearch(self._colors, self._weights, self._cells)
+        return ColorSearch(self._colors, self._weights, self._links, self._boxes)
 
 
 def _rounded(limbs: Array, units: Units, form: ColorFormat, total: float) -> Array:

@@ -1,9 +1,8 @@
 """The filter that assigns whole cells of colours (`cells`) to centroids.
 
-`axes`, `cells`, `colors` (with `LANES` columns more than colours), `weights` and `sums` are as in
-`cells`. Where vectors are made, its channels are
-written out, since LLVM makes none of a loop over channels inside a loop over lanes; the tests of
-`n_axes` are settled when Numba compiles.
+The arguments are those of `cells`; `colors` have `LANES` columns more. Where vectors are made, the
+channels are written out, since LLVM makes none of a loop over channels inside a loop over lanes;
+the tests of `n_axes` are settled when Numba compiles.
 """
 
 from __future__ import annotations
@@ -42,8 +41,9 @@ def move_color(axes, i, to, colors, weights, labels, sums):
 
 @jit
 def assign_cells(
-    axes, runs, cells, colors, weights, centroids, margin, most_waiting, owner, labels, sums
-):
+    axes, runs, links, boxes, moments, colors, weights, centroids, margin, most_waiting, owner,
+    labels, sums,
+):  # fmt: skip
     """Assign the colours under `runs` of cells to their nearest centroids; keep the sums.
 
     The filtering algorithm of Kanungo et al., "An efficient k-means clustering algorithm:
@@ -60,6 +60,7 @@ def assign_cells(
     that is not MIXED, hold the assignment before and after. Only changes are added to `sums`:
     integers, so a running total is exact. At most `most_waiting` cells wait in the tree at once.
     """
+    start, stop, child, n_children = links[0], links[1], links[2], links[3]
     n_axes = len(axes)
     n_clusters = centroids.shape[0]
     # Vectors in one array at fixed distances: LLVM then knows that they do not overlap.
@@ -102,8 +103,8 @@ def assign_cells(
             n_todo += 1
         for j in range(n_axes):
             for i in range(n_cells):
-                lanes[lo2 + j * CELLS + i] = 2.0 * cells.low[j, first + i]
-                lanes[hi2 + j * CELLS + i] = 2.0 * cells.high[j, first + i]
+                lanes[lo2 + j * CELLS + i] = 2.0 * boxes[0, j, first + i]
+                lanes[hi2 + j * CELLS + i] = 2.0 * boxes[1, j, first + i]
         # z: the candidate nearest to the middle of each box, by |c|^2 - 2 c . middle.
         for i in range(CELLS):
             lanes[score + i] = np.inf
@@ -159,8 +160,8 @@ def assign_cells(
                 lanes[kept + i] += stays
         for i in range(n_cells):
             cell = first + i
-            a = cells.start[cell]
-            b = cells.stop[cell]
+            a = start[cell]
+            b = stop[cell]
             was = owner[cell]
             if lanes[kept + i] == 1.0:
                 to = np.int32(lanes[z + i])
@@ -170,8 +171,8 @@ def assign_cells(
                             move_color(axes, p, to, colors, weights, labels, sums)
                 elif was != to:
                     for j in range(n_axes + 1):
-                        sums[was, j] -= cells.moments[cell, j]
-                        sums[to, j] += cells.moments[cell, j]
+                        sums[was, j] -= moments[cell, j]
+                        sums[to, j] += moments[cell, j]
                     labels[a:b] = to
                 owner[cell] = to
                 continue
@@ -180,12 +181,11 @@ def assign_cells(
             for p in range(n_old):
                 who[top + n] = who[old + p]
                 n += np.int64(keep[p * CELLS + i])
-            if cells.n_children[cell] > 0:
-                child = cells.child[cell]
+            if n_children[cell] > 0:
                 if was != MIXED:
-                    owner[child : child + cells.n_children[cell]] = was
-                todo[n_todo, 0] = child
-                todo[n_todo, 1] = cells.n_children[cell]
+                    owner[child[cell] : child[cell] + n_children[cell]] = was
+                todo[n_todo, 0] = child[cell]
+                todo[n_todo, 1] = n_children[cell]
                 todo[n_todo, 2] = top
                 todo[n_todo, 3] = n
                 n_todo += 1

@@ -1,13 +1,16 @@
 """Greedy k-means++ over the tree of cells, in integers.
 
-A new centre changes nothing in a cell whose box is at least `Seeds.far` away from it. Every kernel
-takes `axes`, `cells` and `colors` as in `cells`, and `weights` (m,), int64 or int32. A `center` is
-(c,) and `centers` (n, c), in the type of `Seeds.closest`.
+``closest[i]`` is the squared distance of colour `i` to the nearest centre so far, exact: (m,) in
+int32 for 8-bit channels, which are multiplied at twice the speed (107 to 58 ms for 355,000 colours,
+K = 256, on AVX2), else int64. For each cell, `far` is the greatest of them and `potential` their
+sum, each times its weight: int64 (cells,). A new centre changes nothing in a cell whose box is at
+least `far` away from it.
+
+Every kernel takes `axes`, `links`, `boxes` and `colors` as in `cells`, and `weights` (m,), int64 or
+int32. A `center` is (c,), and `centers` (n, c), in the type of `closest`.
 """
 
 from __future__ import annotations
-
-from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,25 +21,13 @@ from ._jit import jit, jit_inline
 GRAIN = 512
 
 
-class Seeds(NamedTuple):
-    """How far the colours are from the centres so far, exactly.
-
-    In int32 for 8-bit channels, which are multiplied at twice the speed (107 to 58 ms for 355,000
-    colours, K = 256, on AVX2).
-    """
-
-    closest: Any  # (m,) int32 or int64: the squared distance to the nearest centre
-    far: Any  # (cells,) int64: the greatest of them in a cell
-    potential: Any  # (cells,) int64: their sum, each times its weight
-
-
 @jit
-def box_distance(axes, cell, center, cells):
+def box_distance(axes, cell, center, boxes):
     """Return the squared distance from a centre to the nearest corner, edge or face of a box."""
     total = np.int64(0)
     for j in range(len(axes)):
-        below = np.int64(cells.low[j, cell]) - center[j]
-        gap = max(below, center[j] - np.int64(cells.high[j, cell]), 0)
+        below = np.int64(boxes[0, j, cell]) - center[j]
+        gap = max(below, center[j] - np.int64(boxes[1, j, cell]), 0)
         total += gap * gap
     return total
 
@@ -53,11 +44,12 @@ def color_sq_dist(axes, colors, i, center):
 
 
 @jit
-def reach_cells(axes, cells, center, far, todo, leaves, parents):
+def reach_cells(axes, links, boxes, center, far, todo, leaves, parents):
     """Write the small cells in which a centre may be nearest to a colour, and those above them.
 
     Returns how many there are of both; `todo` is scratch: all three are int64 (cells,).
     """
+    start, stop, child, n_children = links[0], links[1], links[2], links[3]
     n_leaves = 0
     n_parents = 0
     todo[0] = 0
@@ -65,12 +57,12 @@ def reach_cells(axes, cells, center, far, todo, leaves, parents):
     while n_todo > 0:
         n_todo -= 1
         cell = todo[n_todo]
-        if box_distance(axes, cell, center, cells) >= far[cell]:
+        if box_distance(axes, cell, center, boxes) >= far[cell]:
             continue
-        if cells.n_children[cell] > 0 and cells.stop[cell] - cells.start[cell] > GRAIN:
+        if n_children[cell] > 0 and stop[cell] - start[cell] > GRAIN:
             parents[n_parents] = cell
             n_parents += 1
-            for below in range(cells.child[cell], cells.child[cell] + cells.n_children[cell]):
+            for below in range(child[cell], child[cell] + n_children[cell]):
                 todo[n_todo] = below
                 n_todo += 1
         else:
@@ -80,34 +72,32 @@ def reach_cells(axes, cells, center, far, todo, leaves, parents):
 
 
 @jit
-def seed_gains(axes, cells, colors, weights, centers, seeds, gains):
+def seed_gains(axes, links, boxes, colors, weights, centers, closest, far, gains):
     """Write by how much each centre, alone, would lower the potential: int64 (n,)."""
-    todo = np.empty(cells.child.size, np.int64)
-    leaves = np.empty(cells.child.size, np.int64)
-    parents = np.empty(cells.child.size, np.int64)
-    closest = seeds.closest
+    todo = np.empty(links.shape[1], np.int64)
+    leaves = np.empty(links.shape[1], np.int64)
+    parents = np.empty(links.shape[1], np.int64)
     for c in range(len(centers)):
         center = centers[c]
-        n_leaves, _ = reach_cells(axes, cells, center, seeds.far, todo, leaves, parents)
+        n_leaves, _ = reach_cells(axes, links, boxes, center, far, todo, leaves, parents)
         gain = np.int64(0)
         for cell in leaves[:n_leaves]:
-            for i in range(np.uint64(cells.start[cell]), np.uint64(cells.stop[cell])):
+            for i in range(np.uint64(links[0, cell]), np.uint64(links[1, cell])):
                 less = centers.dtype.type(closest[i] - color_sq_dist(axes, colors, i, center))
                 gain += weights[i] * max(less, 0)
         gains[c] = gain
 
 
 @jit
-def add_seed(axes, cells, colors, weights, center, seeds):
-    """Bring the seeds up to date with a new centre."""
-    todo = np.empty(cells.child.size, np.int64)
-    leaves = np.empty(cells.child.size, np.int64)
-    parents = np.empty(cells.child.size, np.int64)
-    closest = seeds.closest
-    n_leaves, n_parents = reach_cells(axes, cells, center, seeds.far, todo, leaves, parents)
+def add_seed(axes, links, boxes, colors, weights, center, closest, far, potential):
+    """Lower `closest`, `far` and `potential` to a new centre; the first finds greater numbers."""
+    todo = np.empty(links.shape[1], np.int64)
+    leaves = np.empty(links.shape[1], np.int64)
+    parents = np.empty(links.shape[1], np.int64)
+    n_leaves, n_parents = reach_cells(axes, links, boxes, center, far, todo, leaves, parents)
     for cell in leaves[:n_leaves]:
-        start = np.uint64(cells.start[cell])
-        stop = np.uint64(cells.stop[cell])
+        start = np.uint64(links[0, cell])
+        stop = np.uint64(links[1, cell])
         for i in range(start, stop):
             closest[i] = min(closest[i], color_sq_dist(axes, colors, i, center))
         most = np.int64(0)
@@ -115,31 +105,32 @@ def add_seed(axes, cells, colors, weights, center, seeds):
         for i in range(start, stop):
             most = max(most, closest[i])
             total += weights[i] * closest[i]
-        seeds.far[cell] = most
-        seeds.potential[cell] = total
+        far[cell] = most
+        potential[cell] = total
     for p in range(n_parents - 1, -1, -1):  # children before their parents
-        first = cells.child[parents[p]]
-        last = first + cells.n_children[parents[p]]
-        seeds.far[parents[p]] = seeds.far[first:last].max()
-        seeds.potential[parents[p]] = seeds.potential[first:last].sum()
+        first = links[2, parents[p]]
+        last = first + links[3, parents[p]]
+        far[parents[p]] = far[first:last].max()
+        potential[parents[p]] = potential[first:last].sum()
 
 
 @jit
-def find_seeds(targets, cells, weights, seeds, found):
+def find_seeds(targets, links, weights, closest, potential, found):
     """Write the colour at which the running total of the potential passes each target.
 
     `targets` and `found` are int64 (n,).
     """
+    start, stop, child, n_children = links[0], links[1], links[2], links[3]
     for t in range(targets.size):
         target = targets[t]
         cell = 0
-        while cells.n_children[cell] > 0 and cells.stop[cell] - cells.start[cell] > GRAIN:
-            cell = cells.child[cell]
-            while target >= seeds.potential[cell]:
-                target -= seeds.potential[cell]
+        while n_children[cell] > 0 and stop[cell] - start[cell] > GRAIN:
+            cell = child[cell]
+            while target >= potential[cell]:
+                target -= potential[cell]
                 cell += 1
-        i = cells.start[cell]
-        while target >= weights[i] * seeds.closest[i]:
-            target -= weights[i] * seeds.closest[i]
+        i = start[cell]
+        while target >= weights[i] * closest[i]:
+            target -= weights[i] * closest[i]
             i += 1
         found[t] = i
