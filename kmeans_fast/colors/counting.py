@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from threading import Lock
 from typing import Any
 
@@ -87,11 +88,10 @@ class CountedPixels:
             kernel.scatter_table(self.keys, color_labels, table)
             label_by_table(chunks, table, out, self._threads)
         else:
-            directory = _Directory(self.keys, form)
+            find = _finder(self.keys, chunks)
             self._threads.map(
-                lambda span: color_labels.take(
-                    directory.find(chunks, span), out=out[span[2] : span[3]], mode="clip"
-                ),  # no position is clipped: other modes write to a copy
+                # No position is clipped, but other modes write to a copy.
+                lambda span: color_labels.take(find(span), None, out[span[2] : span[3]], "clip"),
                 chunks.spans,
             )
         return out
@@ -102,12 +102,12 @@ class CountedPixels:
             starts = np.cumsum(self.counts) - self.counts
             limbs = in_limbs(weights[self._order], units)
             return np.stack([np.add.reduceat(limb, starts) for limb in limbs])
-        directory = _Directory(self.keys, self.chunks.format)
+        find = _finder(self.keys, self.chunks)
         totals = np.zeros((len(units), self.keys.size), np.int64)
         lock = Lock()
 
         def add(span: Span) -> None:
-            positions = directory.find(self.chunks, span)
+            positions = find(span)
             limbs = in_limbs(weights[span[2] : span[3]], units)
             with lock:
                 for limb, total in zip(limbs, totals, strict=True):
@@ -247,27 +247,17 @@ def sum_members(
     return total
 
 
-class _Directory:
-    """Find where colours stand in a sorted list of keys.
+def _finder(keys: Array, chunks: PixelChunks) -> Callable[[Span], Array]:
+    """Return what finds the positions of the colours of a span in their sorted keys."""
+    form = chunks.format
+    bits = min(form.key_bits, max(8, int(keys.size).bit_length()))
+    shift = keys.dtype.type(form.key_bits - bits)
+    tops = np.arange(1 << bits, dtype=keys.dtype) << shift
+    starts = np.append(np.searchsorted(keys, tops), keys.size)
 
-    Parameters
-    ----------
-    keys : ndarray, shape (m,)
-        Distinct, sorted.
-    form : ColorFormat
-    """
-
-    def __init__(self, keys: Array, form: ColorFormat) -> None:
-        bits = min(form.key_bits, max(8, int(keys.size).bit_length()))
-        self.keys = keys
-        self.shift = keys.dtype.type(form.key_bits - bits)
-        tops = np.arange(1 << bits, dtype=keys.dtype) << self.shift
-        self.starts = np.append(np.searchsorted(keys, tops), keys.size)
-
-    def find(self, chunks: PixelChunks, span: Span) -> Array:
-        """Return the position of each pixel's colour."""
+    def find(span: Span) -> Array:
         positions = np.empty(span[3] - span[2], np.int64)
-        kernel.find_colors(
-            chunks.bytes(span), chunks.format.luts, self.starts, self.shift, self.keys, positions
-        )
+        kernel.find_colors(chunks.bytes(span), form.luts, starts, shift, keys, positions)
         return positions
+
+    return find

@@ -113,18 +113,14 @@ def assign_cells(
             q = np.float64(who[p])
             c0, c1, c2, c3 = four_channels(axes, centroids, who[p])
             cc = c0 * c0 + c1 * c1 + c2 * c2 + c3 * c3
-            h0 = 0.5 * c0
-            h1 = 0.5 * c1
-            h2 = 0.5 * c2
-            h3 = 0.5 * c3
             for i in range(CELLS):
-                dist = cc - h0 * (lanes[lo2 + i] + lanes[hi2 + i])
+                dist = cc - 0.5 * c0 * (lanes[lo2 + i] + lanes[hi2 + i])
                 if n_axes > 1:
-                    dist -= h1 * (lanes[lo2 + CELLS + i] + lanes[hi2 + CELLS + i])
+                    dist -= 0.5 * c1 * (lanes[lo2 + CELLS + i] + lanes[hi2 + CELLS + i])
                 if n_axes > 2:
-                    dist -= h2 * (lanes[lo2 + 2 * CELLS + i] + lanes[hi2 + 2 * CELLS + i])
+                    dist -= 0.5 * c2 * (lanes[lo2 + 2 * CELLS + i] + lanes[hi2 + 2 * CELLS + i])
                 if n_axes > 3:
-                    dist -= h3 * (lanes[lo2 + 3 * CELLS + i] + lanes[hi2 + 3 * CELLS + i])
+                    dist -= 0.5 * c3 * (lanes[lo2 + 3 * CELLS + i] + lanes[hi2 + 3 * CELLS + i])
                 least = lanes[score + i]
                 nearest = lanes[z + i]
                 nearer = dist < least

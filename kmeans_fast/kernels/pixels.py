@@ -13,11 +13,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from ._jit import jit
+from ._jit import jit, jit_inline
 
 # Keys are made a block at a time, in a loop that LLVM vectorises, then used one by one.
 # 4096 keys stay in the first-level cache; 1024 was 1.2x slower for the calls it makes.
 BLOCK = 4096
+
+
+@jit_inline
+def spread(byte):
+    """Return the bits of a byte, two zeros between each and the next."""
+    x = np.uint32(byte)
+    x = (x | (x << np.uint32(8))) & np.uint32(0x00F00F)
+    x = (x | (x << np.uint32(4))) & np.uint32(0x0C30C3)
+    return (x | (x << np.uint32(2))) & np.uint32(0x249249)
 
 
 @jit
@@ -27,19 +36,9 @@ def fill_keys(pixels, luts, out):
     if n_bytes == 3:
         # RGB: spread the bits with shifts, 16 pixels at a time: 0.19 ns a pixel, 0.66 by table.
         for i in range(out.size):
-            r = np.uint32(pixels[3 * i])
-            g = np.uint32(pixels[3 * i + 1])
-            b = np.uint32(pixels[3 * i + 2])
-            r = (r | (r << np.uint32(8))) & np.uint32(0x00F00F)
-            g = (g | (g << np.uint32(8))) & np.uint32(0x00F00F)
-            b = (b | (b << np.uint32(8))) & np.uint32(0x00F00F)
-            r = (r | (r << np.uint32(4))) & np.uint32(0x0C30C3)
-            g = (g | (g << np.uint32(4))) & np.uint32(0x0C30C3)
-            b = (b | (b << np.uint32(4))) & np.uint32(0x0C30C3)
-            r = (r | (r << np.uint32(2))) & np.uint32(0x249249)
-            g = (g | (g << np.uint32(2))) & np.uint32(0x249249)
-            b = (b | (b << np.uint32(2))) & np.uint32(0x249249)
-            out[i] = (r << np.uint32(2)) | (g << np.uint32(1)) | b
+            r = spread(pixels[3 * i])
+            g = spread(pixels[3 * i + 1])
+            out[i] = (r << np.uint32(2)) | (g << np.uint32(1)) | spread(pixels[3 * i + 2])
     else:
         for i in range(out.size):
             key = luts[0][pixels[i * n_bytes]]
