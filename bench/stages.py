@@ -23,14 +23,14 @@ STAGES: dict[str, tuple[str, list[tuple[Any, str]]]] = {
     "count": (
         "the pixels, into a table of all colours",
         [
-            (pixels, "fill_tables"),
+            (pixels.CountTable, "add"),
             (pixels, "_count_by_sorting"),
             (pixels.CountedPixels, "_sort_all"),
         ],
     ),
     "gather": (
         "the colours that occur, into a tree",
-        [(pixels, "gather_tables"), (ColorPoints, "__init__")],
+        [(pixels.CountTable, "gather"), (ColorPoints, "__init__")],
     ),
     "seed": ("k-means++", [(METHODS, "k-means++")]),
     "iterate": ("Lloyd's iterations", [(fitting, "lloyd")]),

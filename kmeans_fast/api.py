@@ -19,7 +19,8 @@ from .checks import (
     check_threads,
     is_dask,
 )
-from .colors.counting import PixelChunks, sum_members
+from .colors.counting import sum_members
+from .colors.keys import PixelChunks
 from .colors.points import exact_means
 from .data.dataset import as_dataset, open_data, size_of
 from .dense.points import DensePoints

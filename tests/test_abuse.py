@@ -11,7 +11,7 @@ import pytest
 
 import kmeans_fast as kf
 from kmeans_fast import memory
-from kmeans_fast.colors import histogram as module
+from kmeans_fast.colors import tally as module
 from kmeans_fast.dense.part import DensePart
 
 from .pictures import photograph

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import kmeans_fast as kf
-from kmeans_fast.colors import counting as pixels
+from kmeans_fast.colors import counting, keys
 
 from . import naive
 from .pictures import few_colors, noise, photograph, some_points
@@ -42,24 +42,6 @@ def test_naive_is_the_reference():
     assert np.array_equal(labels.reshape(-1), expected[1])
 
 
-@pytest.mark.parametrize("iterations", [1, 2, 10])
-@pytest.mark.parametrize("k", [1, 2, 9, 40])
-@pytest.mark.parametrize(("dtype", "channels"), FORMATS)
-def test_k_means_has_the_bits_of_the_reference(dtype, channels, k, iterations):
-    for picture in (
-        few_colors((9, 11, channels), dtype=dtype),
-        photograph(8, 13, channels, dtype),
-    ):
-        rows = picture.reshape(-1, channels)
-        start = rows[np.random.default_rng(k).integers(0, len(rows), k)]  # empty clusters too
-        expected = kf.reference.k_means(start, picture, iterations)
-        centroids, indexes = kf.k_means(start, picture, iterations)
-        assert np.array_equal(centroids, expected[0])
-        assert np.array_equal(indexes, expected[1])
-        assert indexes.dtype == expected[1].dtype
-        assert indexes.shape == picture.shape[:2]
-
-
 @pytest.mark.parametrize(
     ("dtype", "channels", "k"),
     [
@@ -77,9 +59,9 @@ def test_fit_of_a_photograph_equals_brute_force(dtype, channels, k):
 @pytest.mark.parametrize(("dtype", "channels"), [(np.uint8, 3), (np.uint8, 4), (np.uint16, 3)])
 def test_fit_of_many_pixels_equals_brute_force(dtype, channels, monkeypatch):
     """More pixels than are sorted at once: through the table, or in chunks."""
-    monkeypatch.setattr(pixels, "CHUNK", 100_000)
+    monkeypatch.setattr(keys, "CHUNK", 100_000)
     picture = photograph(500, 530, channels, dtype)
-    assert picture[..., 0].size > pixels.SMALL
+    assert picture[..., 0].size > counting.SMALL
     check_against_naive(picture, some_points(picture, 12), 2)
 
 
@@ -101,13 +83,6 @@ def test_near_ties_are_decided_by_the_reference():
     assert np.array_equal(kf.assign(picture, centroids), expected)
 
 
-def test_ties_go_to_the_lowest_label():
-    centroids = np.array([[200.0, 0, 0], [0.0, 0, 0], [200.0, 0, 0], [0.0, 0, 0]])
-    picture = np.zeros((1, 3, 3), np.uint8)
-    picture[0, :, 0] = [0, 100, 200]
-    assert kf.assign(picture, centroids).tolist() == [[1, 0, 0]]
-
-
 @pytest.mark.parametrize("far", [1e3, 1e9, 1e100])
 def test_centroids_far_from_the_colors(far):
     picture = few_colors((10, 12, 3))
@@ -122,7 +97,12 @@ pictures = st.tuples(
 
 
 @settings(max_examples=150, deadline=None, derandomize=True)
-@given(pictures, st.integers(1, 12), st.integers(1, 4), st.sampled_from([1, 2, 6, 40, 256]))
+@given(
+    pictures,
+    st.integers(1, 40),
+    st.sampled_from([1, 2, 3, 10]),
+    st.sampled_from([1, 2, 6, 40, 256]),
+)
 def test_no_counter_example_is_found(picture, k, iterations, levels):
     (dtype, channels), height, width, seed = picture
     rng = np.random.default_rng(seed)
@@ -135,6 +115,7 @@ def test_no_counter_example_is_found(picture, k, iterations, levels):
     found = kf.k_means(start, data, iterations)
     assert np.array_equal(found[0], expected[0])
     assert np.array_equal(found[1], expected[1])
+    assert found[1].dtype == expected[1].dtype and found[1].shape == data.shape[:2]
 
 
 @pytest.mark.parametrize("threads", [2, 3, 8])
@@ -147,21 +128,6 @@ def test_the_same_bits_on_any_number_of_threads(init, threads):
         assert np.array_equal(one.labels, many.labels)
         assert one.inertia == many.inertia
         assert [i[:2] for i in one.history] == [i[:2] for i in many.history]
-
-
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_the_same_bits_for_any_tiles_in_any_order(dtype):
-    picture = photograph(400, 600, 3, dtype)
-    whole = kf.fit(picture, 30, max_iter=8)
-    tiles = [t for rows in np.array_split(picture, 7) for t in np.array_split(rows, 5, axis=1)]
-    histogram = kf.ColorHistogram()
-    for i in np.random.default_rng(0).permutation(len(tiles)):
-        histogram.update(tiles[i])
-    result = kf.fit(histogram, 30, max_iter=8)
-    assert np.array_equal(result.centroids, whole.centroids)
-    assert result.inertia == whole.inertia
-    assert np.array_equal(result.counts, whole.counts)
-    assert np.array_equal(whole.predict(histogram.colors), result.labels)
 
 
 def test_counts_above_2_to_the_32_and_sums_above_2_to_the_53_are_exact():
@@ -185,19 +151,6 @@ def test_counts_above_2_to_the_32_in_16_bits_are_exact():
     result = kf.fit(colors, 2, init=colors[[0, 2]], sample_weight=weights, tol=0, max_iter=1)
     again = kf.reference.means(colors, kf.reference.assign(colors, colors[[0, 2]]), 2, weights)
     assert np.array_equal(result.centroids, again)
-
-
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_whole_weights_have_the_bits_of_repeated_pixels(dtype):
-    picture = photograph(40, 50, 3, dtype)
-    weights = np.random.default_rng(0).integers(0, 5, picture.shape[:2])
-    repeated = np.repeat(picture.reshape(-1, 3), weights.reshape(-1), axis=0)
-    for init in (some_points(picture, 9), "k-means++"):
-        weighted = kf.fit(picture, 9, init=init, sample_weight=weights, max_iter=5)
-        expected = kf.fit(repeated, 9, init=init, max_iter=5)
-        assert np.array_equal(weighted.centroids, expected.centroids)
-        assert np.array_equal(weighted.counts, expected.counts)
-        assert weighted.inertia == expected.inertia
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.float64, np.int32])

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import kmeans_fast as kf
-from kmeans_fast.colors import counting as pixels
+from kmeans_fast.colors import counting, keys
 from kmeans_fast.colors import points as colors
 from kmeans_fast.data import labelling as labels
 from kmeans_fast.dense import assignment
@@ -35,8 +35,8 @@ from .test_tree import KINDS, start_of
 @pytest.fixture
 def as_if_large(monkeypatch):
     """Do with few pixels what is done with many."""
-    monkeypatch.setattr(pixels, "SMALL", 0)
-    monkeypatch.setattr(pixels, "CHUNK", 100)
+    monkeypatch.setattr(counting, "SMALL", 0)
+    monkeypatch.setattr(keys, "CHUNK", 100)
     monkeypatch.setattr(colors, "WORTH_THREADS", 1)
 
 
@@ -60,7 +60,7 @@ def test_cells_of_many_colors(monkeypatch):
 def test_tiles_are_counted_in_a_table(as_if_large, monkeypatch):
     tiles = [np.full((13, 50, 1), shade, np.uint8) for shade in (3, 3, 9, 3, 200)]
     for chunk in (100, 8):
-        monkeypatch.setattr(pixels, "CHUNK", chunk)
+        monkeypatch.setattr(keys, "CHUNK", chunk)
         seen = []
         histogram = kf.ColorHistogram.from_tiles(tiles, callback=seen.append, n_threads=1)
         assert histogram.colors[:, 0].tolist() == [3, 9, 200]

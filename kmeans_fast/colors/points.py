@@ -14,10 +14,11 @@ from ..checks import SUM_BITS
 from ..exact.means import divide_limbs
 from ..exact.quanta import join
 from ..exact.weights import UNWEIGHTED, Units, from_limbs
-from ..kernels import cells, filtering, seeds
+from ..kernels import cells, filtering
 from ..point_set import Step, label_dtype
 from ..threads import Threads
-from .counting import ColorFormat, split_keys
+from .keys import ColorFormat, split_keys
+from .search import ColorSearch, draw_color
 
 Array = NDArray[Any]
 
@@ -94,34 +95,28 @@ class ColorPoints:
         form, m = self.form, self._keys.size
         room = m // 4 + 64
         while True:
-            # start, stop, child, n_children of each cell
             links = np.empty((4, room), np.int64)
-            n = cells.build_cells(form.axes, self._keys, *links)
+            n = cells.build_cells(form.axes, self._keys, links)
             if n > 0:
                 break
             room *= 2
-        self._links = tuple(np.ascontiguousarray(row) for row in links[:, :n])
-        start, stop, child, n_children = self._links
-        low = np.empty((form.n_channels, n), form.dtype)
-        high = np.empty_like(low)
+        self._links = np.ascontiguousarray(links[:, :n])
+        self._boxes = np.empty((2, form.n_channels, n), form.dtype)
         self._moments = np.empty((n, 1 + form.n_channels), np.int64)
-        measured = (self._colors, self._weights, low, high, self._moments)
+        tree = self._links, self._boxes, self._moments
         edges = np.linspace(0, n, 1 + 2 * self._threads.n).astype(int)
         self._threads.map(
             lambda i: cells.measure_leaves(
-                form.axes, edges[i], edges[i + 1], start, stop, n_children, *measured
+                form.axes, edges[i], edges[i + 1], *tree, self._colors, self._weights
             ),
             range(edges.size - 1),
         )
-        cells.measure_parents(form.axes, child, n_children, low, high, self._moments)
-        self._boxes = (low, high)
-        self._most_waiting = (form.depth + 1) * int(n_children.max(initial=1))
+        cells.measure_parents(form.axes, *tree)
+        self._most_waiting = (form.depth + 1) * int(self._links[3].max())
         runs = np.empty((n, 3), np.int64)
         pieces = 2 * self._threads.n if self._threads.n > 1 else 1
-        n_runs = cells.cut_cells(m if pieces == 1 else m // (4 * pieces), *self._links, runs)
-        runs = runs[:n_runs]
-        ends = np.cumsum(runs[:, 2])
-        cuts = np.searchsorted(ends, np.arange(1, pieces) * (m / pieces))
+        runs = runs[: cells.cut_cells(m if pieces == 1 else m // (4 * pieces), self._links, runs)]
+        cuts = np.searchsorted(np.cumsum(runs[:, 2]), np.arange(1, pieces) * (m / pieces))
         self._tasks = [part for part in np.split(runs, np.unique(cuts)) if len(part)]
 
     def _measure(self) -> tuple[int, float]:
@@ -162,7 +157,7 @@ class ColorPoints:
         def assign(runs: Array) -> Array:
             change = np.zeros_like(self._running)
             filtering.assign_cells(
-                self.form.axes, runs, *self._links, *self._boxes, self._moments, self._colors,
+                self.form.axes, runs, self._links, self._boxes, self._moments, self._colors,
                 self._weights, centroids, margin, self._most_waiting, self._owner, self._labels,
                 change,
             )  # fmt: skip
@@ -246,9 +241,8 @@ class ColorPoints:
 
         def measure(start: int) -> Array:
             some = present[start : start + CUBE]
-            labels, dist = self._labels[some], np.zeros(some.size)
-            for j in range(self.n_features):
-                dist += (self._colors[j, some] - centroids[labels, j]) ** 2
+            gaps = self._colors[:, some] - centroids[self._labels[some]].T
+            dist: Array = np.square(gaps).sum(axis=0)
             return dist
 
         dist = np.concatenate(self._threads.map(measure, range(0, present.size, CUBE)))
@@ -282,15 +276,14 @@ class ColorPoints:
         """
         moved = copy(self)
         moved._colors = self._colors + by
-        moved._boxes = (self._boxes[0] + by, self._boxes[1] + by)
+        moved._boxes = self._boxes + by
         return moved
 
     # The seeding's verbs
 
     def draw(self, rng: np.random.Generator) -> Array:
         """Draw one colour by weight."""
-        at = np.searchsorted(np.cumsum(self._weights), rng.integers(self._total), side="right")
-        return self._colors[:, at].astype(np.float64)
+        return draw_color(self._colors, self._weights, rng)
 
     def sample_distinct(self, n: int, rng: np.random.Generator) -> Array:
         """Draw distinct colours by weight: one exponential key each, the least win."""
@@ -304,15 +297,7 @@ class ColorPoints:
 
     def nearest_search(self) -> ColorSearch:
         """Return an empty search."""
-        # Potentials are sums of weight times squared distance: made to fit 63 bits.
-        largest = self.n_features * self.form.largest**2
-        excess = max(0, (self._total * largest).bit_length() - 62)
-        weights = self._weights
-        if excess:
-            weights = np.maximum(weights >> excess, (weights > 0).astype(np.int64))
-        if self.form.depth == 8 and weights.max() < 2**31:  # products of int32: one instruction
-            weights = weights.astype(np.int32)
-        return ColorSearch(self, self._links, self._boxes, self._colors, weights, self.form)
+        return ColorSearch(self._colors, self._weights, self._links, self._boxes)
 
 
 def _rounded(limbs: Array, units: Units, form: ColorFormat, total: float) -> Array:
@@ -354,64 +339,3 @@ def exact_means(moments: Array, previous: Array, units: Units = UNWEIGHTED) -> A
     counts, sums = moments[:, 0, 0], moments[:, 0, 1:]
     means: Array = sums / np.maximum(counts, 1)[:, None]
     return means if counts.all() else np.where(counts[:, None] > 0, means, previous)
-
-
-class ColorSearch:
-    """The exact squared distance of each colour to the nearest centre so far."""
-
-    def __init__(
-        self,
-        points: ColorPoints,
-        links: tuple[Array, ...],
-        boxes: tuple[Array, Array],
-        colors: Array,
-        weights: Array,
-        form: ColorFormat,
-    ) -> None:
-        self._points = points
-        self._links = links
-        self._boxes = boxes
-        self._colors = colors
-        self._weights = weights
-        self._axes = form.axes
-        self._n_centers = 0
-        self._number = np.int32 if form.depth == 8 else np.int64  # holds a squared distance
-        self._closest = np.empty(weights.size, self._number)
-        self._far = np.empty(links[0].size, np.int64)
-        self._potential = np.empty(links[0].size, np.int64)
-
-    def add(self, center: Array) -> None:
-        """Add a centre (a colour)."""
-        whole = center.astype(self._number)
-        state = (self._closest, self._far, self._potential)
-        data = (self._colors, self._weights, whole)
-        if self._n_centers == 0:
-            seeds.start_seeds(self._axes, *self._links, *data, *state)
-        else:
-            seeds.add_seed(self._axes, *self._links, *self._boxes, *data, *state)
-        self._n_centers += 1
-
-    def draw(self, n: int, rng: np.random.Generator) -> Array:
-        """Draw colours by weight times squared distance."""
-        total = int(self._potential[0])
-        if total == 0:
-            return np.stack([self._points.draw(rng) for _ in range(n)])
-        found = np.empty(n, np.int64)
-        targets = rng.integers(total, size=n)
-        seeds.find_seeds(
-            targets, *self._links, self._weights, self._closest, self._potential, found
-        )
-        return self._colors[:, found].T.astype(np.float64)
-
-    def potentials(self, candidates: Array) -> Array:
-        """Return the potential after adding each candidate alone.
-
-        On one thread: two gained nothing on 137,000 and on 708,000 colours, K = 16 and 256.
-        """
-        gains = np.empty(len(candidates), np.int64)
-        seeds.seed_gains(
-            self._axes, *self._links, *self._boxes, self._colors, self._weights,
-            candidates.astype(self._number), self._closest, self._far, gains,
-        )  # fmt: skip
-        potentials: Array = self._potential[0] - gains
-        return potentials

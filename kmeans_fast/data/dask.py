@@ -23,7 +23,8 @@ from dask.base import get_scheduler
 from numpy.typing import ArrayLike, NDArray
 
 from ..arrays import LEAVE_OUT, are_exact, as_native, as_weights, check_weight_values, unmasked
-from ..colors.counting import ColorFormat, CountedPixels, PixelChunks, color_format, merge_counts
+from ..colors.counting import CountedPixels, merge_counts
+from ..colors.keys import ColorFormat, PixelChunks, color_format
 from ..dense.part import DensePart, Facts
 from ..dense.parts import Merge
 from ..exact.weights import UNWEIGHTED, Summary, Units, merge, summarize, units_of_pixels

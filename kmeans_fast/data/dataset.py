@@ -13,8 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 from .. import memory
 from ..arrays import as_array, as_weights
 from ..checks import are_colors, is_dask
-from ..colors.counting import TABLE_BITS, ColorFormat, CountedPixels, PixelChunks, split_keys
+from ..colors.counting import CountedPixels
 from ..colors.histogram import ColorHistogram
+from ..colors.keys import TABLE_BITS, ColorFormat, PixelChunks, split_keys
 from ..colors.points import ColorPoints
 from ..dense.points import DensePoints
 from ..dense.tree import seeds as tree_seeds

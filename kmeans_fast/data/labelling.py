@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from ..arrays import as_array
 from ..checks import are_colors, check_threads
-from ..colors.counting import TABLE_BITS, ColorFormat, PixelChunks, label_by_table, split_keys
+from ..colors.counting import label_by_table
+from ..colors.keys import TABLE_BITS, ColorFormat, PixelChunks, split_keys
 from ..colors.points import CUBE, label_all_colors
 from ..point_set import label_dtype
 from ..spaces import Space

@@ -1,21 +1,29 @@
 """The filter that assigns whole cells of colours (`cells`) to centroids.
 
-`axes` is a tuple of the channel numbers, as in `cells`. Where vectors are made, its channels are
-written out, since LLVM makes none of a loop over channels inside a loop over lanes; the tests of
-`n_axes` are settled when Numba compiles.
+The arguments are those of `cells`; `colors` have `LANES` columns more. Where vectors are made, the
+channels are written out, since LLVM makes none of a loop over channels inside a loop over lanes;
+the tests of `n_axes` are settled when Numba compiles.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from ._jit import jit
+from ._jit import jit, jit_inline
 
 # Measured on 137,000, 708,000 and 3.8 million colours, K = 16 and 256: CELLS 64 is slower by up
 # to 10 %, LANES 16 by up to 10 %.
 CELLS = 32  # sibling cells filtered at once
 LANES = 32  # colours compared at once
 MIXED = -1  # the owner of a cell whose colours belong to more than one cluster
+
+
+@jit_inline
+def four_channels(axes, centroids, k):
+    """Return the channels of a centroid, and zeros for those that there are not."""
+    c = centroids[k]
+    n = len(axes)
+    return c[0], c[1] if n > 1 else 0.0, c[2] if n > 2 else 0.0, c[3] if n > 3 else 0.0
 
 
 @jit
@@ -33,8 +41,8 @@ def move_color(axes, i, to, colors, weights, labels, sums):
 
 @jit
 def assign_cells(
-    axes, runs, start, stop, child, n_children, low, high, moments, colors, weights, centroids,
-    margin, most_waiting, owner, labels, sums,
+    axes, runs, links, boxes, moments, colors, weights, centroids, margin, most_waiting, owner,
+    labels, sums,
 ):  # fmt: skip
     """Assign the colours under `runs` of cells to their nearest centroids; keep the sums.
 
@@ -47,11 +55,12 @@ def assign_cells(
     Siblings are filtered side by side, a cell a lane: 1.4 times the speed of candidates side by
     side, which takes a minimum across the lanes for each cell.
 
-    `labels` (of the colours) and `owner` (the cluster of a cell's colours, or MIXED; not kept up
-    below a cell that is not MIXED) hold the assignment before and after. Only changes are added
-    to `sums`, (weight, channel sums) of each cluster: integers, so a running total is exact.
-    At most `most_waiting` cells wait in the tree at once.
+    `centroids` are (k, c) float64, and `runs` rows of `cut_cells`. `labels`, int32 (m + LANES,),
+    and `owner`, int32 (cells,), the cluster of a cell's colours, or MIXED, not kept up below a cell
+    that is not MIXED, hold the assignment before and after. Only changes are added to `sums`:
+    integers, so a running total is exact. At most `most_waiting` cells wait in the tree at once.
     """
+    start, stop, child, n_children = links[0], links[1], links[2], links[3]
     n_axes = len(axes)
     n_clusters = centroids.shape[0]
     # Vectors in one array at fixed distances: LLVM then knows that they do not overlap.
@@ -74,13 +83,12 @@ def assign_cells(
     who = np.empty(n_clusters * (2 + most_waiting), np.int32)
     for q in range(n_clusters):
         who[q] = q
-    n_todo = 0
+    n_todo = runs.shape[0]
     for r in range(runs.shape[0]):
-        todo[n_todo, 0] = runs[r, 0]
-        todo[n_todo, 1] = runs[r, 1]
-        todo[n_todo, 2] = 0
-        todo[n_todo, 3] = n_clusters
-        n_todo += 1
+        todo[r, 0] = runs[r, 0]
+        todo[r, 1] = runs[r, 1]
+        todo[r, 2] = 0
+        todo[r, 3] = n_clusters
 
     while n_todo > 0:
         n_todo -= 1
@@ -95,31 +103,24 @@ def assign_cells(
             n_todo += 1
         for j in range(n_axes):
             for i in range(n_cells):
-                lanes[lo2 + j * CELLS + i] = 2.0 * low[j, first + i]
-                lanes[hi2 + j * CELLS + i] = 2.0 * high[j, first + i]
+                lanes[lo2 + j * CELLS + i] = 2.0 * boxes[0, j, first + i]
+                lanes[hi2 + j * CELLS + i] = 2.0 * boxes[1, j, first + i]
         # z: the candidate nearest to the middle of each box, by |c|^2 - 2 c . middle.
         for i in range(CELLS):
             lanes[score + i] = np.inf
             lanes[kept + i] = 0.0
         for p in range(old, top):
             q = np.float64(who[p])
-            c0 = centroids[who[p], 0]
-            c1 = centroids[who[p], 1] if n_axes > 1 else 0.0
-            c2 = centroids[who[p], 2] if n_axes > 2 else 0.0
-            c3 = centroids[who[p], 3] if n_axes > 3 else 0.0
+            c0, c1, c2, c3 = four_channels(axes, centroids, who[p])
             cc = c0 * c0 + c1 * c1 + c2 * c2 + c3 * c3
-            h0 = 0.5 * c0
-            h1 = 0.5 * c1
-            h2 = 0.5 * c2
-            h3 = 0.5 * c3
             for i in range(CELLS):
-                dist = cc - h0 * (lanes[lo2 + i] + lanes[hi2 + i])
+                dist = cc - 0.5 * c0 * (lanes[lo2 + i] + lanes[hi2 + i])
                 if n_axes > 1:
-                    dist -= h1 * (lanes[lo2 + CELLS + i] + lanes[hi2 + CELLS + i])
+                    dist -= 0.5 * c1 * (lanes[lo2 + CELLS + i] + lanes[hi2 + CELLS + i])
                 if n_axes > 2:
-                    dist -= h2 * (lanes[lo2 + 2 * CELLS + i] + lanes[hi2 + 2 * CELLS + i])
+                    dist -= 0.5 * c2 * (lanes[lo2 + 2 * CELLS + i] + lanes[hi2 + 2 * CELLS + i])
                 if n_axes > 3:
-                    dist -= h3 * (lanes[lo2 + 3 * CELLS + i] + lanes[hi2 + 3 * CELLS + i])
+                    dist -= 0.5 * c3 * (lanes[lo2 + 3 * CELLS + i] + lanes[hi2 + 3 * CELLS + i])
                 least = lanes[score + i]
                 nearest = lanes[z + i]
                 nearer = dist < least
@@ -135,10 +136,7 @@ def assign_cells(
         # Keep a candidate c that z does not beat at the corner x farthest towards it, where
         # |x - c|^2 - |x - z|^2 = |c|^2 - |z|^2 + 2 x . (z - c) is least.
         for p in range(old, top):
-            c0 = centroids[who[p], 0]
-            c1 = centroids[who[p], 1] if n_axes > 1 else 0.0
-            c2 = centroids[who[p], 2] if n_axes > 2 else 0.0
-            c3 = centroids[who[p], 3] if n_axes > 3 else 0.0
+            c0, c1, c2, c3 = four_channels(axes, centroids, who[p])
             cc = c0 * c0 + c1 * c1 + c2 * c2 + c3 * c3 - margin
             at = (p - old) * CELLS
             for i in range(CELLS):
@@ -181,8 +179,7 @@ def assign_cells(
                 n += np.int64(keep[p * CELLS + i])
             if n_children[cell] > 0:
                 if was != MIXED:
-                    for below in range(child[cell], child[cell] + n_children[cell]):
-                        owner[below] = was
+                    owner[child[cell] : child[cell] + n_children[cell]] = was
                 todo[n_todo, 0] = child[cell]
                 todo[n_todo, 1] = n_children[cell]
                 todo[n_todo, 2] = top
@@ -199,10 +196,7 @@ def assign_cells(
                     point[p_best + h] = np.inf
                 for p in range(top, top + n):
                     q = np.float64(who[p])
-                    c0 = centroids[who[p], 0]
-                    c1 = centroids[who[p], 1] if n_axes > 1 else 0.0
-                    c2 = centroids[who[p], 2] if n_axes > 2 else 0.0
-                    c3 = centroids[who[p], 3] if n_axes > 3 else 0.0
+                    c0, c1, c2, c3 = four_channels(axes, centroids, who[p])
                     for h in range(np.uint64(LANES)):
                         d = (point[h] - c0) ** 2
                         if n_axes > 1:

@@ -4,7 +4,8 @@ A pixel is a few bytes in a flat `uint8` buffer (a 16-bit channel is two of them
 first). Its *key* interleaves the bits of its channels, highest first: ``r7 g7 b7 r6 g6 b6 ...``
 (Morton order), so that every cube of colour space is one contiguous run of keys.
 
-`luts` is a tuple with one table for each byte of a pixel: the byte's share of the key. Numba
+Every kernel that takes `pixels` (n * bytes of one,) takes `luts`, a tuple with one table (256,) for
+each byte of a pixel: the byte's share of the key, in the keys' type, uint32 or uint64. Numba
 compiles one kernel for each length of the tuple, so loops over the bytes unroll.
 """
 
@@ -12,33 +13,32 @@ from __future__ import annotations
 
 import numpy as np
 
-from ._jit import jit
+from ._jit import jit, jit_inline
 
 # Keys are made a block at a time, in a loop that LLVM vectorises, then used one by one.
 # 4096 keys stay in the first-level cache; 1024 was 1.2x slower for the calls it makes.
 BLOCK = 4096
 
 
+@jit_inline
+def spread(byte):
+    """Return the bits of a byte, two zeros between each and the next."""
+    x = np.uint32(byte)
+    x = (x | (x << np.uint32(8))) & np.uint32(0x00F00F)
+    x = (x | (x << np.uint32(4))) & np.uint32(0x0C30C3)
+    return (x | (x << np.uint32(2))) & np.uint32(0x249249)
+
+
 @jit
 def fill_keys(pixels, luts, out):
-    """Write the Morton key of each pixel to `out`."""
+    """Write the Morton key of each pixel to `out` (n,)."""
     n_bytes = len(luts)
     if n_bytes == 3:
         # RGB: spread the bits with shifts, 16 pixels at a time: 0.19 ns a pixel, 0.66 by table.
         for i in range(out.size):
-            r = np.uint32(pixels[3 * i])
-            g = np.uint32(pixels[3 * i + 1])
-            b = np.uint32(pixels[3 * i + 2])
-            r = (r | (r << np.uint32(8))) & np.uint32(0x00F00F)
-            g = (g | (g << np.uint32(8))) & np.uint32(0x00F00F)
-            b = (b | (b << np.uint32(8))) & np.uint32(0x00F00F)
-            r = (r | (r << np.uint32(4))) & np.uint32(0x0C30C3)
-            g = (g | (g << np.uint32(4))) & np.uint32(0x0C30C3)
-            b = (b | (b << np.uint32(4))) & np.uint32(0x0C30C3)
-            r = (r | (r << np.uint32(2))) & np.uint32(0x249249)
-            g = (g | (g << np.uint32(2))) & np.uint32(0x249249)
-            b = (b | (b << np.uint32(2))) & np.uint32(0x249249)
-            out[i] = (r << np.uint32(2)) | (g << np.uint32(1)) | b
+            r = spread(pixels[3 * i])
+            g = spread(pixels[3 * i + 1])
+            out[i] = (r << np.uint32(2)) | (g << np.uint32(1)) | spread(pixels[3 * i + 2])
     else:
         for i in range(out.size):
             key = luts[0][pixels[i * n_bytes]]
@@ -48,12 +48,12 @@ def fill_keys(pixels, luts, out):
 
 
 @jit
-def count_pixels(pixels, luts, table, overflow, n_overflow):
-    """Add the pixels to a table of one byte a colour.
+def count_pixels(pixels, luts, table, passed, n_passed):
+    """Add the pixels to a `table` (colours,) of one byte each.
 
-    A byte that would pass 255 goes back to 128 and its key is appended to `overflow`, worth 128
-    each time. One byte a colour keeps more of the table in the caches: up to 1.5x the speed of
-    32-bit counters (708,000 colours), none slower. Returns the new length of `overflow`.
+    A byte that would pass 255 goes back to 128 and its key is appended to `passed` (room,) uint32,
+    worth 128 each time. One byte a colour keeps more of the table in the caches: up to 1.5x the
+    speed of 32-bit counters (708,000 colours), none slower. Returns the new length of `passed`.
     """
     n_bytes = len(luts)
     keys = np.empty(BLOCK, np.uint32)
@@ -66,31 +66,14 @@ def count_pixels(pixels, luts, table, overflow, n_overflow):
             table[keys[i]] = count
             if count == 0:
                 table[keys[i]] = 128
-                overflow[n_overflow] = keys[i]
-                n_overflow += 1
-    return n_overflow
-
-
-@jit
-def find_blocks(words, start, stop, blocks):
-    """Write the blocks of 64 keys in ``start:stop`` that hold a count; return how many.
-
-    `words` holds the tables (one row each), seen as 64-bit words: eight of them are a block.
-    """
-    n = 0
-    for block in range(start // 64, stop // 64):
-        seen = np.uint64(0)
-        for t in range(words.shape[0]):
-            for w in range(8):
-                seen |= words[t, 8 * block + w]
-        blocks[n] = block
-        n += seen != 0
-    return n
+                passed[n_passed] = keys[i]
+                n_passed += 1
+    return n_passed
 
 
 @jit
 def add_block(tables, block, counts):
-    """Add up the counts of a block of 64 keys over the tables."""
+    """Write to `counts` (64,) uint32 those of a block of 64 keys, added up over the tables."""
     first = np.uint64(64 * block)
     for i in range(np.uint64(64)):
         counts[i] = tables[0, first + i]
@@ -100,27 +83,35 @@ def add_block(tables, block, counts):
 
 
 @jit
-def count_occupied(tables, blocks):
-    """Count the keys in `blocks` that occur."""
-    counts = np.empty(64, np.uint32)
+def find_blocks(tables, words, first, last, blocks):
+    """Write the blocks ``first:last`` of 64 keys that hold a count: int64, room for one more.
+
+    `words` are the `tables` (t, keys) of uint8, seen as uint64: eight of them are a block. Returns
+    how many blocks there are, and how many keys of theirs occur.
+    """
     n = 0
-    for block in blocks:
+    for block in range(first, last):
+        seen = np.uint64(0)
+        for t in range(words.shape[0]):
+            for w in range(8):
+                seen |= words[t, 8 * block + w]
+        blocks[n] = block
+        n += seen != 0
+    counts = np.empty(64, np.uint32)
+    n_keys = 0
+    for block in blocks[:n]:
         add_block(tables, block, counts)
         for i in range(64):
-            n += counts[i] != 0
-    return n
+            n_keys += counts[i] != 0
+    return n, n_keys
 
 
 @jit
-def gather_colors(tables, blocks, overflow, keys, counts):
-    """Write the keys in `blocks` that occur, in order, and their counts.
-
-    `overflow` is sorted and belongs to the blocks.
-    """
+def gather_colors(tables, blocks, keys, counts):
+    """Write the keys (n,) uint32 in `blocks` that occur, in order, and their counts (n,) int64."""
     block_counts = np.empty(64, np.uint32)
     block_keys = np.empty(65, np.uint32)
     n = 0
-    p = 0
     for block in blocks:
         add_block(tables, block, block_counts)
         # Every key is written, and the place moves on where it occurs: no branch to mispredict.
@@ -131,18 +122,12 @@ def gather_colors(tables, blocks, overflow, keys, counts):
         for i in range(m):
             keys[n + i] = 64 * block + block_keys[i]
             counts[n + i] = block_counts[block_keys[i]]
-        at = n
-        while p < overflow.size and overflow[p] < 64 * block + 64:
-            while keys[at] != overflow[p]:
-                at += 1
-            counts[at] += 128
-            p += 1
         n += m
 
 
 @jit
 def label_pixels(pixels, luts, table, out):
-    """Label each pixel by one lookup in a table indexed by key."""
+    """Write the label of each pixel to `out` (n,): one lookup in a `table` (colours,) of labels."""
     n_bytes = len(luts)
     keys = np.empty(BLOCK, np.uint32)
     for start in range(0, out.size, BLOCK):
@@ -155,17 +140,17 @@ def label_pixels(pixels, luts, table, out):
 
 @jit
 def scatter_table(keys, color_labels, table):
-    """Write the label of each colour to the table of labels."""
+    """Write the labels (m,) of the `keys` (m,) to a `table` (colours,) of their type."""
     for i in range(keys.size):
         table[keys[i]] = color_labels[i]
 
 
 @jit
 def find_colors(pixels, luts, starts, shift, keys, out):
-    """Write each pixel's position in the sorted `keys` (every pixel must be there).
+    """Write each pixel's position, int64 (n,), in the sorted `keys` (m,), where every one must be.
 
-    For keys too wide for a table. ``starts[p]`` is the position of the first key whose top bits
-    are `p`; a branch-free binary search finds the rest.
+    For keys too wide for a table. ``starts[p]``, int64 (tops + 1,), is the position of the first
+    key whose bits above `shift` are `p`; a branch-free binary search finds the rest.
     """
     n_bytes = len(luts)
     block = np.empty(BLOCK, keys.dtype)
@@ -185,25 +170,11 @@ def find_colors(pixels, luts, starts, shift, keys, out):
 
 
 @jit
-def count_runs(keys, counts):
-    """Keep one of each run of equal keys, in place; count each run; return how many."""
-    n = 0
-    start = 0
-    for i in range(1, keys.size + 1):
-        if i == keys.size or keys[i] != keys[start]:
-            keys[n] = keys[start]
-            counts[n] = i - start
-            n += 1
-            start = i
-    return n
-
-
-@jit
 def split_packed(packed, index_bits, keys, counts, order, ranks):
-    """Take apart sorted ``key << index_bits | pixel`` words.
+    """Take apart sorted ``key << index_bits | pixel`` words (n,) uint64.
 
-    Writes the distinct keys and how many pixels have each; then, in the order of the keys, the
-    pixels and the place of each one's key. Returns the number of distinct keys.
+    Writes the distinct keys and how many pixels have each, int64; then, in the order of the keys,
+    the pixels and the place of each one's key, int32: all (n,). Returns the number of keys.
     """
     mask = (np.uint64(1) << index_bits) - np.uint64(1)
     n = -1
@@ -225,85 +196,54 @@ def split_packed(packed, index_bits, keys, counts, order, ranks):
 
 @jit
 def scatter_labels(order, ranks, color_labels, out):
-    """Give each pixel, in the order of the keys, its colour's label."""
+    """Give each pixel its colour's label: `order` and `ranks` (n,) are those of `split_packed`."""
     for i in range(order.size):
         out[order[i]] = color_labels[ranks[i]]
 
 
 @jit
-def gather_labels(positions, color_labels, out):
-    """Label each pixel by its colour's position."""
-    for i in range(out.size):
-        out[i] = color_labels[positions[i]]
+def merge_counts(keys_a, counts_a, keys_b, counts_b):
+    """Merge two sorted lists of colours, adding the counts (int64) of those in both.
 
-
-@jit
-def add_weights(positions, weights, out):
-    """Add each pixel's weight to its colour's."""
-    for i in range(positions.size):
-        out[positions[i]] += weights[i]
-
-
-@jit
-def sum_members(pixels, labels, weights, sums):
-    """Add (weight, weight * channels) of each pixel (n, c) to the row of its label.
-
-    `weights` of no size stand for ones.
+    Returns the keys and the counts.
     """
-    for i in range(labels.size):
-        weight = weights[i] if weights.size > 0 else np.int64(1)
-        row = np.int64(labels[i])
-        sums[row, 0] += weight
-        for j in range(pixels.shape[1]):
-            sums[row, 1 + j] += weight * np.int64(pixels[i, j])
-
-
-@jit
-def merge_counts(keys_a, counts_a, keys_b, counts_b, keys, counts):
-    """Merge two sorted lists of colours; return the length of the merged one."""
+    keys = np.empty(keys_a.size + keys_b.size, keys_a.dtype)
+    counts = np.zeros(keys.size, np.int64)
     a = 0
     b = 0
     n = 0
     while a < keys_a.size or b < keys_b.size:
         take_a = b == keys_b.size or (a < keys_a.size and keys_a[a] <= keys_b[b])
         take_b = a == keys_a.size or (b < keys_b.size and keys_b[b] <= keys_a[a])
-        count = np.int64(0)
-        key = keys_a[a] if take_a else keys_b[b]
+        keys[n] = keys_a[a] if take_a else keys_b[b]
         if take_a:
-            count += counts_a[a]
+            counts[n] += counts_a[a]
             a += 1
         if take_b:
-            count += counts_b[b]
+            counts[n] += counts_b[b]
             b += 1
-        keys[n] = key
-        counts[n] = count
         n += 1
-    return n
+    return keys[:n].copy(), counts[:n].copy()
 
 
 @jit
-def split_keys(keys, tables, out):
-    """Write the channels of each key to the rows of `out`.
-
-    ``tables[p, v]`` holds what byte `p` of a key with value `v` gives to each channel, in four
-    16-bit fields.
-    """
-    n_channels = out.shape[0]
-    n_bytes = tables.shape[0]
-    if n_channels == 3 and n_bytes == 3:
-        # RGB: gather every third bit with shifts, 16 keys at a time: 18x the speed of tables.
+def split_keys(keys, depth, colors):
+    """Write the channels (c, m), uint8 or uint16, of keys (m,), each of `depth` bits."""
+    n_channels = colors.shape[0]
+    if n_channels == 3 and depth == 8:
+        # RGB: gather every third bit with shifts, 16 keys at a time: 18x the speed of the other.
         for j in range(3):
             for i in range(keys.size):
                 x = (np.uint32(keys[i]) >> np.uint32(2 - j)) & np.uint32(0x249249)
                 x = (x | (x >> np.uint32(2))) & np.uint32(0x0C30C3)
                 x = (x | (x >> np.uint32(4))) & np.uint32(0x00F00F)
                 x = (x | (x >> np.uint32(8))) & np.uint32(0x0000FF)
-                out[j, i] = x
+                colors[j, i] = x
         return
-    for i in range(keys.size):
-        key = np.uint64(keys[i])
-        fields = np.uint64(0)
-        for p in range(n_bytes):
-            fields |= tables[p, (key >> np.uint64(8 * p)) & np.uint64(255)]
-        for j in range(n_channels):
-            out[j, i] = (fields >> np.uint64(16 * j)) & np.uint64(0xFFFF)
+    for j in range(n_channels):
+        for i in range(keys.size):
+            x = np.uint64(keys[i]) >> np.uint64(n_channels - 1 - j)
+            value = np.uint64(0)
+            for bit in range(depth):
+                value |= ((x >> np.uint64(bit * n_channels)) & np.uint64(1)) << np.uint64(bit)
+            colors[j, i] = value

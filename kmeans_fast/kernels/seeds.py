@@ -1,9 +1,13 @@
 """Greedy k-means++ over the tree of cells, in integers.
 
-``closest[i]`` is the squared distance of colour `i` to the nearest centre so far, exact: in int32
-for 8-bit channels, which are multiplied at twice the speed (107 to 58 ms for 355,000 colours,
-K = 256, on AVX2). For each cell, `far` is the greatest of them and `potential` their sum, each
-times its weight. A new centre changes nothing in a cell whose box is at least `far` away from it.
+``closest[i]`` is the squared distance of colour `i` to the nearest centre so far, exact: (m,) in
+int32 for 8-bit channels, which are multiplied at twice the speed (107 to 58 ms for 355,000 colours,
+K = 256, on AVX2), else int64. For each cell, `far` is the greatest of them and `potential` their
+sum, each times its weight: int64 (cells,). A new centre changes nothing in a cell whose box is at
+least `far` away from it.
+
+Every kernel takes `axes`, `links`, `boxes` and `colors` as in `cells`, and `weights` (m,), int64 or
+int32. A `center` is (c,), and `centers` (n, c), in the type of `closest`.
 """
 
 from __future__ import annotations
@@ -18,11 +22,12 @@ GRAIN = 512
 
 
 @jit
-def box_distance(axes, cell, center, low, high):
+def box_distance(axes, cell, center, boxes):
     """Return the squared distance from a centre to the nearest corner, edge or face of a box."""
     total = np.int64(0)
     for j in range(len(axes)):
-        gap = max(np.int64(low[j, cell]) - center[j], center[j] - np.int64(high[j, cell]), 0)
+        below = np.int64(boxes[0, j, cell]) - center[j]
+        gap = max(below, center[j] - np.int64(boxes[1, j, cell]), 0)
         total += gap * gap
     return total
 
@@ -39,53 +44,12 @@ def color_sq_dist(axes, colors, i, center):
 
 
 @jit
-def start_seeds(
-    axes, start, stop, child, n_children, colors, weights, center, closest, far, potential
-):
-    """Measure every colour from the first centre."""
-    for i in range(weights.size):
-        closest[i] = color_sq_dist(axes, colors, i, center)
-    for cell in range(child.size - 1, -1, -1):
-        far[cell] = 0
-        potential[cell] = 0
-        if n_children[cell] == 0 or stop[cell] - start[cell] <= GRAIN:
-            measure_seed_leaf(cell, start, stop, weights, closest, far, potential)
-        else:
-            measure_seed_parent(cell, child, n_children, far, potential)
-
-
-@jit
-def measure_seed_leaf(cell, start, stop, weights, closest, far, potential):
-    """Bring a leaf's `far` and `potential` up to date."""
-    most = np.int64(0)
-    total = np.int64(0)
-    for i in range(np.uint64(start[cell]), np.uint64(stop[cell])):
-        most = max(most, closest[i])
-        total += weights[i] * closest[i]
-    far[cell] = most
-    potential[cell] = total
-
-
-@jit
-def measure_seed_parent(cell, child, n_children, far, potential):
-    """Bring a parent's `far` and `potential` up to date from its children's."""
-    most = np.int64(0)
-    total = np.int64(0)
-    for below in range(child[cell], child[cell] + n_children[cell]):
-        most = max(most, far[below])
-        total += potential[below]
-    far[cell] = most
-    potential[cell] = total
-
-
-@jit
-def reach_cells(
-    axes, start, stop, child, n_children, low, high, center, far, todo, leaves, parents
-):  # fmt: skip
+def reach_cells(axes, links, boxes, center, far, todo, leaves, parents):
     """Write the small cells in which a centre may be nearest to a colour, and those above them.
 
-    Returns how many there are of both; `todo` is scratch.
+    Returns how many there are of both; `todo` is scratch: all three are int64 (cells,).
     """
+    start, stop, child, n_children = links[0], links[1], links[2], links[3]
     n_leaves = 0
     n_parents = 0
     todo[0] = 0
@@ -93,7 +57,7 @@ def reach_cells(
     while n_todo > 0:
         n_todo -= 1
         cell = todo[n_todo]
-        if box_distance(axes, cell, center, low, high) >= far[cell]:
+        if box_distance(axes, cell, center, boxes) >= far[cell]:
             continue
         if n_children[cell] > 0 and stop[cell] - start[cell] > GRAIN:
             parents[n_parents] = cell
@@ -108,49 +72,55 @@ def reach_cells(
 
 
 @jit
-def seed_gains(
-    axes, start, stop, child, n_children, low, high, colors, weights, centers, closest, far, out
-):  # fmt: skip
-    """Write by how much each centre, alone, would lower the potential."""
-    todo = np.empty(child.size, np.int64)
-    leaves = np.empty(child.size, np.int64)
-    parents = np.empty(child.size, np.int64)
+def seed_gains(axes, links, boxes, colors, weights, centers, closest, far, gains):
+    """Write by how much each centre, alone, would lower the potential: int64 (n,)."""
+    todo = np.empty(links.shape[1], np.int64)
+    leaves = np.empty(links.shape[1], np.int64)
+    parents = np.empty(links.shape[1], np.int64)
     for c in range(len(centers)):
         center = centers[c]
-        n_leaves, _ = reach_cells(
-            axes, start, stop, child, n_children, low, high, center, far, todo, leaves, parents
-        )
+        n_leaves, _ = reach_cells(axes, links, boxes, center, far, todo, leaves, parents)
         gain = np.int64(0)
         for cell in leaves[:n_leaves]:
-            for i in range(np.uint64(start[cell]), np.uint64(stop[cell])):
+            for i in range(np.uint64(links[0, cell]), np.uint64(links[1, cell])):
                 less = centers.dtype.type(closest[i] - color_sq_dist(axes, colors, i, center))
                 gain += weights[i] * max(less, 0)
-        out[c] = gain
+        gains[c] = gain
 
 
 @jit
-def add_seed(
-    axes, start, stop, child, n_children, low, high, colors, weights, center, closest, far,
-    potential,
-):  # fmt: skip
-    """Lower `closest`, `far` and `potential` to a new centre."""
-    todo = np.empty(child.size, np.int64)
-    leaves = np.empty(child.size, np.int64)
-    parents = np.empty(child.size, np.int64)
-    n_leaves, n_parents = reach_cells(
-        axes, start, stop, child, n_children, low, high, center, far, todo, leaves, parents
-    )
+def add_seed(axes, links, boxes, colors, weights, center, closest, far, potential):
+    """Lower `closest`, `far` and `potential` to a new centre; the first finds greater numbers."""
+    todo = np.empty(links.shape[1], np.int64)
+    leaves = np.empty(links.shape[1], np.int64)
+    parents = np.empty(links.shape[1], np.int64)
+    n_leaves, n_parents = reach_cells(axes, links, boxes, center, far, todo, leaves, parents)
     for cell in leaves[:n_leaves]:
-        for i in range(np.uint64(start[cell]), np.uint64(stop[cell])):
+        start = np.uint64(links[0, cell])
+        stop = np.uint64(links[1, cell])
+        for i in range(start, stop):
             closest[i] = min(closest[i], color_sq_dist(axes, colors, i, center))
-        measure_seed_leaf(cell, start, stop, weights, closest, far, potential)
+        most = np.int64(0)
+        total = np.int64(0)
+        for i in range(start, stop):
+            most = max(most, closest[i])
+            total += weights[i] * closest[i]
+        far[cell] = most
+        potential[cell] = total
     for p in range(n_parents - 1, -1, -1):  # children before their parents
-        measure_seed_parent(parents[p], child, n_children, far, potential)
+        first = links[2, parents[p]]
+        last = first + links[3, parents[p]]
+        far[parents[p]] = far[first:last].max()
+        potential[parents[p]] = potential[first:last].sum()
 
 
 @jit
-def find_seeds(targets, start, stop, child, n_children, weights, closest, potential, out):
-    """Write, for each target, the colour at which the running total of the potential passes it."""
+def find_seeds(targets, links, weights, closest, potential, found):
+    """Write the colour at which the running total of the potential passes each target.
+
+    `targets` and `found` are int64 (n,).
+    """
+    start, stop, child, n_children = links[0], links[1], links[2], links[3]
     for t in range(targets.size):
         target = targets[t]
         cell = 0
@@ -163,4 +133,4 @@ def find_seeds(targets, start, stop, child, n_children, weights, closest, potent
         while target >= weights[i] * closest[i]:
             target -= weights[i] * closest[i]
             i += 1
-        out[t] = i
+        found[t] = i
