@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from .arrays import as_centroids
-from .checks import check_integer, check_rng, check_tol
+from .checks import Seed, check_integer, check_rng, check_space, check_threads, check_tol
 from .data.dataset import Dataset
+from .data.opening import as_dataset
 from .lloyd import Callback, Run, lloyd
-from .point_set import Points
 from .result import KMeansResult, as_palette
 from .seeding import METHODS, Init
-from .threads import as_caller
+from .spaces import Space
+from .threads import Threads, as_caller
 
 Array = NDArray[Any]
 
@@ -29,7 +30,7 @@ class Options:
     n_init: int
     max_iter: int
     tol: float
-    random_state: Any
+    random_state: Seed
     callback: Callback | None
 
 
@@ -38,7 +39,7 @@ def check_options(
     n_init: int,
     max_iter: int,
     tol: float,
-    random_state: Any,
+    random_state: Seed,
     callback: Callback | None,
     shape: tuple[int, int] | None = None,
 ) -> Options:
@@ -83,26 +84,42 @@ def _start(init: Init, data: Dataset, k: int, rng: np.random.Generator) -> Array
     return data.into(as_centroids(given, data.points.n_features, "init", k))
 
 
-def warn_of_few(points: Points, k: int) -> None:
-    """Warn the caller of the caller where there are fewer distinct points than clusters."""
-    n_distinct = points.n_distinct(k)
-    if n_distinct < k:
-        warnings.warn(
-            f"the data hold {n_distinct} distinct points, fewer than n_clusters={k}; "
-            f"{k - n_distinct} of the clusters are empty",
-            RuntimeWarning,
-            stacklevel=3,
-        )
+def fit_each(
+    opened: Any,
+    ks: list[int],
+    options: Options,
+    space: Space,
+    sample_weight: ArrayLike | None,
+    n_threads: int | None,
+) -> list[KMeansResult]:
+    """Fit opened data for each number of clusters."""
+    check_space(space, opened)
+    n_threads = check_threads(n_threads)
+    with (
+        Threads(n_threads) as threads,
+        as_dataset(opened, sample_weight, threads, space, n_threads) as data,
+    ):
+        results = []
+        for k in ks:
+            n_distinct = data.points.n_distinct(k)
+            if n_distinct < k:
+                warnings.warn(
+                    f"the data hold {n_distinct} distinct points, fewer than n_clusters={k}; "
+                    f"{k - n_distinct} of the clusters are empty",
+                    RuntimeWarning,
+                    stacklevel=3,  # the caller of `fit`
+                )
+            results.append(fit_dataset(data, k, options))
+        return results
 
 
 def fit_dataset(data: Dataset, k: int, options: Options) -> KMeansResult:
     """Run the loop from each of the starts, and return the result of least inertia."""
-    points = data.points
     rng = check_rng(options.random_state)
     best: Run | None = None
     for run in range(options.n_init):
         start = _start(options.init, data, k, rng)
-        ended = lloyd(points, start, options.max_iter, options.tol, options.callback, run)
+        ended = lloyd(data.points, start, options.max_iter, options.tol, options.callback, run)
         if best is None or ended.inertia < best.inertia:
             best = ended
         if ended.stopped:
@@ -110,10 +127,10 @@ def fit_dataset(data: Dataset, k: int, options: Options) -> KMeansResult:
     assert best is not None
     # Centroids that have been elsewhere are rounded: their labels are those that `predict` finds.
     centroids = data.back(best.centroids)
-    labels, counts, inertia = points.label(data.into(centroids))
+    labels, counts, inertia = data.label(centroids)
     return KMeansResult(
         centroids=centroids,
-        labels=data.spread(labels, centroids).reshape(data.shape),
+        labels=labels,
         counts=counts,
         inertia=inertia,
         n_iter=len(best.history),

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .point_set import Points
+from .point_set import PointSet
 
 
 class Iteration(NamedTuple):
@@ -69,7 +69,7 @@ class Run:
 
 
 def lloyd(
-    points: Points,
+    points: PointSet,
     centroids: NDArray[np.float64],
     max_iter: int,
     tol: float,

@@ -8,6 +8,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from .reference import label_dtype
+
+__all__ = ["Labels", "PointSet", "Search", "Step", "label_dtype"]
+
 Array = NDArray[Any]
 Labels = NDArray[np.integer[Any]]
 
@@ -44,7 +48,7 @@ class Search(Protocol):
         """Return the weighted sum of squared distances after adding each candidate alone."""
 
 
-class Points(Protocol):
+class PointSet(Protocol):
     """A weighted set of points. A new kind of data is a new class like this, never a new loop."""
 
     n_features: int
@@ -76,10 +80,3 @@ class Points(Protocol):
 
     def nearest_search(self) -> Search:
         """Return an empty search."""
-
-
-def label_dtype(n_clusters: int) -> np.dtype[Any]:
-    """Return the smallest of uint8, uint16 and int32 that holds `n_clusters` labels."""
-    return np.dtype(
-        np.uint8 if n_clusters <= 256 else np.uint16 if n_clusters <= 65536 else np.int32
-    )

@@ -9,7 +9,7 @@ from PIL import Image
 
 import kmeans_fast as kf
 from kmeans_fast import api, info
-from kmeans_fast.data.dataset import as_dataset
+from kmeans_fast.data.opening import as_dataset
 from kmeans_fast.threads import Threads
 
 from .pictures import few_colors, noise, photograph, some_points
