@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from .data.dataset import of_array
 from .data.opening import as_dataset, find_labels, open_data, size_of
 from .dense.points import DensePoints
 from .exact.weights import UNWEIGHTED, Units, in_limbs, summarize, units_of_pixels
-from .fitting import check_options, fit_each
+from .fitting import Options, check_options, fit_each
 from .lloyd import Callback, lloyd
 from .point_set import Labels
 from .result import KMeansResult
@@ -126,7 +127,8 @@ def fit(
     opened = open_data(data)
     n_points, n_features = size_of(opened)
     k = check_n_clusters(n_clusters, n_points)
-    options = check_options(init, n_init, max_iter, tol, random_state, callback, (k, n_features))
+    given = Options(init, n_init, max_iter, tol, random_state, callback)
+    options = check_options(given, (k, n_features))
     return fit_each(opened, [k], options, space, sample_weight, n_threads)[0]
 
 
@@ -170,7 +172,7 @@ def sweep(
     """
     opened = open_data(data)
     checked = check_ks(ks, size_of(opened)[0])
-    options = check_options(init, n_init, max_iter, tol, random_state, callback)
+    options = check_options(Options(init, n_init, max_iter, tol, random_state, callback))
     return fit_each(opened, checked, options, space, sample_weight, n_threads)
 
 
@@ -328,6 +330,6 @@ def kmeans_plusplus(
     n_threads = check_threads(n_threads)
     with (
         Threads(n_threads) as threads,
-        as_dataset(opened, sample_weight, threads, task_threads=n_threads) as dataset,
+        closing(as_dataset(opened, sample_weight, threads, task_threads=n_threads)) as dataset,
     ):
         return METHODS["k-means++"](dataset.points, k, rng)

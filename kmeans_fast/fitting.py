@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +25,7 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Options:
-    """The checked options of a fit."""
+    """The options of a fit."""
 
     init: Init
     n_init: int
@@ -34,17 +35,10 @@ class Options:
     callback: Callback | None
 
 
-def check_options(
-    init: Init,
-    n_init: int,
-    max_iter: int,
-    tol: float,
-    random_state: Seed,
-    callback: Callback | None,
-    shape: tuple[int, int] | None = None,
-) -> Options:
-    """Check the options of a fit; `shape` is that of the centroids."""
-    n_init = check_integer("n_init", n_init, 1)
+def check_options(given: Options, shape: tuple[int, int] | None = None) -> Options:
+    """Return the options of a fit, checked; `shape` is that of the centroids."""
+    init, callback = given.init, given.callback
+    n_init = check_integer("n_init", given.n_init, 1)
     if isinstance(init, str):
         if init not in METHODS:
             raise ValueError(
@@ -71,9 +65,9 @@ def check_options(
                 f"callback={callback!r} is not callable; give a function of one argument"
             )
         callback = as_caller(callback)
-    max_iter = check_integer("max_iter", max_iter, 1)
-    check_rng(random_state)
-    return Options(init, n_init, max_iter, check_tol(tol), random_state, callback)
+    max_iter = check_integer("max_iter", given.max_iter, 1)
+    check_rng(given.random_state)
+    return Options(init, n_init, max_iter, check_tol(given.tol), given.random_state, callback)
 
 
 def _start(init: Init, data: Dataset, k: int, rng: np.random.Generator) -> Array:
@@ -97,7 +91,7 @@ def fit_each(
     n_threads = check_threads(n_threads)
     with (
         Threads(n_threads) as threads,
-        as_dataset(opened, sample_weight, threads, space, n_threads) as data,
+        closing(as_dataset(opened, sample_weight, threads, space, n_threads)) as data,
     ):
         results = []
         for k in ks:

@@ -159,7 +159,7 @@ class KMeans(cluster.KMeans):  # type: ignore[misc]  # scikit-learn has no types
         k = int(self.n_clusters)
         if len(X) < k:
             raise ValueError(f"n_samples={len(X)} should be >= n_clusters={k}.")
-        self._n_init = self._count_runs()
+        n_init = self._count_runs()
         weights = _check_weights(sample_weight, X)
         random = check_random_state(self.random_state)
         # An integer seeds the same generator as in `kmeans_fast.fit`.
@@ -171,7 +171,7 @@ class KMeans(cluster.KMeans):  # type: ignore[misc]  # scikit-learn has no types
                 data = replace(data, back=lambda c: c.astype(np.float32).astype(np.float64))
             options = Options(
                 init=self._starter(init, X, weights, data.points, random),
-                n_init=self._n_init,
+                n_init=n_init,
                 max_iter=self.max_iter,
                 tol=self.tol,
                 random_state=seed,

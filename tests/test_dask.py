@@ -304,7 +304,7 @@ def test_arrays_that_cannot_be_clustered_are_refused_before_any_work(threads):
     with pytest.raises(ValueError, match=r"unknown length, shape \(\?, 3\).*compute_chunk_sizes"):
         kf.fit(unknown, 3)
     assert_same(kf.fit(unknown.compute_chunk_sizes(), 3), kf.fit(np.asarray(unknown), 3))
-    with pytest.raises(ValueError, match=r"data has shape \(6300\); give points"):
+    with pytest.raises(ValueError, match=r"data has shape \(6300,\); give points"):
         kf.fit(image[:, :, 0].reshape(-1), 3)
     with pytest.raises(TypeError, match="dtype complex128"):
         kf.fit(da.zeros((4, 2), dtype=complex), 1)

@@ -50,20 +50,12 @@ class Dataset:
     space: Space = "rgb"
     into: Callable[[Floats], Floats] = _same  # centroids of the data -> of the point set
     back: Callable[[Floats], Floats] = _same  # and back
-    close: Callable[[], object] = tuple
+    close: Callable[[], object] = tuple  # leaves nothing where the data are
 
     def label(self, centroids: Floats) -> tuple[Labels, Array, float]:
         """Return labels in the data's own shape, counts and inertia for centroids of the data."""
         labels, counts, inertia = self.points.label(self.into(centroids))
         return self.spread(labels, centroids).reshape(self.shape), counts, inertia
-
-    def __enter__(self) -> Dataset:
-        """Return itself."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Leave nothing where the data are."""
-        self.close()
 
 
 def of_array(
