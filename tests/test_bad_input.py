@@ -250,10 +250,3 @@ def test_centroids(data, bad, message):
         kf.fit(data, 2, init=bad)
     with pytest.raises(ValueError, match="max_iterations=0 is less than 1"):
         kf.k_means(np.zeros((1, 3)), data, 0)
-
-
-def test_fits_go_on_after_errors():
-    for bad in (broken(np.nan), PICTURE[:0]):
-        with pytest.raises(ValueError, match="data"):
-            kf.fit(bad, 2)
-    assert kf.fit(PICTURE, 2).converged

@@ -97,30 +97,6 @@ def test_16_bit_images_have_an_8_bit_palette_and_points_have_none():
     assert kf.fit(picture.astype(np.float32), 2).palette is None
 
 
-@pytest.mark.parametrize(
-    "view",
-    [
-        lambda x: x,
-        lambda x: np.asfortranarray(x),
-        lambda x: x[:, ::-1],
-        lambda x: x[::2, ::3],
-        lambda x: x[..., ::-1],
-        lambda x: x.transpose(1, 0, 2),
-        lambda x: np.frombuffer(x.tobytes(), x.dtype).reshape(x.shape),
-        lambda x: x.astype(x.dtype.newbyteorder(">")),
-    ],
-    ids=["C", "F", "flipped", "strided", "BGR", "transposed", "read-only", "big-endian"],
-)
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_any_layout_of_many_pixels_gives_the_same_result(view, dtype):
-    """What `test_numbers` has for few."""
-    data = view(photograph(500, 530, 3, np.uint8).astype(dtype))
-    before = data.copy()
-    result = kf.fit(data, 3, max_iter=3)
-    assert same(result, kf.fit(np.ascontiguousarray(before).astype(dtype), 3, max_iter=3))
-    assert np.array_equal(data, before)
-
-
 def test_lists_bools_and_pillow_images_are_taken():
     assert kf.fit([[0, 0], [0, 1], [9, 9]], 2).labels.tolist() in ([0, 0, 1], [1, 1, 0])
     assert sorted(kf.fit(np.eye(4, dtype=bool), 4).counts.tolist()) == [1, 1, 1, 1]

@@ -2,9 +2,9 @@
 
 This is the set, through the public functions. More of it is tested where it belongs: values of
 every size in trees (`test_tree`), bounds (`test_assignment`), draws (`test_dense_search`,
-`test_tree_search`) and quotients (`test_quotients`); weights (`test_dense_weights`); layouts of
-pixels (`test_fit`); what is no data, no centroids, labels or weights, and the errors of every other
-argument (`test_bad_input`).
+`test_tree_search`) and quotients (`test_quotients`); weights (`test_dense_weights`);
+what is no data, no centroids, labels or weights, and the errors of every other argument
+(`test_bad_input`).
 """
 
 from fractions import Fraction
@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 import kmeans_fast as kf
 from kmeans_fast import reference as ref
+from kmeans_fast.colors import counting
 from kmeans_fast.dense import tree
 
 from .pictures import few_colors, noise
@@ -484,12 +485,16 @@ def laid_out(array, path):
     }
 
 
+@pytest.mark.parametrize("as_if_large", [False, True])
 @pytest.mark.parametrize(
     "data",
     [noise(6, 8), noise(6, 8, 1, np.uint16), POINTS, noise(6, 8).astype(np.float32)],
     ids=["uint8", "uint16", "float64", "float32"],
 )
-def test_any_layout_has_the_bits_of_a_plain_array(data, tmp_path):
+def test_any_layout_has_the_bits_of_a_plain_array(data, as_if_large, tmp_path, monkeypatch):
+    if as_if_large:  # pixels are counted in tables, a few rows at a time
+        monkeypatch.setattr(counting, "SMALL", 0)
+        monkeypatch.setattr(counting, "CHUNK", 20)
     d, shape = data.shape[-1], data.shape[:-1]
     start = data.reshape(-1, d)[:3].astype(np.float64)
     weights = np.random.default_rng(0).random(shape)
