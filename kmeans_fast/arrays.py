@@ -158,7 +158,9 @@ def as_pixels(image: ArrayLike) -> Array:
     return array
 
 
-def as_centroids(centroids: Any, n_features: int, name: str, k: int | None = None) -> Array:
+def as_centroids(
+    centroids: Any, n_features: int, name: str, k: int | None = None
+) -> NDArray[np.float64]:
     """Return starting or given centroids, float64 (k, d)."""
     centroids = unmasked(name, centroids, "fill them in")
     try:

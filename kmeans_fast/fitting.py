@@ -8,19 +8,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from .arrays import as_centroids
 from .checks import Seed, check_integer, check_rng, check_space, check_threads, check_tol
 from .data.dataset import Dataset
 from .data.opening import as_dataset
 from .lloyd import Callback, Run, lloyd
+from .point_set import Floats
 from .result import KMeansResult, as_palette
 from .seeding import METHODS, Init
 from .spaces import Space
 from .threads import Threads, as_caller
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ def check_options(given: Options, shape: tuple[int, int] | None = None) -> Optio
     return Options(init, n_init, max_iter, check_tol(given.tol), given.random_state, callback)
 
 
-def _start(init: Init, data: Dataset, k: int, rng: np.random.Generator) -> Array:
+def _start(init: Init, data: Dataset, k: int, rng: np.random.Generator) -> Floats:
     """Return the centroids that a run starts from."""
     if isinstance(init, str):
         return METHODS[init](data.points, k, rng)

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from .reference import label_dtype
 
-__all__ = ["Labels", "PointSet", "Search", "Step", "label_dtype"]
+__all__ = ["Floats", "Labels", "PointSet", "Search", "Step", "label_dtype"]
 
 Array = NDArray[Any]
+Floats = NDArray[np.float64]
 Labels = NDArray[np.integer[Any]]
 
 
@@ -38,13 +39,13 @@ class Step:
 class Search(Protocol):
     """The squared distance of each point to the nearest of the centres added so far."""
 
-    def add(self, center: Array) -> None:
+    def add(self, center: Floats) -> None:
         """Add a centre."""
 
-    def draw(self, n: int, rng: np.random.Generator) -> Array:
+    def draw(self, n: int, rng: np.random.Generator) -> Floats:
         """Draw points, each with probability proportional to weight times squared distance."""
 
-    def potentials(self, candidates: Array) -> Array:
+    def potentials(self, candidates: Floats) -> Floats:
         """Return the weighted sum of squared distances after adding each candidate alone."""
 
 
@@ -57,25 +58,25 @@ class PointSet(Protocol):
     def variance(self) -> float:
         """The mean over the features of their weighted variance."""
 
-    def step(self, centroids: Array) -> Step:
+    def step(self, centroids: Floats) -> Step:
         """Assign every point to its nearest centroid and add up the clusters."""
 
-    def relocate(self, step: Step, centroids: Array) -> Step:
+    def relocate(self, step: Step, centroids: Floats) -> Step:
         """Give each empty cluster the distinct point farthest from its own centroid."""
 
-    def means(self, step: Step, previous: Array) -> Array:
+    def means(self, step: Step, previous: Floats) -> Floats:
         """Return the mean of each cluster; an empty one keeps its previous centroid."""
 
-    def label(self, centroids: Array) -> tuple[Array, Array, float]:
+    def label(self, centroids: Floats) -> tuple[Labels, Array, float]:
         """Return labels (n,), counts (k,) and inertia for these centroids."""
 
     def n_distinct(self, limit: int) -> int:
         """Return the number of distinct points with weight, or `limit` if that is less."""
 
-    def draw(self, rng: np.random.Generator) -> Array:
+    def draw(self, rng: np.random.Generator) -> Floats:
         """Draw one point with probability proportional to its weight."""
 
-    def sample_distinct(self, n: int, rng: np.random.Generator) -> Array:
+    def sample_distinct(self, n: int, rng: np.random.Generator) -> Floats:
         """Draw `n` distinct points by weight; where there are fewer, some repeat."""
 
     def nearest_search(self) -> Search:

@@ -18,12 +18,11 @@ from ..colors.points import ColorPoints
 from ..dense.points import DensePoints
 from ..dense.tree import seeds as tree_seeds
 from ..exact.weights import UNWEIGHTED, Units, from_limbs, summarize, units_of_pixels
-from ..point_set import Labels, PointSet
+from ..point_set import Floats, Labels, PointSet
 from ..spaces import Space, from_oklab, to_oklab
 from ..threads import Threads
 
 Array = NDArray[Any]
-Floats = NDArray[np.float64]
 
 # Labels of the point set and centroids of the data -> labels of the data, flat.
 Spread = Callable[[Labels, Floats], Labels]

@@ -11,7 +11,7 @@ from ..arrays import as_array, as_centroids
 from ..checks import are_colors, check_space, check_threads
 from ..colors.counting import TABLE_BITS, ColorFormat, PixelChunks, label_by_table, split_keys
 from ..colors.points import CUBE, label_all_colors
-from ..point_set import Labels, label_dtype
+from ..point_set import Floats, Labels, label_dtype
 from ..spaces import Space
 from ..threads import Threads, shared_lock
 from .dataset import of_array
@@ -49,7 +49,7 @@ class Labeller:
     space : {"rgb", "oklab"}
     """
 
-    def __init__(self, centroids: NDArray[np.float64], space: Space = "rgb") -> None:
+    def __init__(self, centroids: Floats, space: Space = "rgb") -> None:
         self._centroids = centroids
         self._space = space
         self._lock = shared_lock()
@@ -105,9 +105,7 @@ class Labeller:
             return self._table
 
 
-def _label_all_in_oklab(
-    centroids: NDArray[np.float64], form: ColorFormat, threads: Threads
-) -> Array:
+def _label_all_in_oklab(centroids: Floats, form: ColorFormat, threads: Threads) -> Array:
     """Return what `label_all_colors` does, by distances in OKLab."""
     table = np.empty(1 << form.key_bits, label_dtype(len(centroids)))
     for first in range(0, table.size, CUBE):
