@@ -116,10 +116,10 @@ def test_ctrl_c_ends_a_fit_within_an_iteration(data, ctrl_c):
         threading.Event().wait(10)  # a fit that has ended before the signal came
     assert len(after) <= 2
     for _ in range(100):
-        if threading.active_count() == n_threads:
+        if threading.active_count() <= n_threads:  # those of other tests may end meanwhile
             break
         threading.Event().wait(0.02)
-    assert threading.active_count() == n_threads
+    assert threading.active_count() <= n_threads
     again = kf.fit(data, 20, max_iter=4, init=start)
     np.testing.assert_array_equal(again.labels, expected.labels)
     assert again.inertia == expected.inertia
