@@ -192,6 +192,14 @@ def test_ordinary_data_leave_no_doubt(n_limbs):
     check(sums[:2], units, weights[:2], weight_units)
 
 
+def test_whole_quotients_leave_no_doubt():
+    rng = np.random.default_rng(1)
+    weights = np.concatenate([rng.integers(1, 2**53, 30), 2 ** np.arange(53)])
+    most = 2**62 // weights
+    numbers = [int(m) // n * int(w) for w, m in zip(weights, most, strict=True) for n in (1, 3, 7)]
+    assert not check(as_sums(numbers, (0,), 3), (1.0,), weights[:, None], (1.0,)).any()
+
+
 # ------------------------------------------------------------------ cancelling, zeros, extremes
 
 

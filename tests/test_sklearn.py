@@ -231,6 +231,12 @@ def test_a_weight_is_so_many_equal_rows_also_for_the_starts(data, init):
         assert weighted.n_iter_ == repeated.n_iter_
 
 
+def test_a_cluster_of_rows_of_no_weight_is_not_empty():
+    data = np.array([[0.0, 0.0], [1.0, 1.0], [9.0, 9.0]])
+    estimator = given(start=data).fit(data, sample_weight=[1, 1, 0])
+    assert estimator.labels_.tolist() == [0, 1, 2]
+
+
 def test_rows_of_no_weight_have_labels_but_no_say():
     far = np.vstack([X, [[500.0, 500.0]]])
     weights = np.append(np.ones(len(X)), 0.0)
