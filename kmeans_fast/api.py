@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -15,17 +16,16 @@ from .checks import (
     check_ks,
     check_n_clusters,
     check_rng,
-    check_space,
     check_threads,
-    is_dask,
 )
 from .colors.counting import sum_members
 from .colors.keys import PixelChunks
 from .colors.points import exact_means
-from .data.dataset import as_dataset, open_data, size_of
+from .data.dataset import of_array
+from .data.opening import as_dataset, find_labels, open_data, size_of
 from .dense.points import DensePoints
 from .exact.weights import UNWEIGHTED, Units, in_limbs, summarize, units_of_pixels
-from .fitting import check_options, fit_dataset, warn_of_few
+from .fitting import Options, check_options, fit_each
 from .lloyd import Callback, lloyd
 from .point_set import Labels
 from .result import KMeansResult
@@ -128,15 +128,9 @@ def fit(
     opened = open_data(data)
     n_points, n_features = size_of(opened)
     k = check_n_clusters(n_clusters, n_points)
-    options = check_options(init, n_init, max_iter, tol, random_state, callback, (k, n_features))
-    check_space(space, opened)
-    n_threads = check_threads(n_threads)
-    with (
-        Threads(n_threads) as threads,
-        as_dataset(opened, sample_weight, threads, space, n_threads) as dataset,
-    ):
-        warn_of_few(dataset.points, k)
-        return fit_dataset(dataset, k, options)
+    given = Options(init, n_init, max_iter, tol, random_state, callback)
+    options = check_options(given, (k, n_features))
+    return fit_each(opened, [k], options, space, sample_weight, n_threads)[0]
 
 
 def sweep(
@@ -179,18 +173,8 @@ def sweep(
     """
     opened = open_data(data)
     checked = check_ks(ks, size_of(opened)[0])
-    options = check_options(init, n_init, max_iter, tol, random_state, callback)
-    check_space(space, opened)
-    n_threads = check_threads(n_threads)
-    with (
-        Threads(n_threads) as threads,
-        as_dataset(opened, sample_weight, threads, space, n_threads) as dataset,
-    ):
-        results = []
-        for k in checked:
-            warn_of_few(dataset.points, k)
-            results.append(fit_dataset(dataset, k, options))
-        return results
+    options = check_options(Options(init, n_init, max_iter, tol, random_state, callback))
+    return fit_each(opened, checked, options, space, sample_weight, n_threads)
 
 
 def assign(
@@ -218,23 +202,7 @@ def assign(
     >>> kf.assign([[0.0, 0.0], [1.0, 1.0], [9.0, 8.0]], [[1.0, 1.0], [9.0, 9.0]])
     array([0, 0, 1], dtype=uint8)
     """
-    if is_dask(points):
-        from .data.dask import check_array, lazy_labels
-
-        chunks = check_array(points, "points")
-        checked = as_centroids(centroids, chunks.shape[-1], "centroids")
-        check_space(space, chunks)
-        task_threads = check_threads(n_threads) or 1
-        lazy: Labels = lazy_labels(chunks, checked, space, task_threads)
-        return lazy
-    array = as_array(points, "points")
-    checked = as_centroids(centroids, array.shape[-1], "centroids")
-    check_space(space, array)
-    with Threads(check_threads(n_threads)) as threads:
-        dataset = as_dataset(array, None, threads, space)
-        labels, _, _ = dataset.points.label(dataset.into(checked))
-        spread: Labels = dataset.spread(labels, checked).reshape(dataset.shape)
-        return spread
+    return find_labels(points, centroids, space, n_threads)
 
 
 def means(
@@ -319,10 +287,9 @@ def k_means(
     start = as_centroids(centroids, array.shape[-1], "centroids")
     limit = check_integer("max_iterations", max_iterations, 1)
     with Threads() as threads:
-        data = as_dataset(array, None, threads)
+        data = of_array(array, None, threads)
         run = lloyd(data.points, start, limit, tol=0.0)
-        labels, _, _ = data.points.label(run.centroids)
-        return run.centroids, data.spread(labels, run.centroids).reshape(data.shape)
+        return run.centroids, data.label(run.centroids)[0]
 
 
 def kmeans_plusplus(
@@ -364,6 +331,6 @@ def kmeans_plusplus(
     n_threads = check_threads(n_threads)
     with (
         Threads(n_threads) as threads,
-        as_dataset(opened, sample_weight, threads, task_threads=n_threads) as dataset,
+        closing(as_dataset(opened, sample_weight, threads, task_threads=n_threads)) as dataset,
     ):
         return METHODS["k-means++"](dataset.points, k, rng)

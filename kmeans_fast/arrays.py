@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,9 @@ from .threads import quiet
 
 Array = NDArray[Any]
 
-# What becomes of masked values.
+# What becomes of masked values, and of masked weights.
 LEAVE_OUT = "leave those points out, or fill them in (with .filled(value))"
+NO_WEIGHT = "fill them in, with 0 for what does not count"
 
 
 def as_array(data: Any, name: str = "data", remedy: str = "") -> Array:
@@ -43,6 +45,30 @@ def as_array(data: Any, name: str = "data", remedy: str = "") -> Array:
         raise ValueError(
             f"{name} is not a regular array ({error}); give rows of one length"
         ) from None
+    _check_points(name, array)
+    _check_range(name, array)
+    numbers: Array = _as_numbers(array)
+    return numbers
+
+
+def as_chunks(data: Any, name: str = "data") -> Any:
+    """Return a Dask array that can be clustered: known chunks, whole along the last axis."""
+    _check_points(name, data)
+    if np.isnan(np.array(data.shape, float)).any():
+        raise ValueError(
+            f"{name} has chunks of unknown length, shape {_show(data.shape)}; call "
+            f"{name}.compute_chunk_sizes() first"
+        )
+    if len(data.chunks[-1]) > 1:
+        raise ValueError(
+            f"{name} has chunks {data.chunks[-1]} along its last axis, so that no chunk holds a "
+            f"whole point; use {name}.rechunk({{{data.ndim - 1}: -1}})"
+        )
+    return _as_numbers(data)
+
+
+def _check_points(name: str, array: Any) -> None:
+    """Raise unless this is an array, of NumPy or of Dask, of points or of pixels."""
     if array.dtype.kind not in "buif":
         raise TypeError(
             f"{name} has dtype {array.dtype}; give real numbers (uint8, uint16, other integers, "
@@ -50,18 +76,23 @@ def as_array(data: Any, name: str = "data", remedy: str = "") -> Array:
         )
     if array.ndim not in (2, 3):
         raise ValueError(
-            f"{name} has shape {array.shape}; give points (n, d) or an image (h, w, c), a grey "
-            "image as image[..., None]"
+            f"{name} has shape {_show(array.shape)}; give points (n, d) or an image (h, w, c), a "
+            "grey image as image[..., None]"
         )
-    if array.size == 0:
+    if 0 in array.shape:
         raise ValueError(
-            f"{name} has shape {array.shape}: nothing to cluster; give one point or more"
+            f"{name} has shape {_show(array.shape)}: nothing to cluster; give one point or more"
         )
-    _check_range(name, array)
-    if array.dtype == bool:
-        return array.view(np.uint8) if array.flags.c_contiguous else array.astype(np.uint8)
-    native: Array = as_native(array)
-    return native
+
+
+def _show(shape: tuple[float, ...]) -> str:
+    """Return a shape as NumPy writes it, with ? for what Dask does not know."""
+    return str(shape).replace("nan", "?")
+
+
+def _as_numbers(array: Any) -> Any:
+    """Return an array as kernels take it: bool as uint8, in the byte order of this machine."""
+    return array.astype(np.uint8) if array.dtype == bool else as_native(array)
 
 
 def as_native(array: Any) -> Any:
@@ -127,7 +158,9 @@ def as_pixels(image: ArrayLike) -> Array:
     return array
 
 
-def as_centroids(centroids: Any, n_features: int, name: str, k: int | None = None) -> Array:
+def as_centroids(
+    centroids: Any, n_features: int, name: str, k: int | None = None
+) -> NDArray[np.float64]:
     """Return starting or given centroids, float64 (k, d)."""
     centroids = unmasked(name, centroids, "fill them in")
     try:
@@ -162,8 +195,7 @@ def as_labels(labels: ArrayLike, shape: tuple[int, ...], k: int) -> Array:
     array = to_numpy(unmasked("labels", labels, "fill them in"))
     if array.dtype.kind not in "iu":
         raise TypeError(f"labels has dtype {array.dtype}; give integers from 0 to {k - 1}")
-    if array.shape != shape and array.shape != (int(np.prod(shape)),):
-        raise ValueError(f"labels has shape {array.shape}; give one for each point, {shape}")
+    check_one_each("labels", array.shape, shape, flat=True)
     if array.min() < 0 or array.max() >= k:
         raise ValueError(
             f"labels run from {array.min()} to {array.max()}; with n_clusters={k} give 0 to {k - 1}"
@@ -174,53 +206,60 @@ def as_labels(labels: ArrayLike, shape: tuple[int, ...], k: int) -> Array:
     return np.require(flat, flat.dtype if as_is else np.int32, ["C", "A", "W"])
 
 
+def check_one_each(
+    name: str, found: tuple[int, ...], shape: tuple[int, ...], flat: bool = False
+) -> None:
+    """Raise unless labels or weights have the shape of the points; `flat`: or one axis for all."""
+    if found != shape and not (flat and found == (math.prod(shape),)):
+        raise ValueError(f"{name} has shape {found}; give one for each point, {shape}")
+
+
 def as_weights(sample_weight: ArrayLike, shape: tuple[int, ...]) -> Array:
     """Return weights, flat: int64 where all are whole numbers, else float64."""
-    remedy = "fill them in, with 0 for what does not count"
-    sample_weight = unmasked("sample_weight", sample_weight, remedy)
+    sample_weight = unmasked("sample_weight", sample_weight, NO_WEIGHT)
     try:
         weights = to_numpy(sample_weight)
-        if weights.dtype.kind not in "buif":
-            raise TypeError(f"dtype {weights.dtype}")
     except (TypeError, ValueError) as error:
         raise TypeError(f"sample_weight is not an array of numbers ({error})") from None
-    if weights.shape != shape and weights.shape != (int(np.prod(shape)),):
-        raise ValueError(
-            f"sample_weight has shape {weights.shape}; give one for each point, {shape}"
-        )
+    check_weights(weights, shape, flat=True)
+    weights = as_weight_values(weights)
+    check_some_weight(weights.max())
+    return weights
+
+
+def check_weights(weights: Any, shape: tuple[int, ...], flat: bool = False) -> None:
+    """Raise unless an array, of NumPy or of Dask, can be weights of points of this shape."""
+    if weights.dtype.kind not in "buif":
+        raise TypeError(f"sample_weight is not an array of numbers (dtype {weights.dtype})")
+    check_one_each("sample_weight", weights.shape, shape, flat)
+
+
+def as_weight_values(weights: Array) -> Array:
+    """Return weights, all or some of them, flat: int64 where these are whole, else float64."""
     _check_range("sample_weight", weights)
     weights = weights.reshape(-1)
     if weights.dtype.kind == "f":
         with quiet():
             weights = weights.astype(np.float64, copy=False)
-    finite = weights.dtype.kind != "f" or bool(np.isfinite(weights).all())
-    check_weight_values(finite, weights.min(), weights.max(), are_exact(weights))
-    if weights.dtype.kind == "f":
-        if weights.max() < MOST_EXACT and (np.rint(weights) == weights).all():
-            return weights.astype(np.int64)
-        return weights
-    return weights.astype(np.int64)
-
-
-def are_exact(weights: Array) -> bool:
-    """Tell whether float64 holds all weights as they are."""
-    if weights.dtype.kind not in "iu" or not MOST_EXACT < weights.max() < 2**SUM_BITS:
-        return True  # or refused for another reason
-    return bool((weights.astype(np.float64).astype(weights.dtype) == weights).all())
-
-
-def check_weight_values(finite: bool, least: Any, largest: Any, exact: bool) -> None:
-    """Raise unless weights of these ends can be used."""
-    if not finite:
-        raise ValueError("sample_weight holds NaN or infinity; give finite numbers")
+        if not np.isfinite(weights).all():
+            raise ValueError("sample_weight holds NaN or infinity; give finite numbers")
+    least, largest = weights.min(), weights.max()
     if least < 0:
         raise ValueError(f"sample_weight goes down to {least}; give 0 or more")
-    if largest == 0:
-        raise ValueError("sample_weight is all zero; give some point a weight")
-    if isinstance(largest, np.integer) and largest >= 2**SUM_BITS:
+    if weights.dtype.kind == "f":
+        whole = largest < MOST_EXACT and (np.rint(weights) == weights).all()
+        return weights.astype(np.int64) if whole else weights
+    if largest >= 2**SUM_BITS:
         raise ValueError(f"sample_weight reaches {largest}; sums are exact to 2**62: scale it down")
-    if not exact:
+    if largest > MOST_EXACT and (weights.astype(np.float64).astype(weights.dtype) != weights).any():
         raise ValueError(
             f"sample_weight reaches {largest}, and float64 holds integers beyond 2**53 only in "
             "part; scale it down"
         )
+    return weights.astype(np.int64)
+
+
+def check_some_weight(largest: float) -> None:
+    """Raise where no weight is more than this, and this is none."""
+    if largest == 0:
+        raise ValueError("sample_weight is all zero; give some point a weight")

@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from typing import IO, Any, TypeGuard
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .spaces import SPACES
 
-Array = NDArray[Any]
+Seed = int | np.random.Generator | np.random.RandomState | None
 
 # Sums of integer data are int64; a bit is kept free for differences of two sums.
 SUM_BITS = 62
@@ -55,7 +54,7 @@ def check_tol(tol: float) -> float:
     return number
 
 
-def check_rng(random_state: Any) -> np.random.Generator:
+def check_rng(random_state: Seed) -> np.random.Generator:
     """Return a generator for an int, a Generator, a RandomState, or None."""
     if isinstance(random_state, np.random.RandomState):
         return np.random.Generator(random_state._bit_generator)

@@ -3,47 +3,41 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
 from .arrays import as_centroids
-from .checks import check_integer, check_rng, check_tol
+from .checks import Seed, check_integer, check_rng, check_space, check_threads, check_tol
 from .data.dataset import Dataset
+from .data.opening import as_dataset
 from .lloyd import Callback, Run, lloyd
-from .point_set import Points
+from .point_set import Floats
 from .result import KMeansResult, as_palette
 from .seeding import METHODS, Init
-from .threads import as_caller
-
-Array = NDArray[Any]
+from .spaces import Space
+from .threads import Threads, as_caller
 
 
 @dataclass(frozen=True)
 class Options:
-    """The checked options of a fit."""
+    """The options of a fit."""
 
     init: Init
     n_init: int
     max_iter: int
     tol: float
-    random_state: Any
+    random_state: Seed
     callback: Callback | None
 
 
-def check_options(
-    init: Init,
-    n_init: int,
-    max_iter: int,
-    tol: float,
-    random_state: Any,
-    callback: Callback | None,
-    shape: tuple[int, int] | None = None,
-) -> Options:
-    """Check the options of a fit; `shape` is that of the centroids."""
-    n_init = check_integer("n_init", n_init, 1)
+def check_options(given: Options, shape: tuple[int, int] | None = None) -> Options:
+    """Return the options of a fit, checked; `shape` is that of the centroids."""
+    init, callback = given.init, given.callback
+    n_init = check_integer("n_init", given.n_init, 1)
     if isinstance(init, str):
         if init not in METHODS:
             raise ValueError(
@@ -70,12 +64,12 @@ def check_options(
                 f"callback={callback!r} is not callable; give a function of one argument"
             )
         callback = as_caller(callback)
-    max_iter = check_integer("max_iter", max_iter, 1)
-    check_rng(random_state)
-    return Options(init, n_init, max_iter, check_tol(tol), random_state, callback)
+    max_iter = check_integer("max_iter", given.max_iter, 1)
+    check_rng(given.random_state)
+    return Options(init, n_init, max_iter, check_tol(given.tol), given.random_state, callback)
 
 
-def _start(init: Init, data: Dataset, k: int, rng: np.random.Generator) -> Array:
+def _start(init: Init, data: Dataset, k: int, rng: np.random.Generator) -> Floats:
     """Return the centroids that a run starts from."""
     if isinstance(init, str):
         return METHODS[init](data.points, k, rng)
@@ -83,26 +77,42 @@ def _start(init: Init, data: Dataset, k: int, rng: np.random.Generator) -> Array
     return data.into(as_centroids(given, data.points.n_features, "init", k))
 
 
-def warn_of_few(points: Points, k: int) -> None:
-    """Warn the caller of the caller where there are fewer distinct points than clusters."""
-    n_distinct = points.n_distinct(k)
-    if n_distinct < k:
-        warnings.warn(
-            f"the data hold {n_distinct} distinct points, fewer than n_clusters={k}; "
-            f"{k - n_distinct} of the clusters are empty",
-            RuntimeWarning,
-            stacklevel=3,
-        )
+def fit_each(
+    opened: Any,
+    ks: list[int],
+    options: Options,
+    space: Space,
+    sample_weight: ArrayLike | None,
+    n_threads: int | None,
+) -> list[KMeansResult]:
+    """Fit opened data for each number of clusters."""
+    check_space(space, opened)
+    n_threads = check_threads(n_threads)
+    with (
+        Threads(n_threads) as threads,
+        closing(as_dataset(opened, sample_weight, threads, space, n_threads)) as data,
+    ):
+        results = []
+        for k in ks:
+            n_distinct = data.points.n_distinct(k)
+            if n_distinct < k:
+                warnings.warn(
+                    f"the data hold {n_distinct} distinct points, fewer than n_clusters={k}; "
+                    f"{k - n_distinct} of the clusters are empty",
+                    RuntimeWarning,
+                    stacklevel=3,  # the caller of `fit`
+                )
+            results.append(fit_dataset(data, k, options))
+        return results
 
 
 def fit_dataset(data: Dataset, k: int, options: Options) -> KMeansResult:
     """Run the loop from each of the starts, and return the result of least inertia."""
-    points = data.points
     rng = check_rng(options.random_state)
     best: Run | None = None
     for run in range(options.n_init):
         start = _start(options.init, data, k, rng)
-        ended = lloyd(points, start, options.max_iter, options.tol, options.callback, run)
+        ended = lloyd(data.points, start, options.max_iter, options.tol, options.callback, run)
         if best is None or ended.inertia < best.inertia:
             best = ended
         if ended.stopped:
@@ -110,10 +120,10 @@ def fit_dataset(data: Dataset, k: int, options: Options) -> KMeansResult:
     assert best is not None
     # Centroids that have been elsewhere are rounded: their labels are those that `predict` finds.
     centroids = data.back(best.centroids)
-    labels, counts, inertia = points.label(data.into(centroids))
+    labels, counts, inertia = data.label(centroids)
     return KMeansResult(
         centroids=centroids,
-        labels=data.spread(labels, centroids).reshape(data.shape),
+        labels=labels,
         counts=counts,
         inertia=inertia,
         n_iter=len(best.history),

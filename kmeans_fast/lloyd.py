@@ -8,9 +8,8 @@ from time import perf_counter
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from .point_set import Points
+from .point_set import Floats, PointSet
 
 
 class Iteration(NamedTuple):
@@ -48,7 +47,7 @@ class Progress(NamedTuple):
 
     run: int
     iteration: int
-    centroids: NDArray[np.float64]
+    centroids: Floats
     inertia: float
     shift: float
     seconds: float
@@ -61,7 +60,7 @@ Callback = Callable[[Progress], Any]
 class Run:
     """Where the loop ended."""
 
-    centroids: NDArray[np.float64]
+    centroids: Floats
     inertia: float
     converged: bool
     stopped: bool
@@ -69,8 +68,8 @@ class Run:
 
 
 def lloyd(
-    points: Points,
-    centroids: NDArray[np.float64],
+    points: PointSet,
+    centroids: Floats,
     max_iter: int,
     tol: float,
     callback: Callback | None = None,

@@ -8,7 +8,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from .reference import label_dtype
+
+__all__ = ["Floats", "Labels", "PointSet", "Search", "Step", "label_dtype"]
+
 Array = NDArray[Any]
+Floats = NDArray[np.float64]
 Labels = NDArray[np.integer[Any]]
 
 
@@ -34,17 +39,17 @@ class Step:
 class Search(Protocol):
     """The squared distance of each point to the nearest of the centres added so far."""
 
-    def add(self, center: Array) -> None:
+    def add(self, center: Floats) -> None:
         """Add a centre."""
 
-    def draw(self, n: int, rng: np.random.Generator) -> Array:
+    def draw(self, n: int, rng: np.random.Generator) -> Floats:
         """Draw points, each with probability proportional to weight times squared distance."""
 
-    def potentials(self, candidates: Array) -> Array:
+    def potentials(self, candidates: Floats) -> Floats:
         """Return the weighted sum of squared distances after adding each candidate alone."""
 
 
-class Points(Protocol):
+class PointSet(Protocol):
     """A weighted set of points. A new kind of data is a new class like this, never a new loop."""
 
     n_features: int
@@ -53,33 +58,26 @@ class Points(Protocol):
     def variance(self) -> float:
         """The mean over the features of their weighted variance."""
 
-    def step(self, centroids: Array) -> Step:
+    def step(self, centroids: Floats) -> Step:
         """Assign every point to its nearest centroid and add up the clusters."""
 
-    def relocate(self, step: Step, centroids: Array) -> Step:
+    def relocate(self, step: Step, centroids: Floats) -> Step:
         """Give each empty cluster the distinct point farthest from its own centroid."""
 
-    def means(self, step: Step, previous: Array) -> Array:
+    def means(self, step: Step, previous: Floats) -> Floats:
         """Return the mean of each cluster; an empty one keeps its previous centroid."""
 
-    def label(self, centroids: Array) -> tuple[Array, Array, float]:
+    def label(self, centroids: Floats) -> tuple[Labels, Array, float]:
         """Return labels (n,), counts (k,) and inertia for these centroids."""
 
     def n_distinct(self, limit: int) -> int:
         """Return the number of distinct points with weight, or `limit` if that is less."""
 
-    def draw(self, rng: np.random.Generator) -> Array:
+    def draw(self, rng: np.random.Generator) -> Floats:
         """Draw one point with probability proportional to its weight."""
 
-    def sample_distinct(self, n: int, rng: np.random.Generator) -> Array:
+    def sample_distinct(self, n: int, rng: np.random.Generator) -> Floats:
         """Draw `n` distinct points by weight; where there are fewer, some repeat."""
 
     def nearest_search(self) -> Search:
         """Return an empty search."""
-
-
-def label_dtype(n_clusters: int) -> np.dtype[Any]:
-    """Return the smallest of uint8, uint16 and int32 that holds `n_clusters` labels."""
-    return np.dtype(
-        np.uint8 if n_clusters <= 256 else np.uint16 if n_clusters <= 65536 else np.int32
-    )

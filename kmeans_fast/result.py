@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from .checks import is_dask
 from .data.labelling import Labeller
+from .data.opening import find_labels
 from .lloyd import Iteration
 from .point_set import Labels
 from .spaces import Space
@@ -92,11 +93,9 @@ class KMeansResult:
         True
         """
         if is_dask(x):
-            from .api import assign
-
             if out is not None:
                 raise TypeError("out is given with a Dask array; store its labels instead")
-            return assign(x, self.centroids, space=self.space, n_threads=n_threads)
+            return find_labels(x, self.centroids, self.space, n_threads)
         return self._labeller(x, n_threads, out)
 
     @cached_property

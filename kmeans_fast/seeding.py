@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .point_set import Points
+from .point_set import Floats, PointSet
 
 
 class HasArray(Protocol):
@@ -25,7 +25,7 @@ Starter = Callable[[Any, int, np.random.Generator], ArrayLike]
 Init = Method | Starter | HasArray | Sequence[HasArray | Sequence[float]]
 
 
-def kmeans_plusplus(points: Points, n_clusters: int, rng: np.random.Generator) -> NDArray[Any]:
+def kmeans_plusplus(points: PointSet, n_clusters: int, rng: np.random.Generator) -> Floats:
     """Choose starting centroids by greedy k-means++.
 
     Each next centroid is a point drawn with probability proportional to its weight times its
@@ -45,7 +45,7 @@ def kmeans_plusplus(points: Points, n_clusters: int, rng: np.random.Generator) -
     return centroids
 
 
-def random_points(points: Points, n_clusters: int, rng: np.random.Generator) -> NDArray[Any]:
+def random_points(points: PointSet, n_clusters: int, rng: np.random.Generator) -> Floats:
     """Choose distinct points, by weight."""
     return points.sample_distinct(n_clusters, rng)
 

@@ -14,11 +14,11 @@ from numpy.typing import ArrayLike, NDArray
 from .api import assign
 from .arrays import as_native, unmasked
 from .checks import are_colors
-from .data.dataset import as_dataset
+from .data.dataset import of_array
 from .dense.points import DensePoints
 from .fitting import Options, fit_dataset
 from .lloyd import Progress
-from .point_set import Points
+from .point_set import PointSet
 from .seeding import METHODS
 from .threads import Threads, as_caller
 
@@ -159,19 +159,19 @@ class KMeans(cluster.KMeans):  # type: ignore[misc]  # scikit-learn has no types
         k = int(self.n_clusters)
         if len(X) < k:
             raise ValueError(f"n_samples={len(X)} should be >= n_clusters={k}.")
-        self._n_init = self._count_runs()
+        n_init = self._count_runs()
         weights = _check_weights(sample_weight, X)
         random = check_random_state(self.random_state)
         # An integer seeds the same generator as in `kmeans_fast.fit`.
         seed = int(self.random_state) if isinstance(self.random_state, Integral) else random
         init = as_caller(self.init) if callable(self.init) else self.init
         with Threads() as threads:
-            data = as_dataset(X, weights, threads)
+            data = of_array(X, weights, threads)
             if X.dtype == np.float32:  # labels and inertia are those of the rounded centres
                 data = replace(data, back=lambda c: c.astype(np.float32).astype(np.float64))
             options = Options(
                 init=self._starter(init, X, weights, data.points, random),
-                n_init=self._n_init,
+                n_init=n_init,
                 max_iter=self.max_iter,
                 tol=self.tol,
                 random_state=seed,
@@ -224,7 +224,7 @@ class KMeans(cluster.KMeans):  # type: ignore[misc]  # scikit-learn has no types
         check_is_fitted(self)
         X = self._check_test_data(X)
         with Threads() as threads:
-            points = as_dataset(X, _check_weights(sample_weight, X), threads).points
+            points = of_array(X, _check_weights(sample_weight, X), threads).points
             _, _, inertia = points.label(self.cluster_centers_.astype(np.float64))
         return -inertia
 
@@ -268,12 +268,19 @@ class KMeans(cluster.KMeans):  # type: ignore[misc]  # scikit-learn has no types
             )
         return int(n_init)
 
+    def _check_centers(self, centers: Any, X: Array) -> Array:
+        """Return starting centres, in the precision of the data."""
+        centers = unmasked("init", centers, "fill them in")
+        array: Array = check_array(centers, dtype=_float_type(X))
+        self._validate_center_shape(X, array)
+        return array
+
     def _starter(
         self,
         init: Any,
         X: Array,
         weights: Array | None,
-        points: Points,
+        points: PointSet,
         random: np.random.RandomState,
     ) -> Callable[[Any, int, np.random.Generator], Array]:
         """Return what gives the centres that a run starts from."""
@@ -282,14 +289,14 @@ class KMeans(cluster.KMeans):  # type: ignore[misc]  # scikit-learn has no types
                 # A fit takes 18 to 27 ms so (K = 64), and 41 to 48 with a second thread.
                 points = DensePoints(*_distinct_rows(X, weights), Threads(1))
         elif not callable(init):
-            init = _check_centers(init, X, self.n_clusters)
+            init = self._check_centers(init, X)
 
         def start(source: Any, k: int, rng: np.random.Generator) -> Array:
             if isinstance(init, str):
                 centers = METHODS[init](points, k, rng)
             elif callable(init):
                 floats = X.astype(_float_type(X), copy=False)  # differences of uint8 would wrap
-                centers = _check_centers(init(floats, k, random_state=random), X, k)
+                centers = self._check_centers(init(floats, k, random_state=random), X)
             else:
                 centers = init
             if self.verbose:
@@ -298,7 +305,7 @@ class KMeans(cluster.KMeans):  # type: ignore[misc]  # scikit-learn has no types
 
         return start
 
-    def _reporter(self, points: Points) -> Callable[[Progress], None]:
+    def _reporter(self, points: PointSet) -> Callable[[Progress], None]:
         """Return a callback that prints what scikit-learn prints."""
 
         def report(now: Progress) -> None:
@@ -326,18 +333,6 @@ def _check_weights(sample_weight: ArrayLike | None, X: Array) -> Array | None:
     sample_weight = unmasked("sample_weight", sample_weight, remedy)
     weights: Array = _check_sample_weight(sample_weight, X, dtype=np.float64)
     return weights
-
-
-def _check_centers(centers: Any, X: Array, k: int) -> Array:
-    """Return starting centres, in the precision of the data."""
-    centers = unmasked("init", centers, "fill them in")
-    array: Array = check_array(centers, dtype=_float_type(X))
-    shape = f"The shape of the initial centers {array.shape} does not match the number of"
-    if len(array) != k:
-        raise ValueError(f"{shape} clusters {k}.")
-    if array.shape[1] != X.shape[1]:
-        raise ValueError(f"{shape} features of the data {X.shape[1]}.")
-    return array
 
 
 def _distinct_rows(X: Array, weights: Array | None) -> tuple[Array, Array | None]:

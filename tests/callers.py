@@ -21,6 +21,7 @@ from .pictures import photograph
 
 PICTURE = photograph(560, 500)  # pixels enough for the table of colours
 TILES = [PICTURE[:200], PICTURE[200:210], PICTURE[210:, ::-1]]
+TREE = PICTURE[:100, :400].astype(np.float32).reshape(-1, 3)
 FLOATS = PICTURE[:300, :450].astype(np.float32).reshape(-1, 9)
 
 
@@ -41,6 +42,7 @@ def run(n_callers, call=lambda work: work()):
     works = {
         "fit a picture": lambda: fit(PICTURE, 6),
         "fit floats": lambda: fit(FLOATS, 6),
+        "fit floats in a tree": lambda: fit(TREE, 100),
         "assign a picture": lambda: digest(kf.assign(PICTURE, PICTURE[0, :9], n_threads=2)),
         "assign floats": lambda: digest(kf.assign(FLOATS, FLOATS[:9], n_threads=2)),
         "count": lambda: [histogram.update(tile) for tile in TILES],

@@ -22,29 +22,6 @@ POINTS = clusters(30_000, 9, 20, np.float32)
 LOW = clusters(30_000, 3, 20, np.float32)
 
 
-def test_eight_threads_with_pictures_and_floats_at_once():
-    histogram = kf.ColorHistogram()
-
-    def count():
-        histogram.update(PICTURE)
-        return histogram.n_colors
-
-    works = {
-        "picture": lambda: kf.fit(PICTURE, 8).centroids,
-        "floats": lambda: kf.fit(POINTS, 8, max_iter=5).centroids,
-        "tree": lambda: kf.fit(LOW, 100, max_iter=5).centroids,
-        "assign": lambda: kf.assign(PICTURE, PICTURE[0, :9]),
-        "count": count,
-    }
-    expected = {name: work() for name, work in works.items()}
-    names = list(works) * 8
-    with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda name: works[name](), names))
-    for name, answer in zip(names, found, strict=True):
-        np.testing.assert_array_equal(answer, expected[name])
-    assert histogram.n_pixels == 9 * PICTURE.shape[0] * PICTURE.shape[1]
-
-
 def test_threads_share_a_histogram_and_always_find_it_whole(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "SMALL", 1000)  # so that most are counted in the table
     tiles = [PICTURE[at : at + 50] for at in range(0, 300, 50)] * 6
@@ -139,17 +116,17 @@ def test_ctrl_c_ends_a_fit_within_an_iteration(data, ctrl_c):
         threading.Event().wait(10)  # a fit that has ended before the signal came
     assert len(after) <= 2
     for _ in range(100):
-        if threading.active_count() == n_threads:
+        if threading.active_count() <= n_threads:  # those of other tests may end meanwhile
             break
         threading.Event().wait(0.02)
-    assert threading.active_count() == n_threads
+    assert threading.active_count() <= n_threads
     again = kf.fit(data, 20, max_iter=4, init=start)
     np.testing.assert_array_equal(again.labels, expected.labels)
     assert again.inertia == expected.inertia
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError, MemoryError, KeyboardInterrupt])
-def test_a_callback_that_raises_leaves_the_library_usable(error):
+def test_what_raises_within_leaves_the_library_usable(error, monkeypatch):
     expected = kf.fit(POINTS, 5)
 
     def fail(progress):
@@ -158,14 +135,9 @@ def test_a_callback_that_raises_leaves_the_library_usable(error):
     for data in (PICTURE, POINTS, LOW):
         with pytest.raises(error, match="from the callback"):
             kf.fit(data, 5, callback=fail)
-    assert kf.fit(POINTS, 5).inertia == expected.inertia
-
-
-def test_running_out_of_memory_within_leaves_the_library_usable(monkeypatch):
-    expected = kf.fit(POINTS, 5)
     with monkeypatch.context() as patch:
-        patch.setattr(DensePart, "_assign_to", lambda *_: (_ for _ in ()).throw(MemoryError))
-        with pytest.raises(MemoryError):
+        patch.setattr(DensePart, "_assign_to", lambda *_: fail(None))
+        with pytest.raises(error):
             kf.fit(POINTS, 5)
     assert kf.fit(POINTS, 5).inertia == expected.inertia
 

@@ -9,6 +9,7 @@ import pytest
 import kmeans_fast as kf
 
 from .pictures import photograph
+from .test_numbers import calls_on, masked
 
 PICTURE = photograph(12, 16)
 POINTS = PICTURE.reshape(-1, 3).astype(np.float64)
@@ -51,9 +52,13 @@ def broken(value):
         (np.array([["2020-01-01"]], "datetime64[D]"), TypeError, "data has dtype datetime64"),
         (Sparse(), TypeError, r"data is sparse; make it dense with data.toarray\(\)"),
         (broken(np.nan), ValueError, "data holds NaN or infinity at row 17"),
-        (broken(np.inf), ValueError, "data holds NaN or infinity at row 17"),
-        (broken(-np.inf), ValueError, "data holds NaN or infinity at row 17"),
-        (broken(1e200), ValueError, "squared distances overflow; divide the data"),
+        (broken(1e200), ValueError, r"up to 1e\+200, whose squared distances overflow; divide the"),
+        (broken(-3e153), ValueError, r"data holds values up to 3e\+153, whose squared"),
+        (np.zeros((3, 2), "f8,f8"), TypeError, r"data has dtype \[\('f0', '<f8'\)"),
+        (np.zeros(3, "f8,f8").view(np.recarray), TypeError, "data has dtype .*; give real numbers"),
+        (np.zeros((3, 2), "V4"), TypeError, r"data has dtype \|V4"),
+        ([[2**64, 1]], TypeError, "data has dtype object; give real numbers"),
+        ([[1.0, None]], TypeError, "data has dtype object; give real numbers"),
         (np.array([[2**60, 1], [3, 4]]), ValueError, r"2\*\*53"),
         (kf.ColorHistogram(), ValueError, "data is an empty ColorHistogram"),
         (iter([PICTURE]), TypeError, r"data comes in tiles .*ColorHistogram.from_tiles\(tiles\)"),
@@ -62,6 +67,9 @@ def broken(value):
 def test_data(data, error, message):
     with pytest.raises(error, match=message):
         kf.fit(data, 1)
+    if message.startswith("data has"):
+        with pytest.raises(error, match=message.replace("data", "points", 1)):
+            kf.assign(data, np.zeros((1, 1)))
 
 
 @pytest.mark.parametrize("data", [PICTURE, POINTS, kf.ColorHistogram(PICTURE)])
@@ -91,10 +99,6 @@ def test_n_clusters(data, n_clusters, error, message):
         ({"init": "best"}, ValueError, "init='best' is unknown; give one of k-means\\+\\+, random"),
         ({"init": np.zeros((3, 3))}, ValueError, r"init has shape \(3, 3\); give \(2, 3\)"),
         ({"init": np.zeros((2, 4))}, ValueError, r"init has shape \(2, 4\); give \(2, 3\)"),
-        ({"init": [1, 2]}, ValueError, r"init has shape \(2,\)"),
-        ({"init": [[1, 2, np.nan], [1, 2, 3]]}, ValueError, "init holds NaN or infinity"),
-        ({"init": [["a", 1, 2], [1, 2, 3]]}, ValueError, "init is not an array of numbers"),
-        ({"init": [[1e200, 0, 0], [1, 2, 3]]}, ValueError, "init reaches 1e\\+200"),
         ({"init": lambda *_: np.zeros((9, 3))}, ValueError, r"init has shape \(9, 3\)"),
         ({"n_init": 0}, ValueError, "n_init=0 is less than 1"),
         ({"n_init": "auto"}, TypeError, "n_init='auto' is not an integer"),
@@ -107,13 +111,6 @@ def test_n_clusters(data, n_clusters, error, message):
         ({"n_threads": 0}, ValueError, "n_threads=0 is less than 1"),
         ({"n_threads": 1.5}, TypeError, "n_threads=1.5 is not an integer"),
         ({"callback": 3}, TypeError, "callback=3 is not callable"),
-        ({"sample_weight": np.ones(5)}, ValueError, r"sample_weight has shape \(5,\)"),
-        ({"sample_weight": -np.ones(192)}, ValueError, "sample_weight goes down to -1.0"),
-        ({"sample_weight": np.zeros(192)}, ValueError, "sample_weight is all zero"),
-        ({"sample_weight": np.full(192, np.nan)}, ValueError, "sample_weight holds NaN"),
-        ({"sample_weight": ["a"] * 192}, TypeError, "sample_weight is not an array of numbers"),
-        ({"sample_weight": np.ones(192, complex)}, TypeError, "sample_weight is not an array"),
-        ({"sample_weight": np.full(192, 2**62)}, ValueError, "sample_weight reaches"),
         ({"algorithm": "elkan"}, TypeError, "algorithm"),
     ],
 )
@@ -134,9 +131,33 @@ def test_what_looks_like_a_grey_picture_is_taken_for_points_with_a_word(dtype):
         kf.kmeans_plusplus(points, 2)  # without
 
 
-def test_weights_whose_sums_would_overflow():
-    with pytest.raises(ValueError, match=r"sample_weight reaches \d+, and float64 holds integers"):
-        kf.fit(PICTURE, 2, sample_weight=np.full(192, 2**53 + 1))
+@pytest.mark.parametrize("data", [POINTS, POINTS.astype(np.float32), PICTURE.reshape(-1, 3)])
+@pytest.mark.parametrize(
+    ("weights", "error", "message"),
+    [
+        (np.ones(5), ValueError, r"has shape \(5,\); give one for each point, \(192,\)"),
+        (np.ones((192, 1)), ValueError, r"has shape \(192, 1\); give one for each point"),
+        (1.0, ValueError, r"has shape \(\); give one"),
+        (["a"] * 192, TypeError, r"is not an array of numbers \(dtype <U1\)"),
+        ([[1], [2, 3]], TypeError, r"is not an array of numbers \("),
+        (np.ones(192, complex), TypeError, "is not an array of numbers"),
+        (np.full(192, np.nan), ValueError, "holds NaN or infinity; give finite numbers"),
+        (-np.ones(192), ValueError, "goes down to -1.0; give 0 or more"),
+        (np.full(192, -(2**63)), ValueError, "goes down to -9223372036854775808; give 0 or more"),
+        (np.zeros(192), ValueError, "is all zero; give some point a weight"),
+        (np.full(192, 2**64 - 1, np.uint64), ValueError, "reaches 18446744073709551615; sums"),
+        (np.full(192, 2**53 + 1), ValueError, r"reaches \d+, and float64 holds integers"),
+        (np.full(192, 5e-324), ValueError, "holds values up to 4.94e-324, too small .*; multiply"),
+        (np.full(192, 1e-307), ValueError, "holds values up to 1e-307, too small to add up"),
+        (np.full(192, 1e307), ValueError, r"up to 1e\+307, with which the inertia overflows; div"),
+        (np.append(np.zeros(191), 1.7e308), ValueError, r"1.7e\+308, with which the inertia over"),
+        (masked(np.ones(192)), ValueError, "has 1 masked values; fill them in, with 0"),
+    ],
+)
+def test_weights(data, weights, error, message):
+    for call in calls_on(data, weights=weights):
+        with pytest.raises(error, match=f"sample_weight .*{message}"):
+            call()
 
 
 def test_a_histogram_brings_its_own_weights():
@@ -190,6 +211,10 @@ def test_sweeps(ks, error, message):
         (np.zeros((12, 16)), TypeError, "labels has dtype float64; give integers from 0 to 1"),
         (np.full((12, 16), 2), ValueError, "labels run from 2 to 2; with n_clusters=2 give 0 to 1"),
         (np.full((12, 16), -1), ValueError, "labels run from -1 to -1"),
+        (np.full(192, 2**64 - 1, np.uint64), ValueError, "labels run from 18446744073709551615"),
+        (np.zeros(192, bool), TypeError, "labels has dtype bool; give integers from 0 to 1"),
+        (masked(np.zeros(192, int)), ValueError, "labels has 1 masked values; fill them in"),
+        (0, ValueError, r"labels has shape \(\); give one for each point"),
     ],
 )
 @pytest.mark.parametrize("data", [PICTURE, PICTURE.astype(float)])
@@ -198,18 +223,30 @@ def test_labels_of_means(data, labels, error, message):
         kf.means(data, labels, 2)
 
 
-def test_centroids_of_assign():
-    for data in (PICTURE, PICTURE.astype(float)):
-        with pytest.raises(ValueError, match=r"centroids has shape \(2, 2\); give \(k, 3\)"):
-            kf.assign(data, np.zeros((2, 2)))
-        with pytest.raises(ValueError, match=r"centroids has shape \(0, 3\); give \(k, 3\)"):
-            kf.assign(data, np.zeros((0, 3)))
-        with pytest.raises(ValueError, match="max_iterations=0 is less than 1"):
-            kf.k_means(np.zeros((1, 3)), data, 0)
-
-
-def test_fits_go_on_after_errors():
-    for bad in (broken(np.nan), PICTURE[:0]):
-        with pytest.raises(ValueError, match="data"):
-            kf.fit(bad, 2)
-    assert kf.fit(PICTURE, 2).converged
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (np.full((2, 3), 1 + 2j), r"is not an array of numbers \(dtype complex128\)"),
+        ([["a", 1, 2], [1, 2, 3]], r"is not an array of numbers \(dtype <U"),
+        (np.zeros((2, 3), "f8,f8"), "is not an array of numbers"),
+        ([[1, 2], [3]], "is not an array of numbers"),
+        ([[1.0, None, 2]] * 2, "holds NaN or infinity"),
+        ([[10**400, 1, 1]], r"is not an array of numbers \(int too large"),
+        (None, r"has shape \(\); give \(k, 3\)"),
+        ([1, 2], r"has shape \(2,\); give \(k, 3\)"),
+        (np.zeros((2, 2)), r"has shape \(2, 2\); give \(k, 3\)"),
+        (np.zeros((0, 3)), r"has shape \(0, 3\); give \(k, 3\)"),
+        (masked(np.ones((2, 3))), "has 1 masked values; fill them in"),
+        (np.full((2, 3), 2e150), r"reaches 2e\+150, whose square overflows; scale the data"),
+    ],
+)
+@pytest.mark.parametrize("data", [PICTURE, PICTURE.astype(float)])
+def test_centroids(data, bad, message):
+    with pytest.raises(ValueError, match=f"centroids {message}"):
+        kf.assign(data, bad)
+    with pytest.raises(ValueError, match=f"centroids {message}"):
+        kf.k_means(bad, data)
+    with pytest.raises(ValueError, match="init " + message.replace("(k,", "(2,")):
+        kf.fit(data, 2, init=bad)
+    with pytest.raises(ValueError, match="max_iterations=0 is less than 1"):
+        kf.k_means(np.zeros((1, 3)), data, 0)

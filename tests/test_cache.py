@@ -63,13 +63,25 @@ def test_a_kernel_is_compiled_once_and_then_read(load):
     assert (again(1, 2), hits(again)) == (3, 1)
 
 
-@pytest.mark.parametrize("suffix", ["nbi", "nbc"])
-@pytest.mark.parametrize("content", [b"", b"garbage", b"\x80\x04"])
-def test_damaged_files_are_compiled_anew_and_replaced(load, suffix, content):
+def flip(place):
+    def damage(content):
+        at = int(place * len(content))
+        return content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
+
+    return damage
+
+
+@pytest.mark.parametrize(
+    ("suffix", "damage"),
+    [(suffix, lambda _, new=new: new) for suffix in ("nbi", "nbc") for new in (b"", b"\x80\x04")]
+    + [("nbc", flip(place)) for place in (0.1, 0.3, 0.5, 0.7, 0.9)],
+)
+def test_damaged_files_are_compiled_anew_and_replaced(load, suffix, damage):
+    """Machine code that has changed would end the process."""
     kernel = load()
     kernel(1, 2)
     for path in files(kernel, suffix):
-        path.write_bytes(content)
+        path.write_bytes(damage(path.read_bytes()))
     damaged = load()
     assert (damaged(1, 2), hits(damaged)) == (3, 0)
     mended = load()
@@ -87,15 +99,15 @@ def test_a_full_disk_is_a_warning_once(load, monkeypatch):
     assert kernel(1.0, 2) == 3.0  # another kind to compile; no second warning, which would raise
 
 
-def test_where_no_folder_can_be_written_kernels_compile_in_each_process(load, monkeypatch):
+def test_where_no_folder_can_be_written_kernels_compile_in_each_process(
+    load, monkeypatch, tmp_path
+):
     # As in a read-only install without a home: Numba finds no place, and raises at decoration.
-    monkeypatch.setattr(caching.CompileResultCacheImpl, "_locator_classes", [])
-    kernel = load()
-    assert (kernel(1, 2), kernel.stats.cache_path) == (3, None)
-
-
-def test_a_cache_folder_that_cannot_be_made_is_passed_over(load, monkeypatch, tmp_path):
-    (tmp_path / "file").touch()
+    with monkeypatch.context() as patch:
+        patch.setattr(caching.CompileResultCacheImpl, "_locator_classes", [])
+        kernel = load()
+        assert (kernel(1, 2), kernel.stats.cache_path) == (3, None)
+    (tmp_path / "file").touch()  # a folder that cannot be made is passed over
     monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path / "file"))
     kernel = load()
     assert (kernel(1, 2), Path(kernel.stats.cache_path)) == (3, tmp_path / "__pycache__")
@@ -104,73 +116,29 @@ def test_a_cache_folder_that_cannot_be_made_is_passed_over(load, monkeypatch, tm
 # ------------------------------------------------------------------- code that is not the right one
 
 
-@pytest.mark.parametrize("place", [0.1, 0.3, 0.5, 0.7, 0.9])
-def test_machine_code_that_has_changed_is_not_run(load, place):
-    """It would end the process."""
-    kernel = load()
-    kernel(1, 2)
-    (path,) = files(kernel, "nbc")
-    content = bytearray(path.read_bytes())
-    content[int(place * len(content))] ^= 1
-    path.write_bytes(content)
-    damaged = load()
-    assert (damaged(1, 2), hits(damaged)) == (3, 0)
-    mended = load()
-    assert (mended(1, 2), hits(mended)) == (3, 1)
-
-
-def test_machine_code_of_another_type_is_not_run(load):
-    """Two processes that begin an index at once, each for its type, give both codes one name."""
-    kernel = load()
-    kernel(1, 2)
-    (path,) = files(kernel, "nbc")
-    of_integers = path.read_bytes()
-    files(kernel, "nbi")[0].unlink()
-    load()(1.5, 2.5)
-    assert files(kernel, "nbc") == [path]
-    path.write_bytes(of_integers)
-    kernel = load()
-    assert (kernel(1.5, 2.5), hits(kernel)) == (4.0, 0)
-    kernel = load()
-    assert (kernel(1.5, 2.5), hits(kernel)) == (4.0, 1)
-
-
-@pytest.mark.parametrize("kept_by", ["this version", "Numba"])
-def test_an_older_file_is_compiled_anew_and_replaced(load, kept_by, monkeypatch):
-    """Also where another process has written its index already, and not yet the code."""
+@pytest.mark.parametrize(
+    "of", ["an older source", "one that Numba kept", "another type", "another processor"]
+)
+def test_machine_code_of_something_else_is_compiled_anew_and_replaced(load, of, monkeypatch):
+    """Processes that begin an index at once, and homes that machines share, mix files up."""
+    older = SOURCE.replace("a + b", "a + b + 1000")  # the same bytecode: constants are apart
     with monkeypatch.context() as patch:
-        if kept_by == "Numba":
+        if of == "one that Numba kept":
             patch.setattr(_jit, "_SoundCache", lambda cache: cache)
-        old = load(SOURCE.replace("a + b", "a + b + 1000"))
-        assert old(1, 2) == 1003
-    (path,) = files(old, "nbc")
-    of_old = path.read_bytes()
-    source = SOURCE.replace("a + b", "a + b + 2000")  # the same bytecode: constants are apart
-    new = load(source)
-    assert (new(1, 2), hits(new), files(new, "nbc")) == (2003, 0, [path])
-    path.write_bytes(of_old)
-    new = load(source)
-    assert (new(1, 2), hits(new)) == (2003, 0)
-    new = load(source)
-    assert (new(1, 2), hits(new)) == (2003, 1)
-
-
-def test_the_code_of_another_numba_and_another_processor_is_not_run(load, monkeypatch):
-    with monkeypatch.context() as patch:
-        patch.setattr(numba, "__version__", "0.1")
-        load()(1, 2)
-    kernel = load()
-    assert (kernel(1, 2), hits(kernel)) == (3, 0)
-    with monkeypatch.context() as patch:
-        patch.setattr(codegen.CPUCodegen, "magic_tuple", lambda self: ("there", "another", "+simd"))
-        kernel = load()
-        assert (kernel(1, 2), hits(kernel)) == (3, 0)
-    kernel = load()
-    assert (kernel(1, 2), hits(kernel)) == (3, 1)
-    here, there = files(kernel, "nbc")  # both may use one home
-    here.write_bytes(there.read_bytes())
-    kernel = load()
-    assert kernel(1, 2) == 3
+        if of == "another processor":
+            patch.setattr(codegen.CPUCodegen, "magic_tuple", lambda self: ("x", "another", "+simd"))
+        other = load(SOURCE if "another" in of else older)
+        other(*(1.5, 2.5) if of == "another type" else (1, 2))
+    (path,) = files(other, "nbc")
+    content = path.read_bytes()
+    for each in (path, *files(other, "nbi")):
+        each.unlink()
+    kernel = load(SOURCE.replace("a + b", "a + b + 2000"))
+    assert (kernel(1, 2), hits(kernel), files(kernel, "nbc")) == (2003, 0, [path])
+    path.write_bytes(content)
+    for n_hits in (0, 1):
+        kernel = load(SOURCE.replace("a + b", "a + b + 2000"))
+        assert (kernel(1, 2), hits(kernel)) == (2003, n_hits)
 
 
 HELPER = """

@@ -295,33 +295,30 @@ def test_a_scheduler_that_goes_away_is_an_error_and_no_hang():
 
 def test_arrays_that_cannot_be_clustered_are_refused_before_any_work(threads):
     image = da.from_array(picture(), chunks=(30, 40, 3))
-    with pytest.raises(
-        ValueError, match=r"chunks \(2, 1\) along its last axis.*rechunk\(\{2: -1\}"
-    ):
-        kf.fit(image.rechunk({2: (2, 1)}), 3)
     unknown = image.reshape(-1, 3)
     unknown = unknown[unknown[:, 0] > 50]
-    with pytest.raises(ValueError, match=r"unknown length, shape \(\?, 3\).*compute_chunk_sizes"):
-        kf.fit(unknown, 3)
+    for data, error, message in [
+        (image.rechunk({2: (2, 1)}), ValueError, r"\(2, 1\) along its last .*rechunk\(\{2: -1\}"),
+        (unknown, ValueError, r"unknown length, shape \(\?, 3\).*data.compute_chunk_sizes\(\)"),
+        (image[:, :, 0].reshape(-1), ValueError, r"data has shape \(6300,\); give points"),
+        (da.zeros((9, 2), dtype=complex), TypeError, "data has dtype complex128; give real"),
+        (da.zeros((0, 2)), ValueError, r"data has shape \(0, 2\): nothing to cluster"),
+        (image[:1, :2], ValueError, "n_clusters=3 is more than the 2 points"),
+    ]:
+        with pytest.raises(error, match=message):
+            kf.fit(data, 3)
     assert_same(kf.fit(unknown.compute_chunk_sizes(), 3), kf.fit(np.asarray(unknown), 3))
-    with pytest.raises(ValueError, match=r"data has shape \(6300\); give points"):
-        kf.fit(image[:, :, 0].reshape(-1), 3)
-    with pytest.raises(TypeError, match="dtype complex128"):
-        kf.fit(da.zeros((4, 2), dtype=complex), 1)
-    with pytest.raises(ValueError, match="nothing to cluster"):
-        kf.fit(da.zeros((0, 2)), 1)
-    with pytest.raises(ValueError, match="n_clusters=6301 is more than the 6300 points"):
-        kf.fit(image, 6301)
-    with pytest.raises(ValueError, match=r"sample_weight has shape \(3,\)"):
-        kf.fit(image, 3, sample_weight=[1, 2, 3])
-    with pytest.raises(ValueError, match=r"sample_weight goes down to -1\.0"):
-        kf.fit(image, 3, sample_weight=-da.ones((90, 70)))
-    with pytest.raises(ValueError, match=r"sample_weight has shape \(90, 7\)"):
-        kf.fit(image, 3, sample_weight=da.ones((90, 7)))
-    with pytest.raises(TypeError, match="sample_weight is not an array of numbers .dtype <U1"):
-        kf.fit(image, 3, sample_weight=da.from_array(np.full((90, 70), "a")))
-    with pytest.raises(ValueError, match="sample_weight holds NaN or infinity"):
-        kf.fit(image, 3, sample_weight=da.full((90, 70), np.nan))
+    for weights, error, message in [
+        ([1, 2, 3], ValueError, r"has shape \(3,\); give one for each point, \(90, 70\)"),
+        (da.ones((90, 7)), ValueError, r"has shape \(90, 7\); give one for each point"),
+        (da.from_array(np.full((90, 70), "a")), TypeError, "is not an array of numbers .dtype <U1"),
+        (-da.ones((90, 70)), ValueError, r"goes down to -1\.0"),
+        (da.full((90, 70), np.nan), ValueError, "holds NaN or infinity"),
+        (da.zeros((90, 70)), ValueError, "is all zero"),
+        (da.full((90, 70), 2**53 + 1), ValueError, "reaches .*, and float64 holds integers"),
+    ]:
+        with pytest.raises(error, match=f"sample_weight {message}"):
+            kf.fit(image, 3, sample_weight=weights)
     with pytest.raises(TypeError, match="out is given with a Dask array"):
         kf.fit(picture(), 3).predict(image, out=np.empty((90, 70), np.uint8))
 

@@ -474,7 +474,7 @@ def test_the_table_is_made_once_it_is_worth_it_and_changes_no_label():
 
 def test_oklab_fills_its_table_by_assign_later(at_once, monkeypatch):
     result = of_centroids(np.zeros((256, 3)), "oklab")
-    monkeypatch.setattr("kmeans_fast.api.assign", lambda x, *_, space, **__: x[..., 0])
+    monkeypatch.setattr(labelling, "label_array", lambda x, *_: x[..., 0])
     assert np.array_equal(result.predict(PICTURE), PICTURE[..., 0])
     assert result._labeller._table.size == 0
     monkeypatch.setattr(labelling, "OKLAB_PIXELS", 0)

@@ -104,21 +104,6 @@ def test_a_whole_weight_counts_copies(dtype):
     )
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int16, np.float32, np.float64])
-def test_fractional_weights_give_the_weighted_mean(dtype):
-    rng = np.random.default_rng(2)
-    points = rng.integers(0, 200, (50, 2)).astype(dtype)
-    labels = rng.integers(0, 2, 50)
-    weights = rng.random(50)
-    for k in range(2):
-        mine = labels == k
-        exact = [
-            math.fsum(weights[mine] * column) / math.fsum(weights[mine])
-            for column in points[mine].astype(float).T
-        ]
-        np.testing.assert_allclose(ref.means(points, labels, 2, weights)[k], exact, rtol=1e-15)
-
-
 def test_an_empty_cluster_has_no_mean():
     means = ref.means([[1.0], [3.0]], [0, 2], 4)
     assert np.isnan(means[[1, 3]]).all()
@@ -132,49 +117,30 @@ def test_inertia_is_summed_from_differences():
     assert ref.inertia([[0.0], [3.0]], [0, 0], [[1.0]], [2.0, 0.25]) == 3.0
 
 
-def test_an_empty_cluster_takes_the_farthest_point():
-    points = [[0.0], [1.0], [2.0], [10.0]]
-    assert ref.fill_empty(points, [0] * 4, [[1.0], [99.0]]).tolist() == [0, 0, 0, 1]
-
-
-def test_the_farthest_point_moves_with_its_copies():
-    points = [[10.0], [0.0], [10.0], [1.0]]
-    assert ref.fill_empty(points, [0] * 4, [[1.0], [99.0]]).tolist() == [1, 0, 1, 0]
+@pytest.mark.parametrize(
+    ("points", "labels", "centroids", "weights", "expected"),
+    [
+        pytest.param([0, 1, 2, 10], [0] * 4, [1, 99], None, [0, 0, 0, 1], id="the farthest"),
+        pytest.param([10, 0, 10, 1], [0] * 4, [1, 99], None, [1, 0, 1, 0], id="with its copies"),
+        pytest.param([0, 3, -5, 1], [1] * 4, [99, 0, 98], None, [1, 2, 0, 1], id="in order"),
+        # Cluster 0 holds one distinct point, far from its centroid, and keeps it; 6 is farther off
+        # than 5; and nothing is left for cluster 3.
+        pytest.param(
+            [0, 0, 5, 6], [0, 0, 1, 1], [-100, 5, 99, 98], None, [0, 0, 1, 2], id="the last stays"
+        ),
+        pytest.param([-0.0, 0.0, 1], [0] * 3, [2, 99], None, [1, 1, 0], id="-0.0 is a copy of 0"),
+        pytest.param([0, 1, 50], [0] * 3, [0, 99], [1, 1, 0], [0, 1, 0], id="no weight: stays"),
+        pytest.param([0, 1, 50], [0, 0, 1], [0, 50], [1, 1, 0], [0, 1, 1], id="nor holds one"),
+    ],
+)
+def test_empty_clusters_are_filled(points, labels, centroids, weights, expected):
+    points, centroids = np.array(points, float)[:, None], np.array(centroids, float)[:, None]
+    assert ref.fill_empty(points, labels, centroids, weights).tolist() == expected
 
 
 def test_of_points_equally_far_the_smallest_moves():
     points = [[4.0, 0.0], [0.0, 4.0], [0.0, -4.0], [0.0, 0.0]]
     assert ref.fill_empty(points, [0] * 4, [[0.0, 0.0], [99.0, 0.0]]).tolist() == [0, 0, 1, 0]
-
-
-def test_several_empty_clusters_fill_in_order():
-    points = [[0.0], [3.0], [-5.0], [1.0]]
-    centroids = [[99.0], [0.0], [98.0]]
-    assert ref.fill_empty(points, [1] * 4, centroids).tolist() == [1, 2, 0, 1]
-
-
-def test_a_cluster_keeps_its_last_distinct_point():
-    points = [[0.0], [0.0], [5.0], [6.0]]
-    # Cluster 0 holds one distinct point, far from its centroid; 6 is farther off than 5.
-    labels = ref.fill_empty(points, [0, 0, 1, 1], [[-100.0], [5.0], [99.0], [98.0]])
-    assert labels.tolist() == [0, 0, 1, 2]  # and nothing is left for cluster 3
-
-
-def test_negative_zero_is_a_copy_of_zero():
-    points = [[-0.0], [0.0], [1.0]]
-    assert ref.fill_empty(points, [0, 0, 0], [[2.0], [99.0]]).tolist() == [1, 1, 0]
-
-
-def test_a_point_without_weight_neither_moves_nor_holds_a_cluster():
-    points = [[0.0], [1.0], [50.0]]
-    assert ref.fill_empty(points, [0, 0, 0], [[0.0], [99.0]], [1, 1, 0]).tolist() == [0, 1, 0]
-    assert ref.fill_empty(points, [0, 0, 1], [[0.0], [50.0]], [1, 1, 0]).tolist() == [0, 1, 1]
-
-
-def test_fill_empty_leaves_its_labels_alone():
-    labels = np.zeros(2, np.uint8)
-    ref.fill_empty([[0.0], [1.0]], labels, [[0.0], [9.0]])
-    assert labels.tolist() == [0, 0]
 
 
 def test_k_means_fills_empty_clusters_before_the_means():
@@ -211,6 +177,9 @@ def test_it_stops_at_a_fixed_point_or_after_so_many_iterations():
 
 
 def test_arguments_are_not_changed():
+    labels = np.zeros(2, np.uint8)
+    ref.fill_empty([[0.0], [1.0]], labels, [[0.0], [9.0]])
+    assert labels.tolist() == [0, 0]
     centroids, dataset = np.array([[0.0], [9.0]]), np.array([[0.0], [4.0], [20.0]])
     before = centroids.copy(), dataset.copy()
     ref.k_means(centroids, dataset)

@@ -2,13 +2,11 @@
 
 import importlib
 import inspect
-import pickle
 import re
 import subprocess
 import sys
 import warnings
 
-import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,8 +14,6 @@ import scipy.sparse
 from joblib.externals.loky import get_reusable_executor
 from sklearn import cluster, config_context
 from sklearn.base import clone
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import pairwise_distances_argmin
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -85,13 +81,6 @@ def test_from_one_start_both_end_alike(algorithm, weights):
     np.testing.assert_allclose(ours.transform(new), theirs.transform(new), rtol=1e-9)
     assert ours.score(new) == pytest.approx(theirs.score(new), rel=1e-12)
     assert np.array_equal(ours.get_feature_names_out(), theirs.get_feature_names_out())
-
-
-def test_it_stops_where_scikit_learn_stops():
-    for options in ({"max_iter": 2}, {"tol": 0.01}):
-        ours, theirs = (given(E, X[:3], **options).fit(X) for E in (KMeans, cluster.KMeans))
-        assert ours.n_iter_ == theirs.n_iter_
-        np.testing.assert_allclose(ours.cluster_centers_, theirs.cluster_centers_, rtol=1e-12)
 
 
 @pytest.mark.parametrize("data", [X, PIXELS], ids=["float64", "uint8"])
@@ -163,13 +152,6 @@ def test_pixels_never_become_floats(monkeypatch):
         assert estimator.transform(data).dtype == np.float64
 
 
-def test_the_data_stay_as_they_are():
-    for data in (X.copy(), PIXELS.copy()):
-        before = data.copy()
-        KMeans(4, copy_x=False).fit(data)
-        assert np.array_equal(data, before)
-
-
 @pytest.mark.parametrize("method", ["fit", "fit_predict", "predict", "transform", "score"])
 def test_sparse_data_are_refused_with_a_remedy(method):
     estimator = KMeans(4).fit(X)
@@ -204,13 +186,6 @@ def draw(X, n_clusters, random_state):
 def test_runs_are_counted_as_in_scikit_learn(Estimator, options, n_runs, capsys):
     Estimator(4, verbose=1, **options).fit(X)
     assert capsys.readouterr().out.count("Initialization complete") == n_runs
-
-
-def test_the_best_run_wins():
-    inertias = [given(start=X[i : i + 4]).fit(X).inertia_ for i in range(0, 40, 4)]
-    starts = iter(range(0, 40, 4))
-    estimator = KMeans(4, init=lambda X, k, random_state: X[(i := next(starts)) : i + k])
-    assert estimator.fit(X).inertia_ == min(inertias) < max(inertias)
 
 
 @pytest.mark.parametrize("data", [X, PIXELS], ids=["float64", "uint8"])
@@ -254,16 +229,6 @@ def test_a_weight_is_so_many_equal_rows_also_for_the_starts(data, init):
         assert np.array_equal(weighted.cluster_centers_, repeated.cluster_centers_)
         assert weighted.inertia_ == repeated.inertia_
         assert weighted.n_iter_ == repeated.n_iter_
-
-
-@pytest.mark.parametrize("init", ["k-means++", "random"])
-def test_starts_are_drawn_by_weight(init):
-    heavy, light = np.array([[0.0, 0.0], [100.0, 100.0]]), 1000.0 + X[:20]
-    weights = np.append([1e5, 1e5], np.ones(len(light)))
-    for seed in range(5):
-        estimator = KMeans(2, init=init, n_init=1, max_iter=1, random_state=seed)
-        estimator.fit(np.vstack([heavy, light]), sample_weight=weights)
-        assert estimator.inertia_ < 1e8  # 1e9, were the heavy ones together
 
 
 def test_a_cluster_of_rows_of_no_weight_is_not_empty():
@@ -361,12 +326,6 @@ def test_warnings_are_those_of_scikit_learn(options, data, message):
     assert message in told[0][0][1]
 
 
-def test_few_distinct_colours_warn_too():
-    with pytest.warns(ConvergenceWarning, match=r"clusters \(2\) found smaller .* \(3\)"):
-        estimator = KMeans(3).fit(np.array([[0, 0, 0], [9, 9, 9], [9, 9, 9]], np.uint8))
-    assert set(estimator.labels_) == {0, 1}
-
-
 @pytest.mark.parametrize("tol", [0, 0.01])
 def test_verbose_prints_what_scikit_learn_prints(tol, capsys):
     number = r"\d+\.?\d*(?:e-?\d+)?"
@@ -384,32 +343,6 @@ def test_verbose_prints_what_scikit_learn_prints(tol, capsys):
 # ------------------------------------------------------------------- in scikit-learn's house
 
 
-@BOTH
-def test_the_example_of_colour_quantization(Estimator):
-    picture = photograph(60, 80).astype(np.float64) / 255
-    w, h, d = picture.shape
-    image_array = np.reshape(picture, (w * h, d))
-    sample = shuffle(image_array, random_state=0, n_samples=500)
-    kmeans = Estimator(n_clusters=16, random_state=0).fit(sample)
-    quantized = kmeans.cluster_centers_[kmeans.predict(image_array)].reshape(w, h, -1)
-    error = np.square(quantized - picture).sum()
-    assert error == pytest.approx(-kmeans.score(image_array))
-    codebook = shuffle(image_array, random_state=0, n_samples=16)
-    nearest = pairwise_distances_argmin(codebook, image_array, axis=0)
-    assert error < 0.7 * np.square(codebook[nearest] - image_array).sum()
-    best = cluster.KMeans(16, n_init=5, random_state=0).fit(sample)
-    assert error < 1.15 * -best.score(image_array)
-
-
-def test_in_a_pipeline_it_clusters_and_transforms():
-    pipeline = make_pipeline(StandardScaler(), KMeans(4, random_state=0)).fit(X)
-    scaled = StandardScaler().fit_transform(X)
-    alone = KMeans(4, random_state=0).fit(scaled)
-    assert np.array_equal(pipeline.predict(X), alone.labels_)
-    assert np.array_equal(pipeline.transform(X), alone.transform(scaled))
-    assert list(pipeline.get_feature_names_out()) == [f"kmeans{j}" for j in range(4)]
-
-
 def test_a_grid_search_in_other_processes_is_the_one_in_this():
     """The processes are those of joblib's loky, which gives each its share of the threads."""
     searches = [
@@ -420,25 +353,6 @@ def test_a_grid_search_in_other_processes_is_the_one_in_this():
     one, two = (search.cv_results_["mean_test_score"] for search in searches)
     assert np.array_equal(one, two)
     assert searches[0].best_params_ == {"n_clusters": 4}
-
-
-def test_fits_in_threads_do_not_mix():
-    found = joblib.Parallel(n_jobs=4, prefer="threads")(
-        joblib.delayed(KMeans(4, random_state=seed).fit)(X) for seed in range(8)
-    )
-    for seed, estimator in enumerate(found):
-        assert_same(estimator, KMeans(4, random_state=seed).fit(X))
-
-
-def test_it_can_be_copied_kept_and_shown():
-    estimator = KMeans(4, random_state=0, tol=0.01).fit(X)
-    kept = pickle.loads(pickle.dumps(estimator))
-    assert_same(kept, estimator)
-    assert np.array_equal(kept.predict(X), estimator.labels_)
-    copy = clone(estimator)
-    assert copy.get_params() == estimator.get_params()
-    assert not hasattr(copy, "labels_")
-    assert "KMeans" in estimator._repr_html_()
 
 
 def test_names_of_columns_come_in_and_go_out():

@@ -1,6 +1,5 @@
 """The threads of a call: order, errors, nothing left behind, callers side by side."""
 
-import multiprocessing
 import os
 import subprocess
 import sys
@@ -77,17 +76,6 @@ def test_no_thread_outlives_a_call():
     assert threading.active_count() == before
 
 
-def test_callers_side_by_side_get_their_own_answers():
-    pictures = [photograph(300, 400 + i, seed=i) for i in range(8)]
-    pictures += [p.astype(np.float32) for p in pictures[:2]]
-    alone = [kf.fit(p, 5) for p in pictures]
-    with ThreadPoolExecutor(8) as pool:
-        together = list(pool.map(lambda p: kf.fit(p, 5), pictures))
-    for a, b in zip(alone, together, strict=True):
-        assert np.array_equal(a.centroids, b.centroids)
-        assert np.array_equal(a.labels, b.labels)
-
-
 def test_fits_do_not_wait_for_each_other(monkeypatch):
     points = photograph(90, 90).astype(np.float32).reshape(-1, 9)
     both = threading.Barrier(2, timeout=60)
@@ -100,28 +88,6 @@ def test_fits_do_not_wait_for_each_other(monkeypatch):
     monkeypatch.setattr(DensePart, "add_moments", add_moments)
     with ThreadPoolExecutor(2) as pool:
         assert [fit.inertia for fit in pool.map(kf.fit, [points] * 2, [3] * 2)] == [expected] * 2
-
-
-def child(connection, picture):
-    result = kf.fit(picture, 4, n_threads=2)
-    connection.send((result.centroids, result.inertia))
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
-@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_a_forked_child_fits_after_its_parent_has():
-    picture = photograph(900, 700)
-    parent = kf.fit(picture, 4, n_threads=2)
-    context = multiprocessing.get_context("fork")
-    mine, theirs = context.Pipe()
-    process = context.Process(target=child, args=(theirs, picture))
-    process.start()
-    assert mine.poll(60)
-    centroids, inertia = mine.recv()
-    process.join()
-    assert process.exitcode == 0
-    assert np.array_equal(centroids, parent.centroids)
-    assert inertia == parent.inertia
 
 
 def test_the_number_of_threads_is_numbas():

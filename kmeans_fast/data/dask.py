@@ -22,15 +22,25 @@ import numpy as np
 from dask.base import get_scheduler
 from numpy.typing import ArrayLike, NDArray
 
-from ..arrays import LEAVE_OUT, are_exact, as_native, as_weights, check_weight_values, unmasked
+from ..arrays import (
+    LEAVE_OUT,
+    NO_WEIGHT,
+    as_native,
+    as_weight_values,
+    as_weights,
+    check_some_weight,
+    check_weights,
+    unmasked,
+)
 from ..colors.counting import CountedPixels, merge_counts
 from ..colors.keys import ColorFormat, PixelChunks, color_format
 from ..dense.part import DensePart, Facts
 from ..dense.parts import Merge
 from ..exact.weights import UNWEIGHTED, Summary, Units, merge, summarize, units_of_pixels
-from ..point_set import label_dtype
+from ..point_set import Labels, label_dtype
 from ..spaces import Space
 from ..threads import Threads, default_threads, quiet
+from .labelling import Labeller
 
 Array = NDArray[Any]
 Shape = tuple[int, ...]
@@ -52,85 +62,27 @@ class Counted(NamedTuple):
     limbs: Array  # (limbs, m) int64: their pixels, or the weights of these
 
 
-# ------------------------------------------------------------------------------------ the door
+# ------------------------------------------------------------------------------------ weights
 
 
-def check_array(data: Any, name: str = "data") -> Any:
-    """Return a Dask array that can be clustered: known chunks, whole along the last axis."""
-    shape = ", ".join("?" if n != n else str(n) for n in data.shape)
-    if data.ndim not in (2, 3):
-        raise ValueError(
-            f"{name} has shape ({shape}); give points (n, d) or an image (h, w, c), a grey image "
-            "as image[..., None]"
-        )
-    if np.isnan(np.array(data.shape, float)).any():
-        raise ValueError(
-            f"{name} has chunks of unknown length, shape ({shape}); call "
-            f"{name}.compute_chunk_sizes() first"
-        )
-    if data.dtype.kind not in "buif":
-        raise TypeError(
-            f"{name} has dtype {data.dtype}; give real numbers (uint8, uint16, other integers, "
-            "float32 or float64)"
-        )
-    if 0 in data.shape:
-        raise ValueError(f"{name} has shape ({shape}): nothing to cluster; give one point or more")
-    if len(data.chunks[-1]) > 1:
-        raise ValueError(
-            f"{name} has chunks {data.chunks[-1]} along its last axis, so that no chunk holds a "
-            f"whole point; use {name}.rechunk({{{data.ndim - 1}: -1}})"
-        )
-    if data.dtype == bool:
-        return data.astype(np.uint8)
-    return as_native(data)
-
-
-def check_weights(sample_weight: Any, data: Any) -> Weights:
+def open_weights(sample_weight: Any, data: Any) -> Weights:
     """Return weights, one for each point, in the chunks of the data; this looks at them all."""
     shape = data.shape[:-1]
-    if not isinstance(sample_weight, da.Array):
-        array = as_weights(sample_weight, shape).reshape(shape)
+    weights = sample_weight
+    if not isinstance(weights, da.Array):
+        array = as_weights(weights, shape).reshape(shape)
         weights = da.from_array(array, chunks=data.chunks[:-1])
-    else:
-        weights = sample_weight
-    if weights.dtype.kind not in "buif":
-        raise TypeError(f"sample_weight is not an array of numbers (dtype {weights.dtype})")
-    if weights.shape != shape:
-        raise ValueError(
-            f"sample_weight has shape {weights.shape}; give one for each point, {shape}"
-        )
+    check_weights(weights, shape)
     weights = as_native(weights.rechunk(data.chunks[:-1]))
     summaries = [dask.delayed(_summarize)(block) for block, _ in _blocks(weights)]
     with scheduler_stays():
-        found = dask.compute(_merged(summaries, _merge_summaries))[0]
-    check_weight_values(found.finite, found.least, found.largest, found.exact)
-    return Weights(weights, found.summary)
+        summary = dask.compute(_merged(summaries, merge))[0]
+    check_some_weight(summary.largest)
+    return Weights(weights, summary)
 
 
-class _Found(NamedTuple):
-    """What is known of the weights of some chunks."""
-
-    finite: bool
-    least: Any
-    largest: Any
-    exact: bool
-    summary: Summary | None  # where all are finite
-
-
-def _summarize(weights: Array) -> _Found:
-    weights = unmasked(
-        "a chunk of sample_weight", weights, "fill them in, with 0 for what does not count"
-    )
-    if weights.dtype.kind == "f" and not np.isfinite(weights).all():
-        return _Found(False, 0.0, 0.0, False, None)
-    exact = are_exact(weights)
-    return _Found(True, weights.min(), weights.max(), exact, summarize(weights))
-
-
-def _merge_summaries(all_of_them: list[_Found]) -> _Found:
-    finite, least, largest, exact, summaries = zip(*all_of_them, strict=True)
-    merged = merge(list(summaries)) if all(finite) else None
-    return _Found(all(finite), min(least), max(largest), all(exact), merged)
+def _summarize(weights: Array) -> Summary:
+    return summarize(as_weight_values(unmasked("a chunk of sample_weight", weights, NO_WEIGHT)))
 
 
 # --------------------------------------------------------------------------------- the schedulers
@@ -368,19 +320,16 @@ def _ask(part: DensePart, shared: _Shared) -> Any:
 # ------------------------------------------------------------------------------------------- labels
 
 
-def lazy_labels(data: Any, centroids: ArrayLike, space: Space, n_threads: int) -> Any:
+def lazy_labels(data: Any, centroids: ArrayLike, space: Space, n_threads: int) -> Labels:
     """Return the labels of an array, in its chunks, each worked out when it is asked for."""
     centroids = np.asarray(centroids)
     dtype = label_dtype(len(centroids))
     shared = _Shared(centroids.tobytes(), centroids.shape, space, n_threads)
-    return data.map_blocks(
-        _label,
-        data.dtype,
-        shared,
-        drop_axis=data.ndim - 1,
-        dtype=dtype,
-        meta=np.empty((0,) * (data.ndim - 1), dtype),
+    meta = np.empty((0,) * (data.ndim - 1), dtype)
+    labels: Labels = data.map_blocks(
+        _label, data.dtype, shared, drop_axis=data.ndim - 1, dtype=dtype, meta=meta
     )
+    return labels
 
 
 def _label(block: Any, dtype: np.dtype[Any], shared: _Shared) -> Array:
@@ -388,13 +337,10 @@ def _label(block: Any, dtype: np.dtype[Any], shared: _Shared) -> Array:
     points = _as_block(block, dtype)
     if points.size == 0:
         return np.empty(points.shape[:-1], label_dtype(shape[0]))
-    labels: Array = _labeller(numbers, shape, space)(points, n_threads)
-    return labels
+    return _labeller(numbers, shape, space)(points, n_threads)
 
 
 @lru_cache(maxsize=4)
-def _labeller(numbers: bytes, shape: tuple[int, int], space: Space) -> Any:
+def _labeller(numbers: bytes, shape: tuple[int, int], space: Space) -> Labeller:
     """Return what labels arrays, and keeps its table of all colours from one to the next."""
-    from .labelling import Labeller
-
     return Labeller(np.frombuffer(numbers).reshape(shape), space)

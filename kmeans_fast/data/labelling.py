@@ -1,20 +1,21 @@
-"""Labels for more and more points: by a table of all colours, once that is worth it."""
+"""Labels of arrays for given centroids: once, or for more and more points by a table of colours."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from ..arrays import as_array
-from ..checks import are_colors, check_threads
+from ..arrays import as_array, as_centroids
+from ..checks import are_colors, check_space, check_threads
 from ..colors.counting import label_by_table
 from ..colors.keys import TABLE_BITS, ColorFormat, PixelChunks, split_keys
 from ..colors.points import CUBE, label_all_colors
-from ..point_set import label_dtype
+from ..point_set import Floats, Labels, label_dtype
 from ..spaces import Space
 from ..threads import Threads, shared_lock
+from .dataset import of_array
 
 Array = NDArray[Any]
 
@@ -27,6 +28,13 @@ PIXELS_A_CLUSTER = 1 << 12
 PIXELS_A_CALL = 1 << 18
 # In OKLab it takes 4 s, and assign 22 ms a megapixel.
 OKLAB_PIXELS = 1 << 28
+
+
+def label_array(points: Array, centroids: ArrayLike, space: Space, threads: Threads) -> Labels:
+    """Label every point of a checked array with its nearest centroid, the lowest on ties."""
+    checked = as_centroids(centroids, points.shape[-1], "centroids")
+    check_space(space, points)
+    return of_array(points, None, threads, space).label(checked)[0]
 
 
 class Labeller:
@@ -42,7 +50,7 @@ class Labeller:
     space : {"rgb", "oklab"}
     """
 
-    def __init__(self, centroids: NDArray[np.float64], space: Space = "rgb") -> None:
+    def __init__(self, centroids: Floats, space: Space = "rgb") -> None:
         self._centroids = centroids
         self._space = space
         self._lock = shared_lock()
@@ -59,8 +67,6 @@ class Labeller:
         self, points: Any, n_threads: int | None = None, out: Array | None = None
     ) -> Array:
         """Label points (h, w, d) or (n, d), into `out` if that is given."""
-        from ..api import assign
-
         array = as_array(points, "points")
         shape = array.shape[:-1]
         if out is not None:
@@ -72,7 +78,7 @@ class Labeller:
                 if chunks.format.key_bits <= TABLE_BITS:
                     table = self._find_table(chunks, threads)
             if table is None:
-                labels = assign(array, self._centroids, space=self._space, n_threads=n_threads)
+                labels = label_array(array, self._centroids, self._space, threads)
             elif out is not None and _is_plain(out) and not np.may_share_memory(array, out):
                 label_by_table(chunks, table, np.asarray(out).reshape(-1), threads)
                 return out
@@ -100,17 +106,13 @@ class Labeller:
             return self._table
 
 
-def _label_all_in_oklab(
-    centroids: NDArray[np.float64], form: ColorFormat, threads: Threads
-) -> Array:
+def _label_all_in_oklab(centroids: Floats, form: ColorFormat, threads: Threads) -> Array:
     """Return what `label_all_colors` does, by distances in OKLab."""
-    from ..api import assign
-
     table = np.empty(1 << form.key_bits, label_dtype(len(centroids)))
     for first in range(0, table.size, CUBE):
         keys = np.arange(first, min(first + CUBE, table.size), dtype=form.key_dtype)
         colors = split_keys(keys, form, threads).T
-        table[keys] = assign(colors, centroids, space="oklab", n_threads=threads.n)
+        table[keys] = label_array(colors, centroids, "oklab", threads)
     return table
 
 
