@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import kmeans_fast as kf
 from kmeans_fast import reference as ref
-from kmeans_fast.colors import counting
+from kmeans_fast.colors import counting, keys
 from kmeans_fast.dense import tree
 
 from .pictures import few_colors, noise
@@ -493,7 +493,7 @@ def laid_out(array, path):
 def test_any_layout_has_the_bits_of_a_plain_array(data, as_if_large, tmp_path, monkeypatch):
     if as_if_large:  # pixels are counted in tables, a few rows at a time
         monkeypatch.setattr(counting, "SMALL", 0)
-        monkeypatch.setattr(counting, "CHUNK", 20)
+        monkeypatch.setattr(keys, "CHUNK", 20)
     d, shape = data.shape[-1], data.shape[:-1]
     start = data.reshape(-1, d)[:3].astype(np.float64)
     weights = np.random.default_rng(0).random(shape)

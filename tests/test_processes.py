@@ -122,7 +122,7 @@ def test_a_child_that_is_forked_amid_fits_can_fit_and_finds_histograms_whole(alo
 
 @FORKS
 def test_a_fork_waits_for_what_threads_share_and_for_the_compiler():
-    shared = kf.ColorHistogram()._lock, Labeller(np.zeros((1, 3)))._lock
+    shared = kf.ColorHistogram()._tally._lock, Labeller(np.zeros((1, 3)))._lock
     begun, done = threading.Barrier(4, timeout=PATIENCE), []
 
     def work(lock, seconds):

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..checks import SUM_BITS, are_colors
 from ..pictures.identify import one_line
+from ..pictures.saving import check_target, write_whole
 from .keys import PixelChunks
 
 Array = NDArray[Any]
@@ -22,8 +23,6 @@ FILE_VERSION = 1
 
 def write(path: Path, colors: Array, counts: Array) -> None:
     """Write distinct colours (n, c), in the order of their keys, and their counts (n,)."""
-    from ..pictures.saving import check_target, write_whole
-
     check_target(path)
     version = np.array(FILE_VERSION)
     write_whole(path, lambda file: np.savez(file, version=version, colors=colors, counts=counts))
