@@ -89,6 +89,8 @@ class ColorPoints:
         self._labels = np.empty(0, np.int32)
         self._owner = np.empty(0, np.int32)
         self._running = np.empty((0, 0), np.int64)
+        self._added = self._labels
+        self._sums = np.empty((0, 0, 0), np.int64)
         self._last: tuple[Array, Step] | None = None
 
     def _build_tree(self) -> None:
@@ -150,6 +152,8 @@ class ColorPoints:
             self._owner = np.full(self._moments.shape[0], k, np.int32)
             self._running = np.zeros((k + 1, 1 + self.n_features), np.int64)
             self._running[k] = self._moments[0]
+            self._added = self._labels.copy()  # the labels that the sums below belong to
+            self._sums = np.zeros((k + 1, len(self._limbs), 1 + self.n_features), np.int64)
         reach = self.form.largest + float(np.abs(centroids).max())
         margin = 1e-12 * self.n_features * reach**2
         self._check_reach(reach, centroids)
@@ -203,14 +207,19 @@ class ColorPoints:
         """Return the weights and channel sums of the clusters, in limbs: (k, limbs, 1 + c)."""
         if self._units == UNWEIGHTED:
             return running[:, None].copy()
-        sums = np.zeros((len(self._limbs), *running.shape), np.int64)
-        self._threads.map(
-            lambda i: cells.add_members(
-                self.form.axes, self._colors, self._limbs[i], self._labels, sums[i]
-            ),
-            range(len(sums)),
-        )
-        return np.moveaxis(sums, 0, 1)
+        edges = np.linspace(0, self._keys.size, 1 + self._threads.n).astype(int)
+
+        def move(i: int) -> Array:
+            change = np.zeros_like(self._sums)
+            cells.move_members(
+                self.form.axes, self._colors, self._limbs, edges[i], edges[i + 1], self._labels,
+                self._added, change,
+            )  # fmt: skip
+            return change
+
+        for change in self._threads.map(move, range(self._threads.n)):
+            self._sums += change
+        return self._sums[:-1].copy()
 
     def _joined(self, sums: Array) -> Array:
         """Return sums in limbs as Python integers, without what a float64 could not hold."""

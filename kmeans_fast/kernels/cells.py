@@ -156,6 +156,28 @@ def add_members(axes, colors, weights, labels, sums):
 
 
 @jit
+def move_members(axes, colors, limbs, start, stop, labels, before, change):
+    """Bring sums up to date with the colours ``start:stop`` that had other labels `before`.
+
+    `colors` (c, m); `limbs` (limbs, m) int64, their weights; `labels` and `before` (m,) int32, of
+    which the latter become the former; `change` (k + 1, limbs, 1 + c) int64 is added to.
+    """
+    for i in range(start, stop):
+        old, new = before[i], labels[i]
+        if old == new:
+            continue
+        before[i] = new
+        for level in range(limbs.shape[0]):
+            weight = limbs[level, i]
+            change[old, level, 0] -= weight
+            change[new, level, 0] += weight
+            for j in range(len(axes)):
+                share = weight * np.int64(colors[j, i])
+                change[old, level, 1 + j] -= share
+                change[new, level, 1 + j] += share
+
+
+@jit
 def weigh_levels(channel, weights, out):
     """Add up the weight of the colours at each level of a channel (m,): int64, (levels,)."""
     for i in range(weights.size):

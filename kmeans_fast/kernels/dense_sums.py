@@ -56,10 +56,32 @@ def add_row(values, i, times, anchors, sums, label):
     Indices instead of rows: a view of an array counts references, and threads would wait for
     each other to count theirs.
 
+    Of nearly every row the first limb holds all of each float32, the first two of each float64: the
+    next is looked at only where something is left. With two limbs for float32 that spares a tenth
+    of an iteration at K = 512.
+
     `values` (n, d) float32 or float64.
     """
+    n_first = 1 if values.itemsize == 4 else 2
+    if len(anchors) <= n_first or len(anchors) > MOST_UNROLLED:
+        for j in range(np.uint64(values.shape[1])):
+            add_value(np.float64(values[i, j]), times, anchors, sums, label, j)
+        return
+    left = np.int64(0)
     for j in range(np.uint64(values.shape[1])):
-        add_value(np.float64(values[i, j]), times, anchors, sums, label, j)
+        value = np.float64(values[i, j])
+        for level in range(n_first):
+            sums[label, level, j] += times * count_quanta(value, anchors[level])
+            value = without_quanta(value, anchors[level])
+        left |= np.float64(value).view(np.int64)
+    if left == 0:
+        return
+    for j in range(np.uint64(values.shape[1])):
+        value = np.float64(values[i, j])
+        for level in range(len(anchors)):
+            if level >= n_first:
+                sums[label, level, j] += times * count_quanta(value, anchors[level])
+            value = without_quanta(value, anchors[level])
 
 
 @jit_inline
