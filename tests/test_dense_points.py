@@ -266,7 +266,7 @@ def test_few_distinct_points_are_moved_and_drawn_in_little_memory(n_distinct, d,
     with Threads(2) as pool:
         point_set = DensePoints(points, None, pool)
         step = point_set.step(start)
-        part_of(point_set)._labels(start)  # which are the assignment's
+        part_of(point_set).labels(start)  # which are the assignment's
         tracemalloc.start()
         moved = point_set.relocate(step, start)
         sample = point_set.sample_distinct(k, np.random.default_rng(0))
@@ -347,7 +347,7 @@ def test_whole_weights_are_copies_below_2_to_the_53(weights):
         weights[0] -= less
         with Threads(1) as pool:
             rule = DensePoints(np.ones((2, 1)), weights, pool).facts.rule
-        assert (rule.repeats, not rule.factors) == (whole, whole)
+        assert (rule.are_repeats, not rule.are_factors) == (whole, whole)
 
 
 @pytest.mark.parametrize("least", [1.0, 2.0**-30, 2.0**-70, 2.0**-300])

@@ -22,12 +22,12 @@ def from_the_first_point(monkeypatch):
 class SlowSearch:
     """Every distance, rounded as is written down, and sums in Python's integers."""
 
-    def __init__(self, search):
-        self.tree = tree = part_of(search._of).tree()
+    def __init__(self, search, point_set):
+        self.tree = tree = part_of(point_set).tree()
         self.points = tree.points[:, : tree.n]
-        self.scale = search._scale
+        self.scale = tree_search.scale_of(point_set.facts)
         self.closest = np.full(tree.n, tree_search.INFINITE, np.uint16)
-        self.search = search
+        self.search, self.point_set = search, point_set
 
     def codes(self, center):
         total = np.zeros(self.points.shape[1], np.float32)
@@ -53,7 +53,7 @@ class SlowSearch:
             places += [slice(cells.start[c], cells.stop[c]) for c in range(first, first + n_cells)]
         ends = np.cumsum([whole[some].sum() for some in places])
         if ends[-1] == 0:
-            return np.stack([self.search._of.draw(rng) for _ in range(n)])
+            return np.stack([self.point_set.draw(rng) for _ in range(n)])
         drawn = []
         for ticket in rng.integers(ends[-1], size=n):
             at = np.searchsorted(ends, ticket, side="right")
@@ -94,12 +94,12 @@ def assert_seeds_are_brute_force(points, n_centers=30, n_trials=5, threads=2):
         point_set = DensePoints(points, None, pool)
         search = point_set.nearest_search()
         assert isinstance(search, tree_search.TreeSearch)
-        slow = SlowSearch(search)
+        slow = SlowSearch(search, point_set)
         center = point_set.draw(np.random.default_rng(0))
         for _ in range(n_centers):
             search.add(center)
             slow.add(center)
-            np.testing.assert_array_equal(part_of(point_set)._search._closest, slow.closest)
+            np.testing.assert_array_equal(part_of(point_set).search._closest, slow.closest)
             assert search._totals.sum() == int(slow.whole_numbers(slow.closest).sum())
             drawn = search.draw(n_trials, rng)
             np.testing.assert_array_equal(drawn, slow.draw(n_trials, slow_rng))

@@ -16,7 +16,7 @@ from ..checks import are_colors, is_dask
 from ..colors.counting import TABLE_BITS, ColorFormat, CountedPixels, PixelChunks, split_keys
 from ..colors.histogram import ColorHistogram
 from ..colors.points import ColorPoints
-from ..dense.points import DensePoints
+from ..dense.points import DensePoints, PointsInParts
 from ..dense.tree import seeds as tree_seeds
 from ..exact.weights import UNWEIGHTED, Units, from_limbs, summarize, units_of_pixels
 from ..point_set import Points
@@ -177,11 +177,11 @@ def _of_chunks(
             data, *counted, threads, space,
             lambda _, centroids: on_dask.lazy_labels(data, centroids, space, task_threads),
         )  # fmt: skip
-    parts = on_dask.DaskParts(data, weights, task_threads)
+    from .dask_parts import DaskParts
+
+    parts = DaskParts(data, weights, task_threads)
     try:
-        points = DensePoints.of_parts(
-            parts, size_of(data), data.dtype, weights is not None, threads
-        )
+        points = PointsInParts(parts, threads)
     except BaseException:
         parts.close()
         raise
