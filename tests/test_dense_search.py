@@ -26,9 +26,9 @@ def sorted_from_the_start(monkeypatch):
 class SlowSearch:
     """Every distance, in the order that is written down, and sums in Python's integers."""
 
-    def __init__(self, search, point_set):
+    def __init__(self, point_set):
         data = dense_search.scale_points(part_of(point_set))
-        self.exponent = search._exponent
+        self.exponent = dense_search.find_scale(point_set.facts)[2]
         self.point_set, self.values, self.scale = point_set, data.values, data.scale
         n = len(self.values)
         self.weights = np.ones(n) if data.weights is None else data.weights
@@ -84,23 +84,27 @@ def blobs(n, d, n_blobs=20, seed=0, spread=0.1):
     return middles[rng.integers(n_blobs, size=n)] + spread * rng.normal(size=(n, d))
 
 
-def assert_seeds_are_brute_force(points, weights=None, n_centers=24, n_trials=6, threads=1):
-    """Run greedy k-means++ with both searches, bit for bit; return the share of work done."""
+def assert_same_draws(point_set, search, slow, n_centers, n_trials):
+    """Run greedy k-means++ with both searches, bit for bit."""
     rng, slow_rng = np.random.default_rng(3), np.random.default_rng(3)
+    center = point_set.draw(np.random.default_rng(0))
+    for _ in range(n_centers):
+        search.add(center)
+        slow.add(center)
+        drawn = search.draw(n_trials, rng)
+        np.testing.assert_array_equal(drawn, slow.draw(n_trials, slow_rng))
+        potentials = search.potentials(drawn)
+        np.testing.assert_array_equal(potentials, slow.potentials(drawn))
+        np.testing.assert_array_equal(part_of(point_set).search._closest, slow.closest)
+        center = drawn[potentials.argmin()]
+
+
+def assert_seeds_are_brute_force(points, weights=None, n_centers=24, n_trials=6, threads=1):
+    """Compare the searches; return the share of work done."""
     with Threads(threads) as pool:
         point_set = DensePoints(points, weights, pool)
         search = point_set.nearest_search()
-        slow = SlowSearch(search, point_set)
-        center = point_set.draw(np.random.default_rng(0))
-        for _ in range(n_centers):
-            search.add(center)
-            slow.add(center)
-            drawn = search.draw(n_trials, rng)
-            assert np.array_equal(drawn, slow.draw(n_trials, slow_rng))
-            potentials = search.potentials(drawn)
-            assert np.array_equal(potentials, slow.potentials(drawn))
-            center = drawn[potentials.argmin()]
-        assert np.array_equal(part_of(point_set).search._closest, slow.closest)
+        assert_same_draws(point_set, search, SlowSearch(point_set), n_centers, n_trials)
     return part_of(point_set).search.n_tried / (len(points) * n_trials * n_centers)
 
 
@@ -175,7 +179,7 @@ def test_centers_that_are_no_points_and_more_candidates_than_bits(dtype, d):
     with Threads(1) as pool:
         point_set = DensePoints(points, None, pool)
         search = point_set.nearest_search()
-        slow = SlowSearch(search, point_set)
+        slow = SlowSearch(point_set)
         for _ in range(4):
             for center in rng.uniform(-10, 10, (2, d)):
                 search.add(center)
@@ -193,7 +197,7 @@ def test_a_center_need_not_be_the_best_candidate():
     with Threads(1) as pool:
         point_set = DensePoints(points, None, pool)
         search = point_set.nearest_search()
-        slow = SlowSearch(search, point_set)
+        slow = SlowSearch(point_set)
         for at in (5, 70, 300, 1200):
             search.add(points[at])
             slow.add(points[at])
@@ -263,7 +267,7 @@ def test_a_center_nearer_by_a_rounding_is_seen(dtype, d):
                     candidates[row, 0] = np.nextafter(candidates[row, 0], dtype(0))
             candidates = rng.permuted(candidates, axis=1).astype(np.float64)
             search = point_set.nearest_search()
-            slow = SlowSearch(search, point_set)
+            slow = SlowSearch(point_set)
             search.add(center)
             slow.add(center)
             assert np.array_equal(search.potentials(candidates), slow.potentials(candidates))

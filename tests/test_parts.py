@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from kmeans_fast.dense import tree as trees
+from kmeans_fast.dense.facts import find_facts
 from kmeans_fast.dense.part import DensePart
 from kmeans_fast.dense.points import DensePoints, PointsInParts
 from kmeans_fast.dense.raw import RawPart
@@ -41,7 +42,7 @@ class Many:
             return question.merge(answers)
         return question.merge([question.merge(answers[:middle]), question.merge(answers[middle:])])
 
-    def labels(self, centroids):
+    def give_labels(self, centroids):
         return self.ask(DensePart.give_labels, centroids)
 
 
@@ -68,7 +69,8 @@ def fit(points, weights, init, k, edges=None, forgets=False):
             point_set = DensePoints(points, weights, threads)
         else:
             parts = ManyRaw(points, weights, edges, threads, forgets)
-            point_set = PointsInParts(parts, threads)
+            facts = find_facts(parts)
+            point_set = PointsInParts(parts.settle(facts), facts, threads)
         start = init
         if isinstance(init, str):
             METHODS[init](point_set, k, np.random.default_rng(6))  # of an earlier run

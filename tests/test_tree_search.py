@@ -11,6 +11,7 @@ from kmeans_fast.dense import tree_search
 from kmeans_fast.dense.points import DensePoints
 from kmeans_fast.threads import Threads
 from tests.naive import part_of
+from tests.test_dense_search import assert_same_draws
 from tests.test_tree import KINDS, clusters
 
 
@@ -89,23 +90,11 @@ class SlowSearch:
 
 
 def assert_seeds_are_brute_force(points, n_centers=30, n_trials=5, threads=2):
-    rng, slow_rng = np.random.default_rng(3), np.random.default_rng(3)
     with Threads(threads) as pool:
         point_set = DensePoints(points, None, pool)
         search = point_set.nearest_search()
         assert isinstance(search, tree_search.TreeSearch)
-        slow = SlowSearch(search, point_set)
-        center = point_set.draw(np.random.default_rng(0))
-        for _ in range(n_centers):
-            search.add(center)
-            slow.add(center)
-            np.testing.assert_array_equal(part_of(point_set).search._closest, slow.closest)
-            assert search._totals.sum() == int(slow.whole_numbers(slow.closest).sum())
-            drawn = search.draw(n_trials, rng)
-            np.testing.assert_array_equal(drawn, slow.draw(n_trials, slow_rng))
-            potentials = search.potentials(drawn)
-            np.testing.assert_array_equal(potentials, slow.potentials(drawn))
-            center = drawn[potentials.argmin()]
+        assert_same_draws(point_set, search, SlowSearch(search, point_set), n_centers, n_trials)
 
 
 @pytest.mark.parametrize("d, dtype", KINDS)

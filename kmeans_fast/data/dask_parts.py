@@ -55,15 +55,15 @@ class _OnWorkers(Generic[Part]):
 
 
 class SettledDaskParts(_OnWorkers[DensePart]):
-    """The chunks of an array, each a `DensePart`; `labels` are not worked out yet."""
+    """The chunks of an array, each a `DensePart`; labels are not worked out yet."""
 
     is_whole = False
 
     def __init__(
-        self, parts: list[Any], options: dict[str, Any], labels: Callable[[Array], Any]
+        self, parts: list[Any], options: dict[str, Any], give_labels: Callable[[Array], Any]
     ) -> None:
         super().__init__(parts, options)
-        self.labels = labels
+        self.give_labels = give_labels
 
 
 class DaskParts(_OnWorkers[RawPart]):

@@ -16,6 +16,7 @@ from ..checks import are_colors, is_dask
 from ..colors.counting import TABLE_BITS, ColorFormat, CountedPixels, PixelChunks, split_keys
 from ..colors.histogram import ColorHistogram
 from ..colors.points import ColorPoints
+from ..dense.facts import find_facts
 from ..dense.points import DensePoints, PointsInParts
 from ..dense.tree import seeds as tree_seeds
 from ..exact.weights import UNWEIGHTED, Units, from_limbs, summarize, units_of_pixels
@@ -181,7 +182,8 @@ def _of_chunks(
 
     parts = DaskParts(data, weights, task_threads)
     try:
-        points = PointsInParts(parts, threads)
+        facts = find_facts(parts)
+        points = PointsInParts(parts.settle(facts), facts, threads)
     except BaseException:
         parts.close()
         raise

@@ -2,64 +2,32 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from fractions import Fraction
+from typing import Any, Protocol
 
 import numpy as np
 
-from ..exact.quanta import Integers, as_anchors
+from ..exact.quanta import NARROW, as_anchors, choose_quanta, depth, spacing
+from ..exact.weights import check_sizes
 from ..kernels import dense as kernels
 from ..kernels.dense import MOST_UNROLLED
 from ..threads import cached_property
-from .questions import Array, Floats, widen
+from .questions import Answer, Array, Asked, Floats, Question
+from .raw import Measured, RawPart, WeightRule
 
-
-class WeightRule(NamedTuple):
-    """What weights are: repeats, which count copies, or factors of the values."""
-
-    are_repeats: bool
-    are_factors: bool
-    quanta: tuple[float, ...]  # of their totals
-    lift: float = 1.0  # what factors are multiplied by, so that no product underflows
-
-    @property
-    def unweighted(self) -> bool:
-        """Whether every point counts once."""
-        return not (self.are_repeats or self.are_factors)
-
-    def split(self, weights: Array | None) -> tuple[Integers | None, Floats | None]:
-        """Return the weights as repeats or as factors."""
-        if weights is None:
-            return None, None
-        if self.are_repeats:
-            return np.ascontiguousarray(weights, dtype=np.int64), None
-        return None, np.ascontiguousarray(weights, dtype=np.float64)
-
-
-class Measured(NamedTuple):
-    """What is found in one look at all points."""
-
-    bad_row: int  # the first that holds NaN or infinity, or -1
-    low: Floats  # the box of the points that have weight
-    high: Floats
-    largest: float  # magnitude
-    least: float  # magnitude that is not zero, of the points that have weight
-    largest_product: float  # of a factor and a magnitude
-    n_copies: int  # points, each counted by its repeats
-    most_repeats: int
-    heaviest: float  # the largest factor
-
-
-def merge_measured(answers: list[Measured]) -> Measured:
-    """Return what is found at all parts."""
-    bad, low, high, largest, least, products, n_copies, repeats, heaviest = zip(
-        *answers, strict=True
-    )
-    return Measured(
-        min((row for row in bad if row >= 0), default=-1),
-        *widen(list(zip(low, high, strict=True))),
-        max(largest), min(least), max(products), sum(n_copies), max(repeats), max(heaviest),
-    )  # fmt: skip
+# Points whose median stands for the middle of all.
+N_SAMPLED = 128
+# The sum of a value and its anchor (`quanta.as_anchors`) is less than so many times the value.
+ANCHORED = 8.0
+# Beyond this float32 points become float64: no scale of float32 would bring them to 1.
+MOST_SINGLE = 2.0**119
+# The largest weight times value is at least so much, or the digits of others are lost.
+LEAST_PRODUCT = 2.0**-960
+# Factors are multiplied by a power of two that brings the largest product up to this, where some
+# product would be less than all float64.
+LIFTED, MOST_LIFTED = 900, 1000
 
 
 @dataclass(frozen=True)
@@ -92,3 +60,117 @@ class Facts:
         """What counts the quanta of values and of weights."""
         rule = self.rule
         return kernels.Anchors(as_anchors(self.quanta), as_anchors(rule.quanta), rule.lift)
+
+
+class RawParts(Protocol):
+    """All parts, as they were given."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The numbers of points and features."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type that the points were given in."""
+
+    @property
+    def is_weighted(self) -> bool:
+        """Whether points have weights."""
+
+    def ask(
+        self, question: Question[RawPart, Asked, Answer], *asked: Asked.args, **named: Asked.kwargs
+    ) -> Answer:
+        """Return the merged answers of all parts."""
+
+
+def find_facts(parts: RawParts) -> Facts:
+    """Check the points and their weights, and find what all parts must know."""
+    n, n_features = parts.shape
+    rule = WeightRule(False, False, (1.0,))
+    least_weight = 1.0
+    if parts.is_weighted:
+        weights = parts.ask(RawPart.summarize_weights)
+        rule = WeightRule(weights.are_copies, not weights.are_copies, weights.units)
+        least_weight = spacing(weights.least)
+        if rule.are_factors:
+            check_sizes(weights.largest, 0.0)
+    found = parts.ask(RawPart.measure, rule)
+    if found.bad_row >= 0:
+        raise ValueError(
+            f"data holds NaN or infinity at row {found.bad_row}; drop such rows or fill them in"
+        )
+    reach = 2.0 * found.largest
+    most = n_features * reach * reach * found.n_copies  # of any inertia
+    if not math.isfinite(ANCHORED * most):
+        raise ValueError(
+            f"data holds values up to {found.largest:.3g}, whose squared distances overflow; "
+            "divide the data by a constant"
+        )
+    check_sizes(found.heaviest, ANCHORED * found.heaviest * max(most, n))
+    largest = max(-float(found.low.min()), float(found.high.max()))
+    if rule.are_factors and largest > 0.0 and found.largest_product < LEAST_PRODUCT:
+        raise ValueError(
+            f"sample_weight holds values up to {found.heaviest:.3g}, whose products with the "
+            "data underflow; multiply the weights by a constant"
+        )
+    some = parts.ask(RawPart.every, -(-n // N_SAMPLED))
+    single = some.dtype == np.float32
+    if found.largest > MOST_SINGLE:
+        some = some.astype(np.float64)
+    middle, scale = _frame(some, found.low, found.high)
+    finest = 1.0 if parts.dtype.kind in "biu" else spacing(found.least, single)
+    if rule.are_factors:
+        rule, quanta = _lift(rule, found, finest, least_weight)
+    else:
+        quanta = choose_quanta(largest, found.n_copies, depth(largest, finest), NARROW)
+    return Facts(
+        n=n,
+        rule=rule,
+        quanta=quanta,
+        low=found.low,
+        high=found.high,
+        n_copies=found.n_copies,
+        most_repeats=found.most_repeats,
+        heaviest=found.heaviest,
+        middle=middle,
+        scale=scale,
+    )
+
+
+def _frame(some: Array, low: Floats, high: Floats) -> tuple[Array, Any]:
+    """Return a point amid the data, and a power of two that scales the rest to 1 or less.
+
+    What is left is small where the data lie far from the origin, and outliers hardly move the
+    median of some points: the float32 pass then tells most centroids apart. Any other would do.
+    """
+    dtype = some.dtype
+    middle = np.median(some, axis=0).astype(dtype)
+    reach = float(np.maximum(high - middle, middle - low).max())
+    limit = 120 if dtype == np.float32 else 1000
+    exponent = max(-limit, min(limit, -math.frexp(reach)[1]))
+    return middle, dtype.type(math.ldexp(1.0, exponent))
+
+
+def _lift(
+    rule: WeightRule, found: Measured, finest: float, least_weight: float
+) -> tuple[WeightRule, tuple[float, ...]]:
+    """Return the rule, and the quanta of values times factors, so that no product underflows.
+
+    `finest` and `least_weight` are the powers of two of which values and factors are multiples.
+    """
+    exponent = 0
+    if Fraction(finest) * Fraction(least_weight) < Fraction(5e-324):
+        exponent = min(
+            LIFTED - math.frexp(found.largest_product)[1],
+            MOST_LIFTED - math.frexp(found.heaviest)[1],
+        )
+    lift = math.ldexp(1.0, exponent)
+    least = math.ldexp(finest, exponent) * least_weight
+    if Fraction(least) != Fraction(finest) * Fraction(least_weight) * Fraction(lift):
+        raise ValueError(
+            f"sample_weight goes from {found.heaviest:.3g} down to {least_weight:.3g}, and its "
+            "products with the data underflow; leave out, or weigh with 0, what is so small"
+        )
+    below = depth(found.largest_product * lift, least)
+    quanta = choose_quanta(found.largest_product * lift, found.n_copies, below, NARROW)
+    return rule._replace(lift=lift, quanta=tuple(unit * lift for unit in rule.quanta)), quanta

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from threading import Lock
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -22,11 +22,14 @@ from ..kernels import dense as kernels
 from ..kernels import inertia
 from ..threads import cached_property
 from .assignment import Assignment, fewest_types
-from .distinct import Distinct
 from .facts import Facts
 from .questions import (
+    Alone,
+    Answer,
     Array,
+    Asked,
     Floats,
+    Question,
     add,
     concatenate,
     concatenate_both,
@@ -57,7 +60,26 @@ def add_sums(answers: list[ClusterSums]) -> ClusterSums:
     return ClusterSums(add(list(values)), add(list(totals)))
 
 
-class DensePart:
+class Parts(Protocol):
+    """All parts."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether one part has all of the points."""
+
+    def ask(
+        self,
+        question: Question[DensePart, Asked, Answer],
+        *asked: Asked.args,
+        **named: Asked.kwargs,
+    ) -> Answer:
+        """Return the merged answers of all parts."""
+
+    def give_labels(self, centroids: Floats) -> Any:
+        """Return the labels (n,) of an assignment, which are the caller's now."""
+
+
+class DensePart(Alone):
     """Some of the points of a dense point set, and what is known of all.
 
     Attributes
@@ -82,15 +104,19 @@ class DensePart:
         self.threads = raw.threads
         self.start = raw.start
         self.number = raw.number
-        self.n, self.n_features = self.points.shape
+        self.n, self.n_features = raw.shape
         self.chunks = [(at, min(at + CHUNK, self.n)) for at in range(0, self.n, CHUNK)]
-        self.distinct = Distinct(self.points, self.weights)
         self.lock = Lock()  # of a worker's threads: what is kept is for one call at a time
         self.search: object = None
         self._data = kernels.Points(self.points, facts.middle, facts.scale)
         self._assignment: Assignment | TreeAssignment | None = None
         self._assigned: Floats | None = None
         self._trees: dict[bool, Tree] = {}
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it has all of the points."""
+        return self.n == self.facts.n
 
     def __sizeof__(self) -> int:
         """Return the memory of the data, by which Dask decides where to keep what."""

@@ -18,13 +18,12 @@ from ..exact.weights import from_limbs
 from ..kernels import inertia
 from ..point_set import Step, label_dtype
 from ..threads import Threads, cached_property
-from .part import ClusterSums, DensePart
-from .parts import LocalRawPart, RawParts
+from .facts import ANCHORED, Facts, find_facts
+from .part import ClusterSums, DensePart, Parts
 from .questions import Array, Floats
 from .raw import RawPart
 from .sampling import find_distinct, find_farthest, sample_distinct
 from .search import NearestSearch
-from .settling import ANCHORED, find_facts
 from .tree import seeds as tree_seeds
 from .tree_search import TreeSearch
 
@@ -51,15 +50,16 @@ class PointsInParts:
 
     Parameters
     ----------
-    parts : RawParts
+    parts : Parts
+    facts : Facts
     threads : Threads
         For what is not done at the parts.
     """
 
-    def __init__(self, parts: RawParts, threads: Threads) -> None:
-        self.n, self.n_features = parts.shape
-        self.facts = find_facts(parts)
-        self.parts = parts.settle(self.facts)
+    def __init__(self, parts: Parts, facts: Facts, threads: Threads) -> None:
+        self.parts = parts
+        self.facts = facts
+        self.n, self.n_features = facts.n, facts.middle.size
         self._threads = threads
         self._last: tuple[Floats, Step] | None = None
 
@@ -138,7 +138,7 @@ class PointsInParts:
     def label(self, centroids: Floats) -> tuple[Any, Array, float]:
         """Return the labels, the counts and the inertia of an assignment."""
         step = self.step(centroids)
-        labels = self.parts.labels(np.ascontiguousarray(centroids, dtype=np.float64))
+        labels = self.parts.give_labels(np.ascontiguousarray(centroids, dtype=np.float64))
         self._last = None  # the labels are the caller's now
         return labels.astype(label_dtype(len(centroids)), copy=False), step.counts, step.inertia
 
@@ -262,4 +262,6 @@ class DensePoints(PointsInParts):
     """
 
     def __init__(self, points: Array, weights: Array | None, threads: Threads) -> None:
-        super().__init__(LocalRawPart(RawPart(points, weights, threads), points.dtype), threads)
+        raw = RawPart(points, weights, threads)
+        facts = find_facts(raw)
+        super().__init__(DensePart(raw, facts), facts, threads)

@@ -23,6 +23,7 @@ Floats = NDArray[np.float64]
 Part = TypeVar("Part", contravariant=True)
 Asked = ParamSpec("Asked")
 Answer = TypeVar("Answer")
+Own = TypeVar("Own")
 Merge = Callable[[list[Answer]], Answer]
 
 
@@ -59,6 +60,16 @@ def merged_by(
 ) -> Callable[[Callable[Concatenate[Part, Asked], Answer]], Question[Part, Asked, Answer]]:
     """Return a decorator that makes questions of methods, whose answers are merged so."""
     return lambda answer: Question(answer, merge)
+
+
+class Alone:
+    """A part that may be all there are."""
+
+    def ask(
+        self: Own, question: Question[Own, Asked, Answer], *asked: Asked.args, **named: Asked.kwargs
+    ) -> Answer:
+        """Return its own answer: there is nothing to merge it with."""
+        return question(self, *asked, **named)
 
 
 def add(answers: list[Integers]) -> Integers:

@@ -4,22 +4,70 @@ from __future__ import annotations
 
 import math
 from threading import Lock
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..exact.quanta import Integers
 from ..exact.weights import Summary, summarize
 from ..exact.weights import merge as merge_summaries
 from ..kernels import dense_data
 from ..threads import Threads
-from .facts import Measured, WeightRule, merge_measured
-from .questions import Array, concatenate, merged_by
+from .questions import Alone, Array, Floats, concatenate, merged_by, widen
 
 # Points, and numbers, in a unit of work that NumPy does, of several calls that wait for the GIL.
 LEAST_MEASURED, MEASURED = 2**14, 2**20
 
 
-class RawPart:
+class WeightRule(NamedTuple):
+    """What weights are: repeats, which count copies, or factors of the values."""
+
+    are_repeats: bool
+    are_factors: bool
+    quanta: tuple[float, ...]  # of their totals
+    lift: float = 1.0  # what factors are multiplied by, so that no product underflows
+
+    @property
+    def unweighted(self) -> bool:
+        """Whether every point counts once."""
+        return not (self.are_repeats or self.are_factors)
+
+    def split(self, weights: Array | None) -> tuple[Integers | None, Floats | None]:
+        """Return the weights as repeats or as factors."""
+        if weights is None:
+            return None, None
+        if self.are_repeats:
+            return np.ascontiguousarray(weights, dtype=np.int64), None
+        return None, np.ascontiguousarray(weights, dtype=np.float64)
+
+
+class Measured(NamedTuple):
+    """What is found in one look at all points."""
+
+    bad_row: int  # the first that holds NaN or infinity, or -1
+    low: Floats  # the box of the points that have weight
+    high: Floats
+    largest: float  # magnitude
+    least: float  # magnitude that is not zero, of the points that have weight
+    largest_product: float  # of a factor and a magnitude
+    n_copies: int  # points, each counted by its repeats
+    most_repeats: int
+    heaviest: float  # the largest factor
+
+
+def merge_measured(answers: list[Measured]) -> Measured:
+    """Return what is found at all parts."""
+    bad, low, high, largest, least, products, n_copies, repeats, heaviest = zip(
+        *answers, strict=True
+    )
+    return Measured(
+        min((row for row in bad if row >= 0), default=-1),
+        *widen(list(zip(low, high, strict=True))),
+        max(largest), min(least), max(products), sum(n_copies), max(repeats), max(heaviest),
+    )  # fmt: skip
+
+
+class RawPart(Alone):
     """Some points, to be checked and measured.
 
     Parameters
@@ -45,6 +93,7 @@ class RawPart:
         number: int = 0,
     ) -> None:
         self.points = as_floats(points)
+        self.dtype = points.dtype
         self.weights = weights
         self.threads = threads
         self.start = start
@@ -60,7 +109,7 @@ class RawPart:
     @merged_by(merge_measured)
     def measure(self, rule: WeightRule) -> Measured:
         """Check the points, and return their box, magnitudes and weights."""
-        n, d = self.points.shape
+        n, d = self.shape
         repeats, factors = rule.split(self.weights)
 
         def measure(start: int) -> Measured:
@@ -87,6 +136,16 @@ class RawPart:
     def every(self, step: int) -> Array:
         """Return every so many-th point of all."""
         return self.points[-self.start % step :: step]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The numbers of points and features."""
+        return self.points.shape[0], self.points.shape[1]
+
+    @property
+    def is_weighted(self) -> bool:
+        """Whether points have weights."""
+        return self.weights is not None
 
     def __sizeof__(self) -> int:
         """Return the memory of the data, by which Dask decides where to keep what."""

@@ -2,16 +2,76 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..exact.quanta import Integers
 from ..kernels import dense as kernels
 from ..kernels import dense_data
-from .distinct import first_distinct
+from .assignment import fewest_types
 from .part import ClusterSums, DensePart
 from .questions import Array, Floats, add, merged_by
+
+
+class Distinct:
+    """What tells apart those points of a part that have weight."""
+
+    def __init__(self, part: DensePart) -> None:
+        # As unsigned integers, and the negative zero among these.
+        size = part.points.itemsize
+        self._bits = part.points.view(f"u{size}")
+        self._zero = self._bits.dtype.type(1 << (8 * size - 1))
+        self._weights = part.weights
+
+    def first(self, orders: Iterable[Integers], limit: int) -> Integers:
+        """Return the first points in the orders given that have weight and differ."""
+        table, out = _new_table(limit), np.empty(limit, np.int64)
+        n = 0
+        for order in orders:
+            if self._weights is not None:
+                order = order[self._weights[order] > 0]
+            n = self._find(order, table, out, n)
+            if n == limit:
+                break
+        return out[:n]
+
+    def first_of(self, some: Integers, values: Floats, limit: int) -> tuple[Integers, Floats]:
+        """Return the first of some points that have weight and differ, and the value of each."""
+        distinct, order = self.first([some], limit), np.argsort(some, kind="stable")
+        return distinct, values[order[np.searchsorted(some, distinct, sorter=order)]]
+
+    def copy_finder(self, rows: Integers) -> Callable[[tuple[int, int]], Array]:
+        """Return what tells of the points of a chunk which of some distinct ones they are equal to.
+
+        Others are numbered one more than these, and those without weight two.
+        """
+        table, m = _new_table(rows.size), rows.size
+        self._find(rows, table, np.empty(m, np.int64), 0)
+
+        def find(chunk: tuple[int, int]) -> Array:
+            numbers = np.zeros(chunk[1] - chunk[0], fewest_types(m + 2))
+            if m:
+                self._find(np.arange(*chunk), table, rows, m, numbers)
+            if self._weights is not None:
+                numbers[self._weights[slice(*chunk)] <= 0] = m + 1
+            return numbers
+
+        return find
+
+    def _find(
+        self, order: Integers, table: Integers, out: Integers, n: int, numbers: Any = None
+    ) -> int:
+        found: int = dense_data.find_distinct(
+            self._bits, self._zero, order, table, out, n, numbers
+        )  # fmt: skip
+        return found
+
+
+def _new_table(n: int) -> Integers:
+    """Return a hash table for `n` points (`kernels.dense_data.find_place`)."""
+    return np.full(max(1024, 2 << (n + 1).bit_length()), -1)  # with few collisions
 
 
 class Sample(NamedTuple):
@@ -27,14 +87,16 @@ def merge_samples(answers: list[Sample]) -> Sample:
     (limit, *_), keys, rows = zip(*answers, strict=True)
     all_keys, all_rows = np.concatenate(keys), np.concatenate(rows)
     order = np.argsort(all_keys, kind="stable")
-    order = order[first_distinct(all_rows[order])[:limit]]
+    rows_as_they_compare = all_rows[order] + all_rows.dtype.type(0)  # no negative zeros
+    _, first = np.unique(rows_as_they_compare, axis=0, return_index=True)
+    order = order[np.sort(first)[:limit]]
     return Sample(limit, all_keys[order], all_rows[order])
 
 
 @merged_by(merge_samples)
 def find_distinct(part: DensePart, limit: int) -> Sample:
     """Return the first distinct points that have weight."""
-    rows = part.points[part.distinct.first((np.arange(*chunk) for chunk in part.chunks), limit)]
+    rows = part.points[Distinct(part).first((np.arange(*chunk) for chunk in part.chunks), limit)]
     return Sample(limit, np.zeros(len(rows)), rows)
 
 
@@ -60,14 +122,14 @@ def sample_distinct(part: DensePart, n: int, seed: int) -> Sample:
         return _take_least(new_keys, rows, few)
 
     while distinct.size < n:  # once, unless nearly all points are copies of a few
-        copies = part.distinct.copy_finder(distinct)
+        copies = Distinct(part).copy_finder(distinct)
         found_keys, found = zip(*part.threads.map(find, part.chunks), strict=True)
         least_keys, least = _take_least(np.concatenate(found_keys), np.concatenate(found), few)
         if least.size == 0:
             break
         order = np.argsort(least_keys, kind="stable")
         some, keys = np.append(distinct, least[order]), np.append(keys, least_keys[order])
-        distinct, keys = part.distinct.first_of(some, keys, n)
+        distinct, keys = Distinct(part).first_of(some, keys, n)
     return Sample(n, keys, part.points[distinct])
 
 
@@ -151,7 +213,7 @@ def _choose_farthest(
 
     Of points equally far the lexicographically smallest.
     """
-    distinct, sq_dists = part.distinct.first_of(some, sq_dists, some.size)
+    distinct, sq_dists = Distinct(part).first_of(some, sq_dists, some.size)
     if distinct.size > n:
         near = np.partition(sq_dists, -n)[-n]
         distinct, sq_dists = distinct[sq_dists >= near], sq_dists[sq_dists >= near]
@@ -161,7 +223,7 @@ def _choose_farthest(
 
 def _add_copies(part: DensePart, rows: Integers) -> tuple[Integers, ClusterSums]:
     """Return how many points with weight are equal to each of some, and their sums."""
-    m, number = rows.size, part.distinct.copy_finder(rows)
+    m, number = rows.size, Distinct(part).copy_finder(rows)
 
     def add_chunk(start: int, stop: int, n_copies: Integers, *sums: Integers) -> None:
         numbers, here = number((start, stop)), slice(start, stop)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,20 +11,9 @@ from ..exact.quanta import Integers, log2
 from ..kernels import dense_seeds as kernels
 from .facts import Facts
 from .part import DensePart, find_mine
-from .parts import Parts
-from .questions import (
-    Answer,
-    Array,
-    Asked,
-    Floats,
-    Question,
-    add,
-    concatenate,
-    concatenate_both,
-    merged_by,
-)
+from .questions import Array, Floats, add, concatenate, concatenate_both, merged_by
 from .raw import frozen
-from .searching import Resumed, SearchPart, State, numbers
+from .searching import SearchPart, SeedSearch, State
 
 # Up to here a draw keeps 25 bits of the mean value when points count as repeated.
 MAX_REPEATS = 2**26
@@ -48,35 +36,21 @@ class NearestState(State):
     n_candidates: int  # a draw
 
 
-class NearestSearch:
+class NearestSearch(SeedSearch["NearestPart"]):
     """The squared distance of each point to the nearest of the centers so far: for k-means++.
 
     Add a center before the first draw. A center is held back until the sums are asked for: how
     many candidates are drawn says whether it pays to divide the points into cells. Nothing that is
     returned depends on the cells, on threads, on chunks or on parts.
-
-    Parameters
-    ----------
-    facts : Facts
-    parts : Parts
-    draw_any : callable
-        Draws one point by its weight.
     """
 
-    def __init__(
-        self, facts: Facts, parts: Parts, draw_any: Callable[[np.random.Generator], Floats]
-    ) -> None:
-        self._parts = parts
-        self._draw_any = draw_any
-        self._number = next(numbers)
-        self._top = TOP
-        self._centers = np.empty((0, facts.middle.size))
-        self._waiting: list[Floats] = []
-        self._exponent = find_scale(facts)[2]
+    _top = TOP
+    _n_candidates = 0  # a draw
+    _waiting: tuple[Floats, ...] = ()
 
     def add(self, center: Floats) -> None:
         """Take one more center into account."""
-        self._waiting.append(np.array(center, dtype=np.float64))
+        self._waiting += (np.array(center, dtype=np.float64),)
 
     def draw(self, n: int, rng: np.random.Generator) -> Floats:
         """Return n points (n, d), drawn by weight times squared distance.
@@ -87,7 +61,7 @@ class NearestSearch:
         if self._total == 0:
             return np.stack([self._draw_any(rng) for _ in range(n)])
         tickets = rng.integers(self._total, size=n)
-        which, points = self._ask(n, NearestPart.find, np.cumsum(self._totals), tickets)
+        which, points = self._ask(NearestPart.find, np.cumsum(self._totals), tickets)
         drawn: Floats = points[np.argsort(which)]
         return drawn
 
@@ -95,31 +69,26 @@ class NearestSearch:
         """Return, for each candidate, the sum of weight times squared distance with it added."""
         self._catch_up(len(candidates))
         candidates = np.ascontiguousarray(candidates, dtype=np.float64)
-        gains = self._ask(len(candidates), NearestPart.find_gains, candidates)
-        exponent = self._top - 51 + self._exponent
+        gains = self._ask(NearestPart.find_gains, candidates)
+        exponent = self._top - 51 + find_scale(self._facts)[2]
         return np.array([math.ldexp(float(left), exponent) for left in self._total - gains])
 
     # ------------------------------------------------------------------------------ within
 
-    def _ask(
-        self,
-        n_candidates: int,
-        question: Question[NearestPart, Asked, Answer],
-        *asked: Asked.args,
-        **named: Asked.kwargs,
-    ) -> Answer:
-        state = NearestState(self._number, self._centers, self._top, n_candidates)
-        return self._parts.ask(Resumed(NearestPart, state, question), *asked, **named)
+    def _state(self) -> tuple[type[NearestPart], NearestState]:
+        state = NearestState(self._number, self._centers, self._top, self._n_candidates)
+        return NearestPart, state
 
     def _catch_up(self, n_candidates: int) -> None:
         """Add the centers that wait, one after the other."""
+        self._n_candidates = n_candidates
         for center in self._waiting:
             self._centers = np.concatenate([self._centers, center[None]])
-            self._totals = self._ask(n_candidates, NearestPart.lower)
+            self._totals = self._ask(NearestPart.lower)
             while (top := self._choose_top()) < self._top:
                 self._top = top
-                self._totals = self._ask(n_candidates, NearestPart.lower)
-        self._waiting.clear()
+                self._totals = self._ask(NearestPart.lower)
+        self._waiting = ()
 
     @property
     def _total(self) -> int:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from .part import DensePart
+import numpy as np
+
+from .facts import Facts
+from .part import DensePart, Parts
 from .questions import Answer, Asked, Floats, Question
 
 numbers = itertools.count()  # of searches, so that a part knows when a new one begins
@@ -21,6 +25,7 @@ class State:
 
 
 StateT = TypeVar("StateT", bound=State)
+KeptT = TypeVar("KeptT")
 
 
 class SearchPart(Generic[StateT]):
@@ -46,13 +51,11 @@ class Resumed(Question[DensePart, Asked, Answer]):
 
     def __init__(
         self,
-        kind: type[SearchPart[StateT]],
-        state: StateT,
+        kind: type[SearchPart[Any]],
+        state: State,
         question: Question[Any, Asked, Answer],
     ) -> None:
-        self._kind: type[SearchPart[Any]] = kind
-        self._state: State = state
-        self._question = question
+        self._kind, self._state, self._question = kind, state, question
         self.merge = question.merge
 
     def __call__(self, part: DensePart, *asked: Asked.args, **named: Asked.kwargs) -> Answer:
@@ -71,3 +74,31 @@ class Resumed(Question[DensePart, Asked, Answer]):
     def __reduce__(self) -> Any:
         """Return what it is made from."""
         return Resumed, (self._kind, self._state, self._question)
+
+
+class SeedSearch(Generic[KeptT]):
+    """A `point_set.Search` over parts.
+
+    Parameters
+    ----------
+    facts : Facts
+    parts : Parts
+    draw_any : callable
+        Draws one point by its weight.
+    """
+
+    def __init__(
+        self, facts: Facts, parts: Parts, draw_any: Callable[[np.random.Generator], Floats]
+    ) -> None:
+        self._facts, self._parts, self._draw_any = facts, parts, draw_any
+        self._number = next(numbers)
+        self._centers = np.empty((0, facts.middle.size))
+
+    def _state(self) -> tuple[type[SearchPart[Any]], State]:
+        """Return what is kept at each part, and what that has to catch up with."""
+        raise NotImplementedError
+
+    def _ask(
+        self, question: Question[KeptT, Asked, Answer], *asked: Asked.args, **named: Asked.kwargs
+    ) -> Answer:
+        return self._parts.ask(Resumed(*self._state(), question), *asked, **named)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,20 +13,8 @@ from ..kernels import tree_seeds as kernels
 from ..threads import cached_property
 from .facts import Facts
 from .part import DensePart
-from .parts import Parts
-from .questions import (
-    Answer,
-    Array,
-    Asked,
-    Floats,
-    Question,
-    add,
-    add_each,
-    concatenate,
-    merged_by,
-    widen,
-)
-from .searching import Resumed, SearchPart, State, numbers
+from .questions import Array, Floats, add, add_each, concatenate, merged_by, widen
+from .searching import SearchPart, SeedSearch, State
 from .tree import Cut, find_slots, grid_of_child, grid_of_root, sample_step
 
 Counted = tuple[Floats, Integers]  # distinct points (m, d), and a sum for each (m,)
@@ -58,7 +45,7 @@ class TreeState(State):
     exponent: int  # of the quanta in one
 
 
-class TreeSearch:
+class TreeSearch(SeedSearch["TreePart"]):
     """A `Search` over points in trees: for k-means++ in few dimensions.
 
     Whole cells are skipped, so a draw costs about what it changes: 512 centers of 400,000 points
@@ -67,25 +54,10 @@ class TreeSearch:
     A draw goes by the children of the root and by theirs, whose cuts follow from all points, and
     then by the values of the points (`kernels.find_points`). So nothing that is returned depends
     on threads, on the trees below that, or on the parts.
-
-    Parameters
-    ----------
-    facts : Facts
-    parts : Parts
-    draw_any : callable
-        Draws one point.
     """
 
-    def __init__(
-        self, facts: Facts, parts: Parts, draw_any: Callable[[np.random.Generator], Floats]
-    ) -> None:
-        self._facts = facts
-        self._parts = parts
-        self._draw_any = draw_any
-        self._number = next(numbers)
-        self._centers = np.empty((0, facts.middle.size))
-        self._exponent = 0  # of the quanta in one
-        self._totals = np.empty(0, np.int64)  # of the root's children
+    _exponent = 0  # of the quanta in one
+    _totals: Integers  # of the root's children
 
     def add(self, center: Floats) -> None:
         """Take one more center into account."""
@@ -119,14 +91,8 @@ class TreeSearch:
 
     # ------------------------------------------------------------------------------ within
 
-    def _ask(
-        self,
-        question: Question[TreePart, Asked, Answer],
-        *asked: Asked.args,
-        **named: Asked.kwargs,
-    ) -> Answer:
-        state = TreeState(self._number, self._centers, self._root, self._exponent)
-        return self._parts.ask(Resumed(TreePart, state, question), *asked, **named)
+    def _state(self) -> tuple[type[TreePart], TreeState]:
+        return TreePart, TreeState(self._number, self._centers, self._root, self._exponent)
 
     @cached_property
     def _root(self) -> Cut | None:
