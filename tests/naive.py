@@ -50,7 +50,7 @@ def k_means(centroids, points, max_iterations):
 
 def part_of(point_set):
     """Return the one part of dense points in this process."""
-    return point_set._parts.part
+    return point_set.parts
 
 
 def labels_of(point_set):

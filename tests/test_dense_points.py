@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import tracemalloc
 from fractions import Fraction
 
@@ -16,6 +15,7 @@ from kmeans_fast.exact import quanta
 from kmeans_fast.kernels import dense_sums
 from kmeans_fast.threads import Threads
 from tests.naive import labels_of, part_of
+from tests.test_numbers import reference_loop
 
 DTYPES = [np.float32, np.float64, np.float16, np.int16, np.int64, np.bool_]
 
@@ -73,12 +73,6 @@ def test_labels_means_counts_and_inertia_are_the_references(dtype, d):
     check_step(points, random_points(5, d, seed=9) * np.abs(points.astype(float)).max())
 
 
-@pytest.mark.parametrize("k", [1, 2, 300])
-def test_any_number_of_clusters(k):
-    points = random_points(300, 3)
-    check_step(points, points[:k].copy())
-
-
 @pytest.mark.parametrize("n", [1, 2, 31, 32, 33, 64, 255, 256, 257, 600])
 @pytest.mark.parametrize("d", [3, 40])
 def test_sizes_around_a_chunk_and_a_block(n, d, monkeypatch):
@@ -89,32 +83,6 @@ def test_sizes_around_a_chunk_and_a_block(n, d, monkeypatch):
     assert np.array_equal(check_step(points, centroids), few, equal_nan=True)
 
 
-def layouts(points):
-    wide = np.zeros((len(points) * 2, points.shape[1] * 3), points.dtype)
-    wide[::2, 1::3] = points
-    fixed = points.copy()
-    fixed.flags.writeable = False
-    return {
-        "F": np.asfortranarray(points),
-        "strided": wide[::2, 1::3],
-        "backwards": points[::-1].copy()[::-1],
-        "read-only": fixed,
-        "big-endian": points.astype(points.dtype.newbyteorder(">")),
-        "little-endian": points.astype(points.dtype.newbyteorder("<")),
-    }
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int16, np.int64])
-@pytest.mark.parametrize("name", list(layouts(np.zeros((1, 1)))))
-def test_any_layout(name, dtype):
-    points = random_points(70, 3, dtype)
-    centroids = points[:4].astype(float)
-    given = layouts(points)[name]
-    before = given.copy()
-    assert np.array_equal(check_step(given, centroids), check_step(points, centroids))
-    assert np.array_equal(given, before)
-
-
 def test_floats_in_c_order_are_not_copied():
     points = random_points(50, 3, np.float32)
     with Threads(1) as pool:
@@ -122,12 +90,6 @@ def test_floats_in_c_order_are_not_copied():
         assert np.shares_memory(kept, points)
         assert not kept.flags.writeable
     assert points.flags.writeable
-
-
-def test_ties_go_to_the_lowest_index():
-    with Threads(1) as pool:
-        points = DensePoints(np.array([[1.0], [5.0]]), None, pool)
-        assert points.label(np.array([[9.0], [0.0], [2.0], [0.0]]))[0].tolist() == [1, 2]
 
 
 @pytest.mark.parametrize("d", [3, 4, 5, 9, 33])
@@ -142,20 +104,6 @@ def test_squares_are_added_in_the_order_of_the_features(d, dtype):
     with Threads(1) as pool:
         labels = DensePoints(points, None, pool).label(centroids)[0]
     assert np.array_equal(labels, ref.assign(points, centroids))
-
-
-@pytest.mark.parametrize("offset", [1e3, 1e8, 1e15, -1e15])
-@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
-def test_far_from_the_origin(offset, dtype):
-    points = (random_points(90, 3) * 50 + offset).astype(dtype)
-    check_step(points, points[:3].astype(float))
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_values_of_every_size(dtype):
-    rng = np.random.default_rng(3)
-    points = random_points(120, 2) * 10.0 ** rng.integers(-40, 15, (120, 1))
-    check_step(points.astype(dtype), points[:6].astype(dtype).astype(float))
 
 
 def test_the_smallest_and_the_largest_values():
@@ -177,22 +125,7 @@ def test_integers_at_the_limit_are_exact():
     check_step(points.clip(0).astype(np.uint64), np.array([[2.0**53], [0.0]]))
 
 
-def test_zeros():
-    for dtype in (np.float32, np.float64, np.int64):
-        check_step(np.zeros((40, 2), dtype), np.zeros((1, 2)))
-    assert np.signbit(check_step(np.full((3, 1), -0.0), np.zeros((1, 1)))).sum() == 0
-
-
 # -------------------------------------------------------------------- many iterations
-
-
-def reference_loop(points, centroids, iterations, weights):
-    """`reference.k_means` with weights."""
-    for _ in range(iterations):
-        labels = ref.fill_empty(points, ref.assign(points, centroids), centroids, weights)
-        means = ref.means(points, labels, len(centroids), weights)
-        centroids = np.where(np.isnan(means), centroids, means)
-    return centroids, ref.assign(points, centroids)
 
 
 def dense_loop(points, centroids, iterations, weights=None, threads=1):
@@ -204,19 +137,6 @@ def dense_loop(points, centroids, iterations, weights=None, threads=1):
                 step = point_set.relocate(step, centroids)
             centroids = point_set.means(step, centroids)
         return centroids, point_set.label(centroids)[0]
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int16])
-@pytest.mark.parametrize("d", [1, 3, 33])
-@pytest.mark.parametrize("iterations", [1, 2, 6])
-def test_iterations_end_where_the_textbook_does(dtype, d, iterations):
-    points = random_points(120, d, dtype)
-    start = points[:6].astype(float)
-    expected = ref.k_means(start, points, iterations)
-    for threads in (1, 3):
-        centroids, labels = dense_loop(points, start, iterations, threads=threads)
-        assert np.array_equal(centroids, expected[0])
-        assert np.array_equal(labels, expected[1])
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -248,13 +168,6 @@ def test_relocation_keeps_the_inertia_of_the_assignment():
     assert step.counts.tolist() == [1, 1]
 
 
-def test_clusters_beyond_the_distinct_points_keep_their_centroids():
-    points = np.array([[1.0], [1.0], [2.0]])
-    centroids, labels = dense_loop(points, np.array([[1.0], [7.0], [8.0]]), 3)
-    assert centroids.tolist() == [[1.0], [2.0], [8.0]]
-    assert labels.tolist() == [0, 0, 1]
-
-
 @pytest.mark.parametrize("n_distinct, k", [(1, 3), (7, 9)])
 @pytest.mark.parametrize("d", [3, 9])
 def test_few_distinct_points_are_moved_and_drawn_in_little_memory(n_distinct, d, k, monkeypatch):
@@ -266,7 +179,7 @@ def test_few_distinct_points_are_moved_and_drawn_in_little_memory(n_distinct, d,
     with Threads(2) as pool:
         point_set = DensePoints(points, None, pool)
         step = point_set.step(start)
-        part_of(point_set)._labels(start)  # which are the assignment's
+        part_of(point_set).labels(start)  # which are the assignment's
         tracemalloc.start()
         moved = point_set.relocate(step, start)
         sample = point_set.sample_distinct(k, np.random.default_rng(0))
@@ -311,31 +224,14 @@ def test_the_same_bits_on_any_number_of_threads_and_in_any_chunks(dtype, weighte
 # --------------------------------------------------------------------------- bad input
 
 
-def test_bad_values_are_named_with_the_row_and_a_remedy():
-    with Threads(2) as pool:
-        for bad in (np.nan, np.inf, -np.inf):
-            for dtype in (np.float16, np.float32, np.float64):
-                points = random_points(100, 3, dtype)
-                points[[77, 90], 2] = bad
-                with pytest.raises(ValueError, match="data holds NaN or infinity at row 77; drop"):
-                    DensePoints(points, None, pool)
-        with pytest.raises(ValueError, match=r"data holds values up to 1e\+200.*divide the data"):
-            DensePoints(np.array([[1.0], [-1e200]]), None, pool)
+def test_what_no_float_holds_is_named_with_a_remedy():
+    with Threads(1) as pool:
         for integers in (np.array([[-(2**53) - 1]]), np.array([[2**64 - 1]], np.uint64)):
             with pytest.raises(ValueError, match="more than float64 holds exactly"):
                 DensePoints(integers, None, pool)
         points = DensePoints(np.array([[1.0], [2.0]]), None, pool)
         with pytest.raises(ValueError, match=r"centroids hold values up to 1e\+200"):
             points.step(np.array([[1e200]]))
-
-
-def test_weights_too_large_or_too_small_to_add_up():
-    points = np.array([[1.0], [2.0]])
-    with Threads(1) as pool:
-        with pytest.raises(ValueError, match=r"sample_weight holds values up to 1\.5e\+308"):
-            DensePoints(points, np.array([1.5e308, 1.5e308]), pool)
-        with pytest.raises(ValueError, match="sample_weight holds .* 4.94e-324, too small"):
-            DensePoints(points, np.array([5e-324, 0.0]), pool)
 
 
 # ----------------------------------------------------------------------------- kernels
@@ -347,7 +243,7 @@ def test_whole_weights_are_copies_below_2_to_the_53(weights):
         weights[0] -= less
         with Threads(1) as pool:
             rule = DensePoints(np.ones((2, 1)), weights, pool).facts.rule
-        assert (rule.repeats, not rule.factors) == (whole, whole)
+        assert (rule.are_repeats, not rule.are_factors) == (whole, whole)
 
 
 @pytest.mark.parametrize("least", [1.0, 2.0**-30, 2.0**-70, 2.0**-300])
@@ -366,16 +262,6 @@ def test_limbs_hold_a_value_and_have_room_for_all(least):
             limbs = sums[0, :, 0]
             assert np.abs(limbs).max() * n <= 2**62
             assert int(quanta.join(limbs, units)) * Fraction(units[-1]) == Fraction(value)
-
-
-def test_inertia_is_right_where_the_expanded_square_has_no_digit():
-    points = random_points(500, 3) * 1e-3 + 1e6
-    labels = brute_force_labels(points, points[:4])
-    with Threads(1) as pool:
-        inertia = DensePoints(points, None, pool).label(points[:4])[2]
-        assert DensePoints(np.array([[0.0], [1e6]]), None, pool).label(np.zeros((1, 1)))[2] == 1e12
-    terms = [w * w for x, c in zip(points, points[:4][labels], strict=True) for w in (x - c)]
-    assert inertia == pytest.approx(math.fsum(terms), rel=1e-13)
 
 
 @pytest.mark.parametrize("weights", [None, [1, 0, 3] * 100, [0.25, 0.0, 1.5] * 100])

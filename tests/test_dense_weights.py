@@ -64,14 +64,3 @@ def test_whole_weights_give_the_bits_of_repeating_the_points(dtype):
                 searches.append((found, search.potentials(found)))
             assert np.array_equal(searches[0][0], searches[1][0])
             assert np.array_equal(searches[0][1], searches[1][1])
-
-
-def test_variance():
-    points = random_points(200, 3) * [1.0, 5.0, 0.1] + [0.0, 1e6, -3.0]
-    weights = np.random.default_rng(0).random(200)
-    mean = np.average(points, axis=0, weights=weights)
-    expected = np.average((points - mean) ** 2, axis=0, weights=weights).mean()
-    with Threads(1) as pool:
-        assert DensePoints(points, weights, pool).variance == pytest.approx(expected, rel=1e-9)
-        assert DensePoints(points, None, pool).variance == pytest.approx(points.var(0).mean())
-        assert DensePoints(points[:1], None, pool).variance == 0.0

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from kmeans_fast.dense import tree as trees
+from kmeans_fast.dense.facts import find_facts
 from kmeans_fast.dense.part import DensePart
-from kmeans_fast.dense.points import DensePoints
+from kmeans_fast.dense.points import DensePoints, PointsInParts
+from kmeans_fast.dense.raw import RawPart
 from kmeans_fast.fitting import METHODS
 from kmeans_fast.lloyd import lloyd
 from kmeans_fast.threads import Threads
@@ -19,34 +21,45 @@ from tests.naive import part_of
 from tests.test_tree import KINDS
 
 
-class ManyParts:
+class Many:
     """Parts in this process, of which some are lost between any two questions."""
 
-    def __init__(self, points, weights, edges, threads, forgets):
-        edges = [0, *edges, len(points)]
-        self.parts = [
-            DensePart(points[a:b], None if weights is None else weights[a:b], threads, a, i)
-            for i, (a, b) in enumerate(zip(edges[:-1], edges[1:], strict=True))
-        ]
-        self.forgets = forgets
+    is_whole = False
+
+    def __init__(self, parts, forgets):
+        self.parts, self.forgets = parts, forgets
         self.n_asked = 0
 
-    def ask(self, merge, verb, *arguments):
+    def ask(self, question, *asked, **named):
         self.n_asked += 1
         if self.forgets:
             lost = self.n_asked % len(self.parts)
             self.parts[lost] = pickle.loads(pickle.dumps(self.parts[lost]))
-        answers = [getattr(part, verb)(*arguments) for part in self.parts]
+            question = pickle.loads(pickle.dumps(question))
+        answers = [question(part, *asked, **named) for part in self.parts]
         middle = len(answers) // 2
         if middle == 0:
-            return merge(answers)
-        return merge([merge(answers[:middle]), merge(answers[middle:])])
+            return question.merge(answers)
+        return question.merge([question.merge(answers[:middle]), question.merge(answers[middle:])])
+
+    def give_labels(self, centroids):
+        return self.ask(DensePart.give_labels, centroids)
+
+
+class ManyRaw(Many):
+    """The same parts, as they were given."""
+
+    def __init__(self, points, weights, edges, threads, forgets):
+        self.shape, self.dtype, self.is_weighted = points.shape, points.dtype, weights is not None
+        edges = [0, *edges, len(points)]
+        parts = [
+            RawPart(points[a:b], None if weights is None else weights[a:b], threads, a, i)
+            for i, (a, b) in enumerate(zip(edges[:-1], edges[1:], strict=True))
+        ]
+        super().__init__(parts, forgets)
 
     def settle(self, facts):
-        self.parts = [part.settled(facts) for part in self.parts]
-
-    def labels(self, centroids):
-        return np.concatenate([part.give_labels(centroids) for part in self.parts])
+        return Many([DensePart(part, facts) for part in self.parts], self.forgets)
 
 
 def fit(points, weights, init, k, edges=None, forgets=False):
@@ -55,10 +68,9 @@ def fit(points, weights, init, k, edges=None, forgets=False):
         if edges is None:
             point_set = DensePoints(points, weights, threads)
         else:
-            parts = ManyParts(points, weights, edges, threads, forgets)
-            point_set = DensePoints.of_parts(
-                parts, points.shape, points.dtype, weights is not None, threads
-            )
+            parts = ManyRaw(points, weights, edges, threads, forgets)
+            facts = find_facts(parts)
+            point_set = PointsInParts(parts.settle(facts), facts, threads)
         start = init
         if isinstance(init, str):
             METHODS[init](point_set, k, np.random.default_rng(6))  # of an earlier run

@@ -109,7 +109,7 @@ def test_seeds_are_those_of_brute_force(d, dtype, weights, monkeypatch):
         given = test_parts.WEIGHTS[weights](130)
         held = DensePoints(np.zeros((130, 1)), given, pool)
         if given is not None and weights == "fractions":
-            given = part_of(held).weights  # as they are rounded
+            given = part_of(held).factors  # as they are rounded
     test_dense_search.assert_seeds_are_brute_force(points, given, n_centers=4, n_trials=3)
 
 

@@ -5,6 +5,7 @@ import pytest
 
 from kmeans_fast.dense import tree as trees
 from kmeans_fast.dense.points import DensePoints
+from kmeans_fast.dense.tree_assignment import TreeAssignment
 from kmeans_fast.kernels import tree as kernels
 from kmeans_fast.kernels import tree_filter
 from kmeans_fast.threads import Threads
@@ -56,8 +57,7 @@ class Walk:
         self._pool = Threads(threads)
         self.dense = DensePoints(points, None, self._pool)
         self.points, self.k = points, k
-        quanta = self.dense.facts.quanta, (1.0,)
-        self.now = trees.TreeAssignment(part_of(self.dense)._data, k, quanta, self._pool)
+        self.now = TreeAssignment(part_of(self.dense).tree(), k, self._pool)
         assert_tree_holds_all(self.now.tree)
 
     def assert_step_is_brute_force(self, centroids, labelled=True):
@@ -65,7 +65,7 @@ class Walk:
         self.now.update(centroids)
         expected = nearest(self.points, centroids)
         sums = self.dense.add_up(expected, self.k).sums
-        np.testing.assert_array_equal(self.now.weights, sums.weights)
+        np.testing.assert_array_equal(self.now.totals, sums.totals)
         np.testing.assert_array_equal(self.now.values, sums.values)
         if labelled:
             np.testing.assert_array_equal(self.now.labels, expected)
@@ -248,12 +248,12 @@ def test_the_same_bits_however_the_work_is_cut(d, k, monkeypatch):
         monkeypatch.setattr(trees, "CHUNK", chunk)
         with Threads(threads) as pool:
             dense = DensePoints(points, None, pool)
-            now = trees.TreeAssignment(part_of(dense)._data, k, (dense.facts.quanta, (1.0,)), pool)
+            now = TreeAssignment(part_of(dense).tree(), k, pool)
             centroids = start_of(points, k)
             for _ in range(5):
                 now.update(centroids)
                 centroids = dense.means(dense.add_up(now.labels, k), centroids)
-            results.append((centroids, now.values.copy(), now.weights.copy(), now.labels))
+            results.append((centroids, now.values.copy(), now.totals.copy(), now.labels))
     for result in results[1:]:
         for one, other in zip(result, results[0], strict=True):
             np.testing.assert_array_equal(one, other)
@@ -271,9 +271,8 @@ def test_a_tree_serves_several_numbers_of_clusters():
     points = clusters(6000, 3, 12, np.float32)
     with Threads(2) as pool:
         dense = DensePoints(points, None, pool)
-        quanta = dense.facts.quanta, (1.0,)
-        tree = trees.Tree(points, pool, quanta[0])
-        both = [trees.TreeAssignment(part_of(dense)._data, k, quanta, pool, tree) for k in (7, 90)]
+        tree = trees.Tree(points, pool, dense.facts.quanta)
+        both = [TreeAssignment(tree, k, pool) for k in (7, 90)]
         for seed in range(3):
             for now in both:
                 centroids = start_of(points, now.k, seed)

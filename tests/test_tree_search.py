@@ -11,6 +11,7 @@ from kmeans_fast.dense import tree_search
 from kmeans_fast.dense.points import DensePoints
 from kmeans_fast.threads import Threads
 from tests.naive import part_of
+from tests.test_dense_search import assert_same_draws
 from tests.test_tree import KINDS, clusters
 
 
@@ -22,12 +23,12 @@ def from_the_first_point(monkeypatch):
 class SlowSearch:
     """Every distance, rounded as is written down, and sums in Python's integers."""
 
-    def __init__(self, search):
-        self.tree = tree = part_of(search._of).tree()
+    def __init__(self, search, point_set):
+        self.tree = tree = part_of(point_set).tree()
         self.points = tree.points[:, : tree.n]
-        self.scale = search._scale
+        self.scale = tree_search.scale_of(point_set.facts)
         self.closest = np.full(tree.n, tree_search.INFINITE, np.uint16)
-        self.search = search
+        self.search, self.point_set = search, point_set
 
     def codes(self, center):
         total = np.zeros(self.points.shape[1], np.float32)
@@ -53,31 +54,14 @@ class SlowSearch:
             places += [slice(cells.start[c], cells.stop[c]) for c in range(first, first + n_cells)]
         ends = np.cumsum([whole[some].sum() for some in places])
         if ends[-1] == 0:
-            return np.stack([self.search._of.draw(rng) for _ in range(n)])
+            return np.stack([self.point_set.draw(rng) for _ in range(n)])
         drawn = []
         for ticket in rng.integers(ends[-1], size=n):
             at = np.searchsorted(ends, ticket, side="right")
             left = ticket - (ends[at - 1] if at else 0)
-            drawn.append(
-                self.find(self.points[:, places[at]].astype(np.float64), whole[places[at]], left)
-            )
+            points = self.points[:, places[at]].T.astype(np.float64)
+            drawn.append(tree_search.find_in_cell(points, whole[places[at]], left))
         return np.array(drawn)
-
-    @staticmethod
-    def find(points, whole, left):
-        """Narrow a box down to the point at which the running total passes `left`."""
-        low, high = points.min(axis=1), points.max(axis=1)
-        points, whole = points[:, whole > 0], whole[whole > 0]
-        while (low < high).any():
-            axis = (low < high).argmax()
-            at = (points[axis] - low[axis]) * (256 / (high[axis] - low[axis]))
-            slots = np.minimum(at, 255).astype(int)
-            ends = np.cumsum(np.bincount(slots, whole, 256).astype(np.int64))
-            slot = np.searchsorted(ends, left, side="right")
-            left -= ends[slot - 1] if slot else 0
-            points, whole = points[:, slots == slot], whole[slots == slot]
-            low, high = points.min(axis=1), points.max(axis=1)
-        return low
 
     def potentials(self, candidates):
         sums = [
@@ -89,23 +73,11 @@ class SlowSearch:
 
 
 def assert_seeds_are_brute_force(points, n_centers=30, n_trials=5, threads=2):
-    rng, slow_rng = np.random.default_rng(3), np.random.default_rng(3)
     with Threads(threads) as pool:
         point_set = DensePoints(points, None, pool)
         search = point_set.nearest_search()
         assert isinstance(search, tree_search.TreeSearch)
-        slow = SlowSearch(search)
-        center = point_set.draw(np.random.default_rng(0))
-        for _ in range(n_centers):
-            search.add(center)
-            slow.add(center)
-            np.testing.assert_array_equal(part_of(point_set)._search._closest, slow.closest)
-            assert search._totals.sum() == int(slow.whole_numbers(slow.closest).sum())
-            drawn = search.draw(n_trials, rng)
-            np.testing.assert_array_equal(drawn, slow.draw(n_trials, slow_rng))
-            potentials = search.potentials(drawn)
-            np.testing.assert_array_equal(potentials, slow.potentials(drawn))
-            center = drawn[potentials.argmin()]
+        assert_same_draws(point_set, search, SlowSearch(search, point_set), n_centers, n_trials)
 
 
 @pytest.mark.parametrize("d, dtype", KINDS)

@@ -8,18 +8,15 @@ iteration is one pass over them, and what travels is the centroids out and integ
 from __future__ import annotations
 
 import itertools
-import sys
 from collections.abc import Iterator
-from concurrent.futures import CancelledError, ProcessPoolExecutor
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import dask
 import dask.array as da
-import dask.multiprocessing
 import numpy as np
-from dask.base import get_scheduler
 from numpy.typing import ArrayLike, NDArray
 
 from ..arrays import (
@@ -34,12 +31,11 @@ from ..arrays import (
 )
 from ..colors.counting import CountedPixels, merge_counts
 from ..colors.keys import ColorFormat, PixelChunks, color_format
-from ..dense.part import DensePart, Facts
-from ..dense.parts import Merge
+from ..dense.questions import Merge
 from ..exact.weights import UNWEIGHTED, Summary, Units, merge, summarize, units_of_pixels
 from ..point_set import Labels, label_dtype
 from ..spaces import Space
-from ..threads import Threads, default_threads, quiet
+from ..threads import Threads
 from .labelling import Labeller
 
 Array = NDArray[Any]
@@ -112,7 +108,7 @@ def _blocks(array: Any) -> list[tuple[Any, Shape]]:
     return [(b, s) for b, s in zip(array.to_delayed().ravel(), shapes, strict=True) if all(s)]
 
 
-def _merged(answers: list[Any], merge: Merge) -> Any:
+def _merged(answers: list[Any], merge: Merge[Any]) -> Any:
     """Return the answers merged in order, a few at a time, where they are."""
     while len(answers) > 1:
         answers = [
@@ -203,118 +199,6 @@ def _as_block(block: Any, dtype: np.dtype[Any], shape: Shape | None = None) -> A
             f"with data.map_blocks(lambda chunk: chunk.astype({str(dtype)!r}))"
         )
     return array
-
-
-# ------------------------------------------------------------------------------------- other points
-
-
-class DaskParts:
-    """The chunks of an array, each a `DensePart`, wherever Dask holds them.
-
-    Parameters
-    ----------
-    data : dask.array.Array, shape (n, d) or (h, w, d)
-    weights : Weights or None
-    n_threads : int
-        Of a task.
-    """
-
-    def __init__(self, data: Any, weights: Weights | None, n_threads: int) -> None:
-        self._data, self._n_threads = data, n_threads
-        pieces = None if weights is None else weights.array
-        if data.ndim == 3:  # points of a part must follow each other in the order of the data
-            data = data.rechunk({0: "auto", 1: -1, 2: -1}, block_size_limit=_largest_chunk(data))
-            pieces = None if pieces is None else pieces.rechunk(data.chunks[:-1])
-        per_row = int(np.prod(data.shape[1:-1]))
-        blocks = _with_weights(data, pieces)
-        starts = np.cumsum([0, *(shape[0] * per_row for (_, shape), _ in blocks)]).tolist()
-        # All on one scheduler, and a cluster's is known by its client.
-        self._options: dict[str, Any] = {"scheduler": get_scheduler(collections=[data])}
-        self._client = getattr(self._options["scheduler"], "__self__", None)
-        # Dask's own processes last for one computation, and what they keep is brought here. So they
-        # are started once, and make their parts anew each time.
-        self._persists = self._options["scheduler"] is not dask.multiprocessing.get
-        if not self._persists:
-            self._options["pool"] = dask.config.get("pool", None) or ProcessPoolExecutor(
-                dask.config.get("num_workers", None) or default_threads(),
-                mp_context=dask.multiprocessing.get_context(),
-                initializer=dask.multiprocessing.initialize_worker_process,
-            )
-        self._parts = self._persist(
-            [
-                dask.delayed(_make_part)(
-                    block, data.dtype, shape, some, n_threads, starts[number], number
-                )
-                for number, ((block, shape), some) in enumerate(blocks)
-            ]
-        )
-
-    def ask(self, merge: Merge, verb: str, *arguments: Any) -> Any:
-        """Return the merged answers of the parts' method `verb`."""
-        shared = _share(verb, *arguments)
-        answers = [dask.delayed(_ask)(part, shared) for part in self._parts]
-        with scheduler_stays(self._client):
-            return dask.compute(_merged(answers, merge), **self._options)[0]
-
-    def settle(self, facts: Facts) -> None:
-        """Tell the parts what is known of all of them."""
-        shared = _share(facts)
-        self._parts = self._persist([dask.delayed(_settle)(part, shared) for part in self._parts])
-
-    def labels(self, centroids: Array) -> Any:
-        """Return the labels, in the chunks of the data, not worked out yet."""
-        return lazy_labels(self._data, centroids, "rgb", self._n_threads)
-
-    def close(self) -> None:
-        """Leave nothing on the workers, whoever still holds these parts: a traceback, say."""
-        distributed = sys.modules.get("distributed")
-        if distributed is not None:
-            for future in distributed.futures_of(self._parts):
-                future.release()
-        self._parts = []
-        pool = self._options.pop("pool", None)
-        if pool is not None and pool is not dask.config.get("pool", None):
-            pool.shutdown(cancel_futures=True)
-
-    def _persist(self, parts: list[Any]) -> list[Any]:
-        if not self._persists:
-            return parts
-        with scheduler_stays(self._client):
-            return list(dask.persist(*parts, **self._options))
-
-
-def _largest_chunk(data: Any) -> int:
-    """Return the bytes of the largest chunk, or of one row if that is more."""
-    largest = int(np.prod([max(sizes) for sizes in data.chunks]))
-    row = int(np.prod(data.shape[1:]))
-    return max(largest, row) * int(data.dtype.itemsize)
-
-
-def _make_part(
-    block: Any,
-    dtype: np.dtype[Any],
-    shape: Shape,
-    weights: Any,
-    n_threads: int,
-    start: int,
-    number: int,
-) -> DensePart:
-    points = _as_block(block, dtype, shape)
-    points = points.reshape(-1, points.shape[-1])
-    weights = None if weights is None else np.asarray(weights).reshape(-1)
-    with quiet():
-        return DensePart(points, weights, Threads(n_threads), start, number)
-
-
-def _settle(part: DensePart, shared: _Shared) -> DensePart:
-    with quiet():
-        return part.settled(*shared.arguments)
-
-
-def _ask(part: DensePart, shared: _Shared) -> Any:
-    verb, *arguments = shared.arguments
-    with part.lock, quiet():
-        return getattr(part, verb)(*arguments)
 
 
 # ------------------------------------------------------------------------------------------- labels

@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike
 from ..arrays import as_array, as_centroids, as_chunks
 from ..checks import are_colors, check_space, check_threads, is_dask
 from ..colors.histogram import ColorHistogram
-from ..dense.points import DensePoints
+from ..dense.facts import find_facts
+from ..dense.points import PointsInParts
 from ..point_set import Labels
 from ..spaces import Space
 from ..threads import Threads
@@ -89,11 +90,12 @@ def _of_chunks(
             data, *counted, threads, space,
             lambda _, centroids: on_dask.lazy_labels(data, centroids, space, task_threads),
         )  # fmt: skip
-    parts = on_dask.DaskParts(data, weights, task_threads)
+    from .dask_parts import DaskParts
+
+    parts = DaskParts(data, weights, task_threads)
     try:
-        points = DensePoints.of_parts(
-            parts, size_of(data), data.dtype, weights is not None, threads
-        )
+        facts = find_facts(parts)
+        points = PointsInParts(parts.settle(facts), facts, threads)
     except BaseException:
         parts.close()
         raise

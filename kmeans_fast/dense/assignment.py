@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +11,7 @@ from ..exact.quanta import Integers
 from ..kernels import _tiles, dense_sums
 from ..kernels import dense as kernels
 from ..threads import Threads
-
-Array = NDArray[Any]
-Floats = NDArray[np.float64]
+from .questions import Floats
 
 # Points in a unit of work that compares all centroids, and in one that compares few of them:
 # there the points of a cluster are looked at together, so a unit should hold many of each.
@@ -52,7 +49,7 @@ class Assignment:
     ----------
     points : kernels.Framed
     weights : tuple
-        The points' repeats and weights, either or both None.
+        The points' repeats and factors, either or both None.
     n_clusters : int
     anchors : dense_sums.Anchors
     threads : Threads
@@ -81,7 +78,7 @@ class Assignment:
             self.labels, np.empty(self._n, np.float32), np.empty(self._n, np.float32)
         )
         self.values = np.zeros((n_clusters, len(anchors.values), self._d), np.int64)
-        self.weights = np.zeros((n_clusters, len(anchors.weights)), np.int64)
+        self.totals = np.zeros((n_clusters, len(anchors.weights)), np.int64)
         self._everything = np.full(-(-n_clusters // _tiles.ROWS) * _tiles.ROWS, n_clusters)
         self._everything = self._everything.astype(np.int32)
         self._everything[:n_clusters] = np.arange(n_clusters)
@@ -92,7 +89,7 @@ class Assignment:
         fresh, self._valid = not self._valid, False  # until all is done: Ctrl-C may come
         if fresh:
             self.values[:] = 0
-            self.weights[:] = 0
+            self.totals[:] = 0
         each = self._lay_out(centroids)
         before, self._centroids = self._centroids, centroids
         few = not fresh and self.k >= MIN_CLUSTERS
@@ -134,7 +131,7 @@ class Assignment:
         self._share = n_compared / (self._n * self.k)
         for sums in done:
             self.values += sums.values
-            self.weights += sums.weights
+            self.totals += sums.weights
         self._valid = True
 
     def _find_motion(self, each: kernels.Centroids, before: Floats) -> kernels.Motion:
@@ -177,7 +174,7 @@ class Assignment:
         try:
             return done.pop()
         except IndexError:
-            return dense_sums.Limbs(np.zeros_like(self.values), np.zeros_like(self.weights))
+            return dense_sums.Limbs(np.zeros_like(self.values), np.zeros_like(self.totals))
 
     def _take_scratch(self, size: int) -> kernels.Scratch:
         """Return scratch for chunks of `size` points, which no other thread has now."""

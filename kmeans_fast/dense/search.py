@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import math
-import weakref
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..exact.quanta import Integers, log2
 from ..kernels import dense_regions
 from ..kernels import dense_seeds as kernels
-from .parts import add, concatenate, numbers
-
-if TYPE_CHECKING:
-    from .part import DensePart, Facts
-    from .points import DensePoints
+from ..threads import cached_property
+from .facts import Facts
+from .part import DensePart, find_mine
+from .questions import Array, Floats, add, concatenate, concatenate_both, merged_by
+from .raw import frozen
+from .searching import SearchPart, SeedSearch, State
 
 # Up to here a draw keeps 25 bits of the mean value when points count as repeated.
 MAX_REPEATS = 2**26
@@ -30,10 +29,16 @@ FEW_POINTS = 4096
 # Then 64 labels are compared with to find one, and distances to the middles stay in the cache.
 MOST_CELLS = 4096
 
-Floats = NDArray[np.float64]
+
+@dataclass(frozen=True)
+class NearestState(State):
+    """What a `NearestSearch` has come to."""
+
+    top: int  # the sum of all squared distances is below this power of two
+    n_candidates: int  # a draw
 
 
-class NearestSearch:
+class NearestSearch(SeedSearch["NearestPart"]):
     """The squared distance of each point to the nearest of the centers so far: for k-means++.
 
     Add a center before the first draw. A center is held back until the sums are asked for: how
@@ -41,17 +46,13 @@ class NearestSearch:
     returned depends on the cells, on threads, on chunks or on parts.
     """
 
-    def __init__(self, points: DensePoints) -> None:
-        self._of = points
-        self._token = next(numbers)
-        self._top = TOP
-        self._centers = np.empty((0, points.n_features))
-        self._waiting: list[Floats] = []
-        self._exponent = find_scale(points.facts, points.n_features)[2]
+    _top = TOP
+    _n_candidates = 0  # a draw
+    _waiting: tuple[Floats, ...] = ()
 
     def add(self, center: Floats) -> None:
         """Take one more center into account."""
-        self._waiting.append(np.array(center, dtype=np.float64))
+        self._waiting += (np.array(center, dtype=np.float64),)
 
     def draw(self, n: int, rng: np.random.Generator) -> Floats:
         """Return n points (n, d), drawn by weight times squared distance.
@@ -60,9 +61,9 @@ class NearestSearch:
         """
         self._catch_up(n)
         if self._total == 0:
-            return np.stack([self._of.draw(rng) for _ in range(n)])
+            return np.stack([self._draw_any(rng) for _ in range(n)])
         tickets = rng.integers(self._total, size=n)
-        which, points = self._ask(concatenate, n, "find", np.cumsum(self._totals), tickets)
+        which, points = self._ask(NearestPart.find, np.cumsum(self._totals), tickets)
         drawn: Floats = points[np.argsort(which)]
         return drawn
 
@@ -70,27 +71,30 @@ class NearestSearch:
         """Return, for each candidate, the sum of weight times squared distance with it added."""
         self._catch_up(len(candidates))
         candidates = np.ascontiguousarray(candidates, dtype=np.float64)
-        gains = self._ask(add, len(candidates), "find_gains", candidates)
+        gains = self._ask(NearestPart.find_gains, candidates)
         exponent = self._top - 51 + self._exponent
         return np.array([math.ldexp(float(left), exponent) for left in self._total - gains])
 
     # ------------------------------------------------------------------------------ within
 
-    def _ask(self, merge: Any, n_candidates: int, verb: str, *arguments: Any) -> Any:
-        state = self._top, n_candidates
-        return self._of.ask(
-            merge, "search", NearestPart, self._token, verb, self._centers, *state, *arguments
-        )
+    def _state(self) -> tuple[type[NearestPart], NearestState]:
+        state = NearestState(self._number, self._centers, self._top, self._n_candidates)
+        return NearestPart, state
 
     def _catch_up(self, n_candidates: int) -> None:
         """Add the centers that wait, one after the other."""
+        self._n_candidates = n_candidates
         for center in self._waiting:
             self._centers = np.concatenate([self._centers, center[None]])
-            self._totals = self._ask(concatenate, n_candidates, "lower")
+            self._totals = self._ask(NearestPart.lower)
             while (top := self._choose_top()) < self._top:
                 self._top = top
-                self._totals = self._ask(concatenate, n_candidates, "lower")
-        self._waiting.clear()
+                self._totals = self._ask(NearestPart.lower)
+        self._waiting = ()
+
+    @cached_property
+    def _exponent(self) -> int:
+        return find_scale(self._facts)[2]
 
     @property
     def _total(self) -> int:
@@ -107,119 +111,118 @@ class NearestSearch:
         return -(-(self._total.bit_length() + self._top - 51) // 4) * 4
 
 
-def find_scale(facts: Facts, n_features: int) -> tuple[bool, int, int]:
+def find_scale(facts: Facts) -> tuple[bool, int, int]:
     """Return whether float64 is needed, the exponent of the scale, and that which takes it back.
 
     Scaled distances are up to 2**62, so that squares do not overflow, and differences of a part
     in 2**125 of the largest do not underflow.
     """
     single = facts.middle.dtype == np.float32
-    wide = single and max(-facts.low.min(), facts.high.max()) > 2.0**120  # differences overflow
+    wide = single and facts.found.reach > 2.0**120  # differences overflow
     single = single and not wide
     most = 120 if single else 1000
-    span = float((facts.high - facts.low).max())
-    room = 62 - (log2(n_features) + 1) // 2
+    span = float((facts.found.high - facts.found.low).max())
+    room = 62 - (log2(facts.middle.size) + 1) // 2
     exponent = max(-most, min(most, room - math.frexp(span)[1])) if span > 0.0 else 0
     if single and 0 <= exponent < 80:
         exponent = 0  # no need, and a tenth faster
-    return bool(wide), exponent, find_shift(facts) - 2 * exponent
+    return wide, exponent, find_shift(facts) - 2 * exponent
 
 
 def find_shift(facts: Facts) -> int:
     """Return the exponent of the largest of the weights that squared distances are times."""
-    if facts.rule.factors:
-        return math.frexp(facts.heaviest)[1]
-    if facts.rule.repeats and facts.n_copies > MAX_REPEATS:
-        return math.frexp(float(facts.most_repeats))[1]
+    if facts.rule.are_factors:
+        return math.frexp(facts.found.heaviest)[1]
+    if facts.rule.are_repeats and facts.found.n_copies > MAX_REPEATS:
+        return math.frexp(float(facts.found.most_repeats))[1]
     return 0
 
 
-class NearestPart:
-    """What a `NearestSearch` knows of the points of one part.
+def scale_points(part: DensePart) -> kernels.Data:
+    """Return the points, scales and weights (`find_scale`)."""
+    facts, values, repeats, factors = part.facts, part.points, part.repeats, part.factors
+    is_wide, exponent, _ = find_scale(facts)
+    if is_wide:
+        values = frozen(values.astype(np.float64))
+    if factors is None and repeats is not None and facts.found.n_copies > MAX_REPEATS:
+        factors = repeats.astype(np.float64)
+    if factors is not None:
+        repeats, factors = None, np.ldexp(factors, -find_shift(facts))
+    needed = exponent or values.dtype == np.float64
+    scale = values.dtype.type(math.ldexp(1.0, exponent)) if needed else None
+    return kernels.Data(values, scale, repeats, factors)
 
-    Every method takes the centers so far, the power of two that the sum of all is below, and the
-    number of candidates a draw, and catches up with them.
+
+class NearestPart(SearchPart[NearestState]):
+    """What a `NearestSearch` knows of the points of one part.
 
     Of memory it takes 11 bytes a point: the distance, the cell and the distance to its middle, and
     which candidates would lower the distance.
     """
 
-    def __init__(self, part: DensePart, token: int) -> None:
-        self.token = token
-        self.n_centers = 0
+    def __init__(self, part: DensePart, state: NearestState) -> None:
+        super().__init__(part, state)
         self.n_tried = 0  # distances worked out for candidates
-        self._of = weakref.proxy(part)  # who keeps this search: no circle, so memory goes at once
-        self._data = self._scaled()
+        self._points, self._part_number, self._threads = part.points, part.number, part.threads
+        self._data = data = scale_points(part)
         n, d = part.n, part.n_features
         self._top = 0
+        self._anchor = 0.0
         # Chunks of the points, in their own order, whose sums a draw goes by.
         self._shift = max(8, log2(n) - 12)
-        self._n_chunks = ((n - 1) >> self._shift) + 1
+        n_chunks = ((n - 1) >> self._shift) + 1
+        self._chunk_totals = np.zeros(n_chunks, np.int64)
+        n_units = 4 * self._threads.n if self._threads.n > 1 else 1
+        edges = np.unique(np.linspace(0, n_chunks, 1 + n_units).astype(int)) << self._shift
+        edges[-1] = n
+        self._units = list(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))
         # A squared distance errs by a part in 2**24 a step, and so does one to a middle.
         self._loose = np.float32(1.0 + (d + 16) * 2.0**-22)
         self._tight = np.float32(1.0 - (d + 16) * 2.0**-22)
         self._tried = np.empty((0, d))
-        self._anchor = 0.0
-        self._is_ready = False
+        self._masks = np.full(n, 255, np.uint8)  # what candidates would lower: the first, all
+        self._cells = self._make_cells(state.n_candidates, part.chunks)
+        self._closest = np.full(n, np.float32(np.inf))
+        weights = data.repeats if data.weights is None else data.weights
+        if weights is not None:
+            self._closest[weights == 0] = 0.0
 
-    def lower(self, centers: Floats, top: int, n_candidates: int) -> Integers:
+    @merged_by(concatenate)
+    def lower(self) -> Integers:
         """Return the sum of the squared distances, in quanta: (1,)."""
-        self._catch_up(centers, top, n_candidates)
         total: Integers = self._chunk_totals.sum(keepdims=True)
         return total
 
-    def find(
-        self, centers: Floats, top: int, n_candidates: int, ends: Integers, tickets: Integers
-    ) -> tuple[Integers, Floats]:
+    @merged_by(concatenate_both)
+    def find(self, ends: Integers, tickets: Integers) -> tuple[Integers, Floats]:
         """Return which of the tickets are this part's, and the points that they are for."""
-        self._catch_up(centers, top, n_candidates)
-        mine, left = self._of.find_mine(ends, tickets)
+        mine, left = find_mine(self._part_number, ends, tickets)
         drawn = np.empty(mine.size, np.int64)
         passed = np.cumsum(self._chunk_totals)
         kernels.draw_points(
             self._data, self._closest, self._shift, left, passed, self._anchor, drawn
         )
-        return mine, self._of.points[drawn].astype(np.float64)
+        return mine, self._points[drawn].astype(np.float64)
 
-    def find_gains(
-        self, centers: Floats, top: int, n_candidates: int, candidates: Floats
-    ) -> Integers:
+    @merged_by(add)
+    def find_gains(self, candidates: Floats) -> Integers:
         """Return by how much each candidate alone would lower the sum."""
-        self._catch_up(centers, top, n_candidates)
         return np.concatenate(
             [self._try(candidates[i : i + 60]) for i in range(0, len(candidates), 60)]
         )
 
     # ------------------------------------------------------------------------------ within
 
-    def _scaled(self) -> kernels.Data:
-        """Return the points, scales and weights (`find_scale`)."""
-        part, facts = self._of, self._of.facts
-        values, repeats, weights = part.points, part.repeats, part.weights
-        is_wide, exponent, _ = find_scale(facts, part.n_features)
-        if is_wide:
-            values = values.astype(np.float64)
-            values.flags.writeable = False  # as all points are: kernels are compiled for that
-        if weights is None and repeats is not None and facts.n_copies > MAX_REPEATS:
-            weights = repeats.astype(np.float64)
-        if weights is not None:
-            repeats, weights = None, np.ldexp(weights, -find_shift(facts))
-        needed = exponent or values.dtype == np.float64
-        scale = values.dtype.type(math.ldexp(1.0, exponent)) if needed else None
-        return kernels.Data(values, scale, repeats, weights)
-
-    def _in_type(self, centers: Floats) -> NDArray[Any]:
-        return centers.astype(self._data.values.dtype)
-
-    def _catch_up(self, centers: Floats, top: int, n_candidates: int) -> None:
+    def catch_up(self, state: NearestState) -> None:
         """Add the centers that are new, and choose the quanta."""
-        if not self._is_ready:
-            self._is_ready, self._cells = True, self._make_cells(n_candidates)
-        while self.n_centers < len(centers):
-            self._lower(centers[self.n_centers])
+        while self.n_centers < len(state.centers):
+            self._lower(state.centers[self.n_centers])
             self.n_centers += 1
-        if top != self._top:
-            self._add_up(top)
+        if state.top != self._top:
+            self._add_up(state.top)
+
+    def _in_type(self, centers: Floats) -> Array:
+        return centers.astype(self._data.values.dtype)
 
     def _try(self, candidates: Floats) -> Integers:
         """Return by how much each candidate would lower the sum."""
@@ -230,15 +233,15 @@ class NearestPart:
             self._cells.middles, self._data.scale, centers, self._tight, distances
         )
 
-        def work(part: tuple[int, int]) -> tuple[Integers, int]:
+        def work(unit: tuple[int, int]) -> tuple[Integers, int]:
             gains = np.zeros(n, np.int64)
             n_seen = kernels.try_centers(
-                self._data, self._cells, distances[n], self._loose, *part, centers,
+                self._data, self._cells, distances[n], self._loose, *unit, centers,
                 self._closest, self._anchor, self._masks, gains,
             )  # fmt: skip
             return gains, n_seen
 
-        gains, n_seen = zip(*self._of.threads.map(work, self._parts), strict=True)
+        gains, n_seen = zip(*self._threads.map(work, self._units), strict=True)
         self._tried = candidates
         self.n_tried += n * sum(n_seen)
         total: Integers = np.sum(gains, axis=0)
@@ -253,37 +256,34 @@ class NearestPart:
         elif self._anchor != 0.0:
             self._try(center[None])
         centers = self._in_type(center[None])
-        self._of.threads.map(
-            lambda part: kernels.lower_to_center(
-                self._data, *part, centers, np.uint8(1 << (at & 7)), self._closest, self._anchor,
+        self._threads.map(
+            lambda unit: kernels.lower_to_center(
+                self._data, *unit, centers, np.uint8(1 << (at & 7)), self._closest, self._anchor,
                 self._masks, self._shift, self._chunk_totals,
             ),
-            self._parts,
+            self._units,
         )  # fmt: skip
         self._tried = self._tried[:0]
 
     def _add_up(self, top: int) -> None:
         """Add up anew, in quanta of ``2**(top - 51)``."""
         self._top, self._anchor = top, math.ldexp(1.5, 52 + top - 51)
-        self._of.threads.map(
-            lambda part: kernels.add_chunks(
-                self._data, self._closest, self._shift, part[0] >> self._shift,
-                ((part[1] - 1) >> self._shift) + 1, self._anchor, self._chunk_totals,
+        self._threads.map(
+            lambda unit: kernels.add_chunks(
+                self._data, self._closest, self._shift, unit[0] >> self._shift,
+                ((unit[1] - 1) >> self._shift) + 1, self._anchor, self._chunk_totals,
             ),
-            self._parts,
+            self._units,
         )  # fmt: skip
 
     # ------------------------------------------------------------------------------- cells
 
-    def _make_cells(self, n_candidates: int) -> dense_regions.Regions:
-        """Make ready, and label the points with cells where that pays."""
-        values, n, d = self._data.values, self._of.n, self._of.n_features
-        n_parts = 4 * self._of.threads.n if self._of.threads.n > 1 else 1
-        edges = np.unique(np.linspace(0, self._n_chunks, 1 + n_parts).astype(int)) << self._shift
-        edges[-1] = n
-        self._parts = list(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))
-        self._chunk_totals = np.zeros(self._n_chunks, np.int64)
-        self._masks = np.full(n, 255, np.uint8)  # what candidates would lower: the first, all
+    def _make_cells(
+        self, n_candidates: int, chunks: list[tuple[int, int]]
+    ) -> dense_regions.Regions:
+        """Label the points with cells where that pays."""
+        values = self._data.values
+        n, d = values.shape
         n_cells = min(n // 64, int(16 * math.exp(n_candidates - 1.5)), MOST_CELLS)
         if n_candidates < WORTH_CELLS or n < FEW_POINTS:
             n_cells = 0
@@ -292,21 +292,17 @@ class NearestPart:
             np.empty((d, n_cells), values.dtype),
         )  # fmt: skip
         if n_cells:
-            self._fill_cells(cells)
-        self._closest = np.full(n, np.float32(np.inf))
-        weights = self._data.repeats if self._data.weights is None else self._data.weights
-        if weights is not None:
-            self._closest[weights == 0] = 0.0
+            self._fill_cells(cells, chunks)
         return cells
 
-    def _fill_cells(self, cells: dense_regions.Regions) -> None:
+    def _fill_cells(self, cells: dense_regions.Regions, chunks: list[tuple[int, int]]) -> None:
         """Label the points with the nearest of some of them, or one that is nearly so.
 
         Each is compared with some of those, the heads, and then with those of the nearest head.
         """
         values, n_cells = self._data.values, cells.middles.shape[1]
-        by_threads = self._of.threads.map
-        pivots = values[np.arange(n_cells) * self._of.n // n_cells]
+        by_threads = self._threads.map
+        pivots = values[np.arange(n_cells) * len(values) // n_cells]
         heads = np.ascontiguousarray(pivots[:: math.isqrt(n_cells)].T)
         n_heads = heads.shape[1]
         owners = np.empty(n_cells, np.uint16)
@@ -320,12 +316,12 @@ class NearestPart:
             lambda chunk: dense_regions.label_regions(
                 values, *chunk, heads, cells.middles, firsts, cells.labels
             ),
-            self._of.chunks,
+            chunks,
         )
         dense_regions.find_middles(values, cells.labels, cells.middles)
         by_threads(
             lambda chunk: dense_regions.measure_radii(
                 values, self._data.scale, *chunk, cells.middles, cells.labels, cells.radii
             ),
-            self._parts,
+            self._units,
         )

@@ -5,17 +5,12 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..exact.quanta import Integers, as_anchors
 from ..kernels import tree as kernels
-from ..kernels import tree_filter, tree_labels
-from ..kernels.dense import Framed
-from ..point_set import label_dtype
+from ..kernels import tree_filter
 from ..threads import Threads
-
-Array = NDArray[Any]
-Floats = NDArray[np.float64]
+from .questions import Array, Floats
 
 MOST_FEATURES = 4
 # The first cut: slots of its grid, so many that half a leaf fits one, and points sampled for it.
@@ -105,15 +100,14 @@ def grid_of_root(sample: Array, n: int) -> Grid:
     return _lay(ordered[edge], ordered[-1 - edge], min(ROOT_BITS, most), sample.dtype)
 
 
-def grid_of_child(low: Floats, high: Floats, n: int, dtype: np.dtype[Any]) -> Grid | None:
-    """Return the grid of a child of the root, as `kernels.grow_cells` lays it; None for a leaf."""
-    if n <= kernels.LEAF:
-        return None
-    n_bits = kernels.SPARE_BITS
-    while n_bits < kernels.MOST_BITS and (kernels.LEAF << (n_bits - kernels.SPARE_BITS)) < n:
-        n_bits += 1
-    grid = _lay(low, high, n_bits, dtype)
-    return grid if grid.n_bits else None
+def grid_of_child(low: Floats, high: Floats, n: int, dtype: np.dtype[Any]) -> Grid:
+    """Return the grid of a child of the root, as `kernels.grow_cells` lays it."""
+    n_bits = 0  # one slot, of a leaf
+    if n > kernels.LEAF:
+        n_bits = kernels.SPARE_BITS
+        while n_bits < kernels.MOST_BITS and (kernels.LEAF << (n_bits - kernels.SPARE_BITS)) < n:
+            n_bits += 1
+    return _lay(low, high, n_bits, dtype)
 
 
 def _lay(low: Floats, high: Floats, n_bits: int, dtype: np.dtype[Any]) -> Grid:
@@ -260,7 +254,7 @@ class Tree:
         share = CELLS_PER_LEAF
         while True:  # what is never written to is no memory: there may be plenty of room
             room = n_tops + share * n_points // kernels.LEAF + 64
-            at_cell = np.cumsum([1 + ends.size, *room])
+            at_cell = np.cumsum([1, *room])
             at_grid = np.cumsum([1, *(room // 2)])
             at_slot = np.cumsum([root[1].size, *(4 * room + (1 << kernels.MOST_BITS))])
             cells, grids = self._make(at_cell[-1], at_grid[-1], at_slot[-1])
@@ -268,12 +262,8 @@ class Tree:
             if min(n for n, _, _ in grown) >= 0:
                 break
             share *= 4
-        grids.cell[0], grids.child[0], grids.n_children[0] = 0, 1, ends.size
-        grids.first[0], grids.frame[0] = 0, root[0]
-        grids.slots[: root[1].size] = root[1] + 1
-        cells.start[0], cells.stop[0], cells.inner[0] = 0, self.n, 0
-        cells.low[0] = cells.high[0] = 0  # never looked at
-        # Move the branches together, and number their cells, grids and slots anew.
+        # Put the branches together, and number their cells, grids and slots anew.
+        tops, rest, inner = [], [], []
         top, n_cells, n_grids, n_slots = 1, 1 + ends.size, 1, root[1].size
         for i, (n, m, o) in enumerate(grown):
             k = int(n_tops[i])
@@ -287,19 +277,24 @@ class Tree:
             few.child[:] += below
             few.first[:] += n_slots
             few.slots[:] += below
-            for whole, part in zip(cells, some, strict=True):
-                whole[top : top + k] = part[:k]
-                whole[n_cells : n_cells + n - k] = part[k:]
-            for whole, part in zip(grids[:-1], few[:-1], strict=True):
-                whole[n_grids : n_grids + m] = part
-            grids.slots[n_slots : n_slots + o] = few.slots
+            tops.append(_some_cells(some, slice(k)))
+            rest.append(_some_cells(some, slice(k, None)))
+            inner.append(few)
             top, n_cells, n_grids, n_slots = top + k, n_cells + n - k, n_grids + m, n_slots + o
         spare.clear()
+        # The root, whose box and sums are never looked at.
+        whole = _some_cells(cells, slice(1))
+        first = _some_grids(grids, slice(1), slice(root[1].size))
+        whole.start[0], whole.stop[0], whole.inner[0] = 0, self.n, 0
+        whole.low[0] = whole.high[0] = 0
+        first.cell[0], first.child[0], first.n_children[0] = 0, 1, ends.size
+        first.first[0], first.frame[0] = 0, root[0]
+        first.slots[:] = root[1] + 1
         # Copies, for what a branch wrote to beyond these is memory.
-        some = _some_cells(cells, slice(n_cells))
-        few = _some_grids(grids, slice(n_grids), slice(n_slots))
-        return kernels.Cells(*(each.copy() for each in some)), kernels.Grids(
-            *(each.copy() for each in few)
+        all_cells = zip(whole, *tops, *rest, strict=True)
+        all_grids = zip(first, *inner, strict=True)
+        return kernels.Cells(*map(np.concatenate, all_cells)), kernels.Grids(
+            *map(np.concatenate, all_grids)
         )
 
     def _make(self, n: int, n_grids: int, n_slots: int) -> tuple[kernels.Cells, kernels.Grids]:
@@ -330,103 +325,6 @@ class Tree:
         ends = np.cumsum(runs[:, 2])
         cuts = np.searchsorted(ends, np.arange(1, pieces) * (self.n / pieces))
         return [part for part in np.split(runs, np.unique(cuts)) if len(part)]
-
-
-class TreeAssignment:
-    """Labels and sums of dense points for `k` clusters; each update is one assignment.
-
-    Parameters
-    ----------
-    points : kernels.dense.Framed
-        Without weights.
-    n_clusters : int
-    quanta : tuple
-        The quanta of the values and of the weights.
-    threads : Threads
-    tree : Tree or None
-        The tree over these points, if there is one.
-    """
-
-    def __init__(
-        self,
-        points: Framed,
-        n_clusters: int,
-        quanta: tuple[tuple[float, ...], tuple[float, ...]],
-        threads: Threads,
-        tree: Tree | None = None,
-    ) -> None:
-        self.k = n_clusters
-        self.tree = tree or Tree(points.values, threads, quanta[0])
-        self._threads = threads
-        self._centroids = np.empty((n_clusters, self.tree.d))
-        self._sorted = np.empty(self.tree.n + tree_filter.LANES, label_dtype(n_clusters))
-        self._labels: Array | None = None
-        self._owner = np.empty(self.tree.cells.start.size, np.int32)
-        self._valid = False
-        self.values = np.zeros((n_clusters, len(quanta[0]), self.tree.d), np.int64)
-        self.weights = np.zeros((n_clusters, 1), np.int64)
-
-    def update(self, centroids: Floats) -> None:
-        """Assign every point to its nearest centroid."""
-        if not self._valid:
-            self._owner[:] = tree_filter.NOBODY
-            self.values[:] = 0
-            self.weights[:] = 0
-        self._valid = False  # until all is done: Ctrl-C may come
-        self._labels = None
-        self._centroids = np.ascontiguousarray(centroids, dtype=np.float64)
-        tree = self.tree
-
-        def assign(runs: Array) -> tuple[Integers, Integers]:
-            sums, counts = np.zeros_like(self.values), np.zeros(self.k, np.int64)
-            tree_filter.filter_cells(
-                tree.axes, runs, tree.points, tree.cells, tree.grids, self._centroids,
-                tree.most_waiting, self._owner, self._sorted, tree.anchors, sums, counts,
-            )  # fmt: skip
-            return sums, counts
-
-        for sums, counts in self._threads.map(assign, tree.tasks):
-            self.values += sums
-            self.weights[:, 0] += counts
-        self._valid = True
-
-    @property
-    def labels(self) -> Array:
-        """The labels in the order of the data."""
-        if self._labels is None:
-            self._labels = self._find_labels()
-        return self._labels
-
-    def _find_labels(self) -> Array:
-        tree = self.tree
-        n_cells = tree.cells.start.size
-        edges = np.linspace(0, n_cells, 2 * self._threads.n + 1).astype(int)
-        ends = np.zeros(n_cells + 1, np.int64)
-
-        def collect(out: Array | None) -> None:
-            self._threads.map(
-                lambda i: tree_labels.list_labels(
-                    tree.cells, self._sorted, edges[i], edges[i + 1],
-                    np.full(self.k, -1, np.int32), ends, out,
-                ),
-                range(len(edges) - 1),
-            )  # fmt: skip
-
-        collect(None)
-        np.cumsum(ends, out=ends)
-        lists = np.zeros(ends[-1] + 1, self._sorted.dtype)
-        collect(lists)
-        mixed = np.where(tree.cells.inner >= 0, -2 - tree.cells.inner, -1)
-        state = np.where(self._owner >= 0, self._owner, mixed).astype(np.int32)
-        out = np.empty(tree.n, self._sorted.dtype)
-        self._threads.map(
-            lambda chunk: tree_labels.label_rows(
-                tree.axes, tree.flat, *chunk, tree.grids, state, ends, lists,
-                self._centroids, out,
-            ),
-            tree.chunks,
-        )  # fmt: skip
-        return out
 
 
 def _some_cells(cells: kernels.Cells, some: slice) -> kernels.Cells:
