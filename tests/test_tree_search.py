@@ -59,26 +59,9 @@ class SlowSearch:
         for ticket in rng.integers(ends[-1], size=n):
             at = np.searchsorted(ends, ticket, side="right")
             left = ticket - (ends[at - 1] if at else 0)
-            drawn.append(
-                self.find(self.points[:, places[at]].astype(np.float64), whole[places[at]], left)
-            )
+            points = self.points[:, places[at]].T.astype(np.float64)
+            drawn.append(tree_search.find_in_cell(points, whole[places[at]], left))
         return np.array(drawn)
-
-    @staticmethod
-    def find(points, whole, left):
-        """Narrow a box down to the point at which the running total passes `left`."""
-        low, high = points.min(axis=1), points.max(axis=1)
-        points, whole = points[:, whole > 0], whole[whole > 0]
-        while (low < high).any():
-            axis = (low < high).argmax()
-            at = (points[axis] - low[axis]) * (256 / (high[axis] - low[axis]))
-            slots = np.minimum(at, 255).astype(int)
-            ends = np.cumsum(np.bincount(slots, whole, 256).astype(np.int64))
-            slot = np.searchsorted(ends, left, side="right")
-            left -= ends[slot - 1] if slot else 0
-            points, whole = points[:, slots == slot], whole[slots == slot]
-            low, high = points.min(axis=1), points.max(axis=1)
-        return low
 
     def potentials(self, candidates):
         sums = [

@@ -37,11 +37,7 @@ class Facts:
     n: int
     rule: WeightRule
     quanta: tuple[float, ...]  # of the values
-    low: Floats
-    high: Floats
-    n_copies: int
-    most_repeats: int
-    heaviest: float
+    found: Measured
     middle: Array  # a point amid the data, in the points' type
     scale: Any  # a power of two, in the points' type, that brings the rest to 1 or less
 
@@ -49,11 +45,6 @@ class Facts:
     def takes_tree(self) -> bool:
         """Whether points may be sorted into a tree, whose cells hold all limbs of their sums."""
         return self.rule.unweighted and len(self.quanta) <= MOST_UNROLLED
-
-    @property
-    def largest(self) -> float:
-        """The largest magnitude of the points that have weight."""
-        return max(-float(self.low.min()), float(self.high.max()))
 
     @cached_property
     def anchors(self) -> kernels.Anchors:
@@ -65,17 +56,9 @@ class Facts:
 class RawParts(Protocol):
     """All parts, as they were given."""
 
-    @property
-    def shape(self) -> tuple[int, int]:
-        """The numbers of points and features."""
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The type that the points were given in."""
-
-    @property
-    def is_weighted(self) -> bool:
-        """Whether points have weights."""
+    shape: tuple[int, int]  # of all points
+    dtype: np.dtype[Any]  # that they were given in
+    is_weighted: bool
 
     def ask(
         self, question: Question[RawPart, Asked, Answer], *asked: Asked.args, **named: Asked.kwargs
@@ -107,8 +90,7 @@ def find_facts(parts: RawParts) -> Facts:
             "divide the data by a constant"
         )
     check_sizes(found.heaviest, ANCHORED * found.heaviest * max(most, n))
-    largest = max(-float(found.low.min()), float(found.high.max()))
-    if rule.are_factors and largest > 0.0 and found.largest_product < LEAST_PRODUCT:
+    if rule.are_factors and found.reach > 0.0 and found.largest_product < LEAST_PRODUCT:
         raise ValueError(
             f"sample_weight holds values up to {found.heaviest:.3g}, whose products with the "
             "data underflow; multiply the weights by a constant"
@@ -122,19 +104,8 @@ def find_facts(parts: RawParts) -> Facts:
     if rule.are_factors:
         rule, quanta = _lift(rule, found, finest, least_weight)
     else:
-        quanta = choose_quanta(largest, found.n_copies, depth(largest, finest), NARROW)
-    return Facts(
-        n=n,
-        rule=rule,
-        quanta=quanta,
-        low=found.low,
-        high=found.high,
-        n_copies=found.n_copies,
-        most_repeats=found.most_repeats,
-        heaviest=found.heaviest,
-        middle=middle,
-        scale=scale,
-    )
+        quanta = choose_quanta(found.reach, found.n_copies, depth(found.reach, finest), NARROW)
+    return Facts(n, rule, quanta, found, middle, scale)
 
 
 def _frame(some: Array, low: Floats, high: Floats) -> tuple[Array, Any]:

@@ -63,9 +63,7 @@ def add_sums(answers: list[ClusterSums]) -> ClusterSums:
 class Parts(Protocol):
     """All parts."""
 
-    @property
-    def is_whole(self) -> bool:
-        """Whether one part has all of the points."""
+    is_whole: bool  # one part has all of the points
 
     def ask(
         self,
@@ -105,18 +103,14 @@ class DensePart(Alone):
         self.start = raw.start
         self.number = raw.number
         self.n, self.n_features = raw.shape
+        self.is_whole = self.n == facts.n
         self.chunks = [(at, min(at + CHUNK, self.n)) for at in range(0, self.n, CHUNK)]
         self.lock = Lock()  # of a worker's threads: what is kept is for one call at a time
         self.search: object = None
         self._data = kernels.Points(self.points, facts.middle, facts.scale)
         self._assignment: Assignment | TreeAssignment | None = None
         self._assigned: Floats | None = None
-        self._trees: dict[bool, Tree] = {}
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether it has all of the points."""
-        return self.n == self.facts.n
+        self._tree: Tree | None = None
 
     def __sizeof__(self) -> int:
         """Return the memory of the data, by which Dask decides where to keep what."""
@@ -153,19 +147,16 @@ class DensePart(Alone):
         facts = self.facts
         if facts.takes_tree and tree_pays(self.n, self.n_features, n_clusters):
             return TreeAssignment(self.tree(), n_clusters, self.threads)
-        self._trees.clear()  # one that was for the start takes as much memory as the points
+        self._tree = None  # one that was for the start takes as much memory as the points
         weights = self.repeats, self.factors
         return Assignment(self._data, weights, n_clusters, facts.anchors, self.threads)
 
     def tree(self, root: Cut | None = None) -> Tree:
         """Return the tree over the points, below a root if it is given."""
-        given = root is not None
-        tree = self._trees.get(given) or (None if given else self._trees.get(True))
-        if tree is None or (root is not None and not root.is_same(tree.root)):
-            self._trees.clear()
-            tree = Tree(self.points, self.threads, self.facts.quanta, root)
-            self._trees[given] = tree
-        return tree
+        if self._tree is None or (root is not None and not root.is_same(self._tree.root)):
+            self._tree = None  # before memory for the next is needed
+            self._tree = Tree(self.points, self.threads, self.facts.quanta, root)
+        return self._tree
 
     @merged_by(concatenate)
     def give_labels(self, centroids: Floats) -> Array:
@@ -276,7 +267,7 @@ class DensePart(Alone):
         """The cumulative weights in whole numbers."""
         if self.factors is not None:
             n = self.facts.n
-            (unit,) = choose_quanta(self.facts.heaviest, n, 62 - log2(n))
+            (unit,) = choose_quanta(self.facts.found.heaviest, n, 62 - log2(n))
             return np.cumsum(np.rint(self.factors / unit).astype(np.int64))
         assert self.repeats is not None
         return np.cumsum(self.repeats)

@@ -67,7 +67,7 @@ class PointsInParts:
     def total_weight(self) -> float | int:
         """The weight of all points."""
         if not self.facts.rule.are_factors:
-            return self.facts.n_copies
+            return self.facts.found.n_copies
         return float(self._counts(self._everything.totals)[0])
 
     @cached_property
@@ -173,7 +173,7 @@ class PointsInParts:
         """Return a search for the points that lie far from the centers chosen so far."""
         facts = self.facts
         by_tree = tree_seeds(self.n, self.n_features) and facts.takes_tree
-        kind = TreeSearch if by_tree and facts.largest < MOST_SEEDED else NearestSearch
+        kind = TreeSearch if by_tree and facts.found.reach < MOST_SEEDED else NearestSearch
         return kind(facts, self.parts, self.draw)
 
     def take(self, indices: Integers) -> Floats:
@@ -207,7 +207,7 @@ class PointsInParts:
     @cached_property
     def _moments(self) -> Moments:
         """The moments of all points, about the middle."""
-        n_squares = self.facts.n_copies * self.n_features
+        n_squares = self.facts.found.n_copies * self.n_features
         quanta = choose_quanta(1.0, n_squares, SQUARE_BITS, NARROW)
         limbs = self.parts.ask(DensePart.add_moments, quanta)
         squares = [
@@ -231,10 +231,10 @@ class PointsInParts:
         No point is farther from its centroid than the farthest corner of the data's box is from
         any one of them.
         """
-        low, high = self.facts.low, self.facts.high
+        low, high = self.facts.found.low, self.facts.found.high
         corners = np.maximum(np.abs(centroids - low), np.abs(centroids - high))
         nearest = float(np.square(corners).sum(axis=1).min())
-        if not math.isfinite(ANCHORED * nearest * self.facts.heaviest * self._n_sq_dists):
+        if not math.isfinite(ANCHORED * nearest * self.facts.found.heaviest * self._n_sq_dists):
             raise ValueError(
                 f"centroids hold values up to {np.abs(centroids).max():.3g}, whose squared "
                 "distances to the data overflow; divide both by a constant"
@@ -243,7 +243,7 @@ class PointsInParts:
     @property
     def _n_sq_dists(self) -> int:
         """How many squared distances an inertia adds up."""
-        return self.n if self.facts.rule.are_factors else self.facts.n_copies
+        return self.n if self.facts.rule.are_factors else self.facts.found.n_copies
 
     def _counts(self, totals: Integers) -> Array:
         rule = self.facts.rule

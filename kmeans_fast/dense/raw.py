@@ -54,6 +54,11 @@ class Measured(NamedTuple):
     most_repeats: int
     heaviest: float  # the largest factor
 
+    @property
+    def reach(self) -> float:
+        """The largest magnitude of the points that have weight."""
+        return max(-float(self.low.min()), float(self.high.max()))
+
 
 def merge_measured(answers: list[Measured]) -> Measured:
     """Return what is found at all parts."""
@@ -93,7 +98,8 @@ class RawPart(Alone):
         number: int = 0,
     ) -> None:
         self.points = as_floats(points)
-        self.dtype = points.dtype
+        self.shape: tuple[int, int] = (self.points.shape[0], self.points.shape[1])
+        self.dtype, self.is_weighted = points.dtype, weights is not None
         self.weights = weights
         self.threads = threads
         self.start = start
@@ -136,16 +142,6 @@ class RawPart(Alone):
     def every(self, step: int) -> Array:
         """Return every so many-th point of all."""
         return self.points[-self.start % step :: step]
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """The numbers of points and features."""
-        return self.points.shape[0], self.points.shape[1]
-
-    @property
-    def is_weighted(self) -> bool:
-        """Whether points have weights."""
-        return self.weights is not None
 
     def __sizeof__(self) -> int:
         """Return the memory of the data, by which Dask decides where to keep what."""

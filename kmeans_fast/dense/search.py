@@ -9,6 +9,7 @@ import numpy as np
 
 from ..exact.quanta import Integers, log2
 from ..kernels import dense_seeds as kernels
+from ..threads import cached_property
 from .facts import Facts
 from .part import DensePart, find_mine
 from .questions import Array, Floats, add, concatenate, concatenate_both, merged_by
@@ -70,7 +71,7 @@ class NearestSearch(SeedSearch["NearestPart"]):
         self._catch_up(len(candidates))
         candidates = np.ascontiguousarray(candidates, dtype=np.float64)
         gains = self._ask(NearestPart.find_gains, candidates)
-        exponent = self._top - 51 + find_scale(self._facts)[2]
+        exponent = self._top - 51 + self._exponent
         return np.array([math.ldexp(float(left), exponent) for left in self._total - gains])
 
     # ------------------------------------------------------------------------------ within
@@ -89,6 +90,10 @@ class NearestSearch(SeedSearch["NearestPart"]):
                 self._top = top
                 self._totals = self._ask(NearestPart.lower)
         self._waiting = ()
+
+    @cached_property
+    def _exponent(self) -> int:
+        return find_scale(self._facts)[2]
 
     @property
     def _total(self) -> int:
@@ -112,10 +117,10 @@ def find_scale(facts: Facts) -> tuple[bool, int, int]:
     in 2**125 of the largest do not underflow.
     """
     single = facts.middle.dtype == np.float32
-    wide = single and facts.largest > 2.0**120  # differences overflow
+    wide = single and facts.found.reach > 2.0**120  # differences overflow
     single = single and not wide
     most = 120 if single else 1000
-    span = float((facts.high - facts.low).max())
+    span = float((facts.found.high - facts.found.low).max())
     room = 62 - (log2(facts.middle.size) + 1) // 2
     exponent = max(-most, min(most, room - math.frexp(span)[1])) if span > 0.0 else 0
     if single and 0 <= exponent < 80:
@@ -126,9 +131,9 @@ def find_scale(facts: Facts) -> tuple[bool, int, int]:
 def find_shift(facts: Facts) -> int:
     """Return the exponent of the largest of the weights that squared distances are times."""
     if facts.rule.are_factors:
-        return math.frexp(facts.heaviest)[1]
-    if facts.rule.are_repeats and facts.n_copies > MAX_REPEATS:
-        return math.frexp(float(facts.most_repeats))[1]
+        return math.frexp(facts.found.heaviest)[1]
+    if facts.rule.are_repeats and facts.found.n_copies > MAX_REPEATS:
+        return math.frexp(float(facts.found.most_repeats))[1]
     return 0
 
 
@@ -138,7 +143,7 @@ def scale_points(part: DensePart) -> kernels.Data:
     is_wide, exponent, _ = find_scale(facts)
     if is_wide:
         values = frozen(values.astype(np.float64))
-    if factors is None and repeats is not None and facts.n_copies > MAX_REPEATS:
+    if factors is None and repeats is not None and facts.found.n_copies > MAX_REPEATS:
         factors = repeats.astype(np.float64)
     if factors is not None:
         repeats, factors = None, np.ldexp(factors, -find_shift(facts))
