@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..exact.quanta import Integers
 from ..kernels import dense_data, dense_sums
 from .assignment import fewest_types
 from .part import ClusterSums, DensePart
 from .questions import Array, Floats, add, merged_by
+from .raw import frozen
 
 
 class Distinct:
@@ -41,20 +43,20 @@ class Distinct:
         distinct, order = self.first([some], limit), np.argsort(some, kind="stable")
         return distinct, values[order[np.searchsorted(some, distinct, sorter=order)]]
 
-    def copy_finder(self, rows: Integers) -> Callable[[tuple[int, int]], Array]:
-        """Return what tells of the points of a chunk which of some distinct ones they are equal to.
+    def copy_finder(self, rows: Integers) -> Callable[[Integers], Array]:
+        """Return what tells of other points which of some distinct ones they are equal to.
 
         Others are numbered one more than these, and those without weight two.
         """
         table, m = _new_table(rows.size), rows.size
         self._find(rows, table, np.empty(m, np.int64), 0)
 
-        def find(chunk: tuple[int, int]) -> Array:
-            numbers = np.zeros(chunk[1] - chunk[0], fewest_types(m + 2))
+        def find(others: Integers) -> Array:
+            numbers = np.zeros(others.size, fewest_types(m + 2))
             if m:
-                self._find(np.arange(*chunk), table, rows, m, numbers)
+                self._find(others, table, rows, m, numbers)
             if self._weights is not None:
-                numbers[self._weights[slice(*chunk)] <= 0] = m + 1
+                numbers[self._weights[others] <= 0] = m + 1
             return numbers
 
         return find
@@ -110,7 +112,8 @@ def sample_distinct(part: DensePart, n: int, seed: int) -> Sample:
 
     def find(chunk: tuple[int, int]) -> tuple[Floats, Integers]:
         """Return the least keys of a chunk, and their points, but for copies of those found."""
-        rows = np.arange(*chunk)[copies(chunk) == distinct.size]
+        rows = np.arange(*chunk)
+        rows = rows[copies(rows) == distinct.size]
         if rows.size == 0:
             return np.empty(0), rows
         rng = np.random.Generator(np.random.PCG64(seed).advance(part.start + chunk[0]))
@@ -181,6 +184,7 @@ def find_farthest(part: DensePart, centroids: Floats) -> Candidates:
     """Return the distinct points farthest from their own centroids."""
     labels, k = part.labels(centroids), len(centroids)
     least = 0.0  # of `k` distinct points: what is nearer is not looked at any more
+    kept: dict[int, NDArray[np.uint16]] = {}  # by chunk: what is as far as the farthest there
 
     def find(chunk: tuple[int, int]) -> tuple[Integers, Floats, Integers]:
         nonlocal least
@@ -195,12 +199,14 @@ def find_farthest(part: DensePart, centroids: Floats) -> Candidates:
         far = _choose_farthest(part, some + chunk[0], sq_dists[some], k)
         if far[0].size == k:
             least = max(least, far[1][-1])  # threads may lower it again, which is no less true
+            some = some[sq_dists[some] >= far[1][-1]]
+        kept[chunk[0]] = some.astype(np.uint16)
         return *far, np.bincount(own, minlength=k)
 
     some, far_off, n_members = zip(*part.threads.map(find, part.chunks), strict=True)
     far, sq_dists = _choose_farthest(part, np.concatenate(some), np.concatenate(far_off), k)
     return Candidates(
-        sq_dists, part.points[far], labels[far].astype(np.int64), *_add_copies(part, far),
+        sq_dists, part.points[far], labels[far].astype(np.int64), *_add_copies(part, far, kept),
         add(list(n_members)),
     )  # fmt: skip
 
@@ -212,6 +218,12 @@ def _choose_farthest(
 
     Of points equally far the lexicographically smallest.
     """
+    if some.size > 4 * n:  # a few are enough, unless they are copies of fewer
+        near = sq_dists >= np.partition(sq_dists, -2 * n)[-2 * n]
+        if 2 * n <= np.count_nonzero(near) <= 4 * n:
+            distinct, far = Distinct(part).first_of(some[near], sq_dists[near], 4 * n)
+            if distinct.size >= n:
+                some, sq_dists = distinct, far
     distinct, sq_dists = Distinct(part).first_of(some, sq_dists, some.size)
     if distinct.size > n:
         near = np.partition(sq_dists, -n)[-n]
@@ -220,15 +232,21 @@ def _choose_farthest(
     return distinct[order], sq_dists[order]
 
 
-def _add_copies(part: DensePart, rows: Integers) -> tuple[Integers, ClusterSums]:
-    """Return how many points with weight are equal to each of some, and their sums."""
+def _add_copies(
+    part: DensePart, rows: Integers, kept: dict[int, NDArray[np.uint16]]
+) -> tuple[Integers, ClusterSums]:
+    """Return how many points with weight are equal to each of some, and their sums.
+
+    All are among those `kept`, by the first of their chunk: copies are equally far.
+    """
     m, number = rows.size, Distinct(part).copy_finder(rows)
 
     def add_chunk(start: int, stop: int, n_copies: Integers, *sums: Integers) -> None:
-        numbers, here = number((start, stop)), slice(start, stop)
+        here = start + kept[start].astype(np.int64)
+        numbers = number(here)
         n_copies += np.bincount(numbers, minlength=m + 2)
         dense_sums.add_points(
-            part.points[here],
+            frozen(part.points[here]),
             None if part.repeats is None else part.repeats[here],
             None if part.factors is None else part.factors[here],
             0, numbers.size, numbers, part.facts.anchors, dense_sums.Limbs(*sums),
