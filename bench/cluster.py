@@ -253,7 +253,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = lab.parser_of("cluster", __doc__, rounds=3)
     options = parser.parse_args(arguments)
     path = options.out or (RESULTS / "cluster.json" if options.scale == 1 else None)
-    _, record = lab.setting_of(parser, options, quick=False)
+    _, record = lab.setting_of(parser, options)
     record["versions"] |= {name: metadata.version(name) for name in ("dask", "distributed")}
     lab.progress("the rates of a worker")
     root = options.scale**0.5  # of a side

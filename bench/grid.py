@@ -13,7 +13,7 @@ from typing import Any
 
 from . import arrays, contestants, lab
 from .arrays import Case
-from .lab import LONG, RESULTS, Record, Setting
+from .lab import RESULTS, Record, Setting
 
 Cell = dict[str, Any]  # as it stands in the JSON file
 
@@ -160,14 +160,6 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--cells", default=shapes, help="d x K (default: all of the grid)")
     for name, known in (("kinds", KINDS), ("parts", TITLES)):
         parser.add_argument(f"--{name}", default=",".join(known), help="default: %(default)s")
-    parser.add_argument(
-        "--quick",
-        type=float,
-        nargs="?",
-        const=LONG,
-        metavar="SECONDS",
-        help=f"run a peer once if it takes longer (default: {LONG:g})",
-    )
     options = parser.parse_args(arguments)
     kinds = lab.words_of(parser, "kinds", options.kinds, KINDS)
     parts = lab.words_of(parser, "parts", options.parts, TITLES)
@@ -175,8 +167,7 @@ def main(arguments: list[str] | None = None) -> int:
         cells = [(int(d), int(k)) for d, k in (c.split("x") for c in options.cells.split(",") if c)]
     except ValueError:
         parser.error(f"--cells {options.cells}: give d x K, as in 3x512,16x64")
-    quick, long = options.quick is not None, options.quick or LONG
-    setting, run = lab.setting_of(parser, options, quick=quick, long=long)
+    setting, run = lab.setting_of(parser, options)
     path = options.out or (RESULTS / "grid.json" if options.scale == 1 else None)
     book = lab.begin(path, {"runs": {}, "cells": {}})
     for d, k in cells:

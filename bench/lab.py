@@ -35,7 +35,7 @@ RESULTS = ROOT / "bench" / "results"
 FORMAT = 1  # of all files; another one is not read
 # The peers' threads spin for a while after a call, and would take the cores from the next one.
 IDLE = 0.3
-LONG = 20.0  # seconds; with --quick what takes longer runs once
+LONG = 20.0  # seconds, of --quick without a number
 
 Record = dict[str, Any]
 Work = Callable[[int], Any]  # given the number of the round
@@ -49,9 +49,12 @@ class Setting:
     peers: dict[str, Contestant]
     image: Picture | None = None  # a real photograph, or made in code
     rounds: int = 3
-    quick: bool = False
     scale: float = 1.0  # of the number of pixels: less than 1 to try the script
-    long: float = LONG
+    quick: float | None = None  # seconds: what takes longer runs once
+
+    def tired(self, seconds: list[float]) -> bool:
+        """Return whether what has run so far is enough of it."""
+        return self.quick is not None and sum(seconds) > self.quick
 
     def photograph(self, megapixels: float) -> Picture:
         """Return the photograph at a size."""
@@ -77,6 +80,8 @@ def parser_of(command: str, says: str | None, rounds: int, peers: Iterable[str] 
         parser.add_argument("--peers", default=peers, help="default: %(default)s")
     parser.add_argument("--image", help="a photograph to use instead of one made in code")
     parser.add_argument("--scale", type=float, default=1.0, help="of all sizes: 0.01 to try it")
+    says = f"once what takes longer (default: {LONG:g}), and compiling"
+    parser.add_argument("--quick", type=float, nargs="?", const=LONG, metavar="SECONDS", help=says)
     return parser
 
 
@@ -89,11 +94,7 @@ def words_of(parser: Any, option: str, given: str, known: Iterable[str]) -> list
 
 
 def setting_of(
-    parser: Any,
-    options: argparse.Namespace,
-    known: dict[str, Contestant] = contestants.PEERS,
-    quick: bool = True,
-    long: float = LONG,
+    parser: Any, options: argparse.Namespace, known: dict[str, Contestant] = contestants.PEERS
 ) -> tuple[Setting, Record]:
     """Return the setting, and what a run is made with, which is said where something is absent."""
     if options.rounds < 1 or not options.scale > 0:
@@ -113,11 +114,11 @@ def setting_of(
         "versions": versions | {each.title: each.version() for each in here.values()},
         "picture": "made in code" if image is None else Path(options.image).name,
         "rounds": options.rounds,
-        "quick": quick,
+        "quick": options.quick,
         "scale": options.scale,
         "peers left out": {contestants.title_of(name): why for name, why in absent.items()},
     }
-    return Setting(here, image, options.rounds, quick, options.scale, long), run
+    return Setting(here, image, options.rounds, options.scale, options.quick), run
 
 
 def machine() -> Record:
@@ -245,12 +246,12 @@ def race(
         for _ in range(5):
             for name, work in ours.items():
                 once[name].append(timed(work, at)[0])
-            if setting.quick and sum(map(sum, once.values())) > setting.long:
+            if setting.tired([sum(seconds) for seconds in once.values()]):
                 break
         for name, seconds in once.items():
             times[name].append(median(seconds))
         for name, work in others.items():
-            if setting.quick and sum(times[name]) > setting.long:
+            if setting.tired(times[name]):
                 continue
             taken, answer = timed(work, at)
             times[name].append(taken)

@@ -21,10 +21,10 @@ import kmeans_fast as kf
 
 from . import lab, pictures
 from .contestants import ALL, MOST_COLORS, PEERS, SAME, title_of
-from .lab import IDLE, RESULTS, Record, Setting
+from .lab import IDLE, LONG, RESULTS, Record, Setting
 from .pictures import Picture
 
-ITERATIONS, KS = 10, (16, 256)
+MEGAPIXELS, ITERATIONS, KS = 2, 10, (16, 256)
 OURS, OUR_DEFAULTS = "kmeans_fast", "kmeans_fast-defaults"
 STEADY = 0.10  # halves of the rounds agree if ratios above 2 are within this
 
@@ -90,7 +90,7 @@ def measure(setting: Setting, picture: Picture, k: int, folder: Path) -> Record:
             lab.progress(f"  left out: {name} fails ({error})")
     for turn in range(setting.rounds):
         for name in names:
-            if sum(seconds[name]) > setting.long:
+            if sum(seconds[name]) > (setting.quick or LONG):
                 continue  # it had its rounds
             once = []
             for _ in range(5 if name in (OURS, OUR_DEFAULTS) else 1):
@@ -173,7 +173,6 @@ def as_markdown(record: Record) -> str:
 def main(arguments: list[str] | None = None) -> int:
     """Measure, write, print."""
     parser = lab.parser_of("peers", __doc__, rounds=4, peers=ALL)
-    parser.add_argument("--megapixels", type=float, default=2.0, help="default: 2")
     parser.add_argument("-k", default=",".join(map(str, KS)), help="default: %(default)s")
     options = parser.parse_args(arguments)
     try:
@@ -184,7 +183,7 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(f"-k {options.k}: give 2 to {MOST_COLORS} colours, as palettes hold")
     setting, record = lab.setting_of(parser, options, known=ALL)
     path = options.out or (RESULTS / "peers.json" if options.scale == 1 else None)
-    picture = setting.photograph(options.megapixels)
+    picture = setting.photograph(MEGAPIXELS)
     record |= {"megapixels": picture.size / 3e6, "colors": pictures.n_colors(picture), "cases": []}
     with tempfile.TemporaryDirectory() as name:
         np.save(Path(name, "picture.npy"), picture)

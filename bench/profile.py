@@ -2,7 +2,7 @@
 
 A fit here is k-means++, ten iterations, and labels, of a picture made in code or of a file. Parts:
 
-sizes    the time against megapixels, K = 16, beside a copy of the picture and the memory's floor
+sizes    the time against megapixels, K = 16, beside a copy of the picture
 ks       the time against K, from 2 to 1,024, at 24 megapixels
 cores    the time against threads, from 1 to all in powers of two, at 24 megapixels
 jpeg     decoding a JPEG of 24 megapixels, or the file, beside fitting it
@@ -23,7 +23,7 @@ import numpy as np
 from PIL import Image
 
 import kmeans_fast as kf
-from kmeans_fast.threads import Threads, default_threads
+from kmeans_fast.threads import default_threads
 
 from . import lab, pictures, report
 from .lab import RESULTS, Record, Setting
@@ -39,13 +39,7 @@ ITERATIONS = 10
 
 
 def powers_of_two(n: int) -> list[int]:
-    """Return 1, 2, 4, ... and `n`.
-
-    Examples
-    --------
-    >>> powers_of_two(2), powers_of_two(6), powers_of_two(64)
-    ([1, 2], [1, 2, 4, 6], [1, 2, 4, 8, 16, 32, 64])
-    """
+    """Return 1, 2, 4, ... and `n`."""
     return sorted({n} | {1 << bit for bit in range(n.bit_length()) if 1 << bit <= n})
 
 
@@ -76,12 +70,11 @@ def new_point(part: str, image: Picture, k: int, n_threads: int) -> Point:
         "seconds": [],
         "stages": {stage: [] for stage in STAGES},
         "copy": [],
-        "floor": [],
     }
 
 
 def measure(point: Point, image: Picture) -> None:
-    """Add a round: of a few fits the fastest, its stages, the fastest copy, the memory's floor."""
+    """Add a round: of a few fits the fastest, its stages, the fastest copy."""
     best, stages, copy = float("inf"), {}, float("inf")
     for _ in range(5 if point["megapixels"] < 2 else 2):
         copy = min(copy, lab.timed(image.copy)[0])
@@ -93,27 +86,6 @@ def measure(point: Point, image: Picture) -> None:
     for stage, taken in stages.items():
         point["stages"][stage].append(taken)
     point["copy"].append(copy)
-    point["floor"].append(memory_floor(image, point["threads"]))
-
-
-def memory_floor(image: Picture, n_threads: int) -> float:
-    """Return the seconds to read the pixels once and to write labels once, on so many threads."""
-    n = image.size // 3
-    pixels = image.reshape(-1)[: image.size // 8 * 8].view(np.uint64)
-    labels = np.ones(n, np.uint8)  # touched: pages that the system must fetch are no floor
-    parts = np.linspace(0, 1, 4 * n_threads + 1)
-
-    def work(part: int) -> None:
-        for array in (pixels, labels):
-            a, b = (int(at * len(array)) for at in parts[part : part + 2])
-            if array is labels:
-                array[a:b] = 0
-            else:
-                np.bitwise_or.reduce(array[a:b])
-
-    with Threads(n_threads) as threads:
-        threads.map(work, range(4 * n_threads))  # the threads are there
-        return min(lab.timed(threads.map, work, range(4 * n_threads))[0] for _ in range(3))
 
 
 def rounds_of(setting: Setting, points: list[tuple[Point, Picture]]) -> list[Point]:
@@ -168,8 +140,7 @@ def jpeg(setting: Setting) -> Record:
             times["fit"].append(lab.timed(fit, image, K)[0])
             times["fit, to convergence"].append(lab.timed(kf.fit, image, K)[0])
     lab.progress("  " + lab.in_ms(times))
-    found = {"megapixels": image.size / 3e6, "k": K, "bytes": size, "seconds": times}
-    return {"jpeg": found}
+    return {"jpeg": {"megapixels": image.size / 3e6, "k": K, "bytes": size, "seconds": times}}
 
 
 FIRST_FIT = """
@@ -230,11 +201,7 @@ def draw(profile: Record, folder: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    for part, x, label in (
-        ("sizes", "megapixels", "megapixels"),
-        ("ks", "k", "K"),
-        ("cores", "threads", "threads"),
-    ):
+    for part, x in (("sizes", "megapixels"), ("ks", "k"), ("cores", "threads")):
         if not (points := report.points_of(profile, part)):
             continue
         figure, axes = pyplot.subplots(figsize=(8, 4.8), layout="constrained")
@@ -242,10 +209,9 @@ def draw(profile: Record, folder: Path) -> None:
         axes.plot(at, [1e3 * median(p["seconds"]) for p in points], "o-k", lw=2, label="fit")
         for stage in report.ALL_STAGES:
             axes.plot(at, [report.stage_ms(p)[stage] for p in points], "-", label=stage)
-        for name, style in (("copy", "--"), ("floor", ":")):
-            y = [1e3 * median(point[name]) for point in points]
-            axes.plot(at, y, style, color="#555", label=report.BESIDE[name])
-        axes.set(xscale="log", yscale="log", xlabel=label, ylabel="milliseconds")
+        y = [1e3 * median(point["copy"]) for point in points]
+        axes.plot(at, y, "--", color="#555", label="image.copy()")
+        axes.set(xscale="log", yscale="log", xlabel=x, ylabel="milliseconds")
         axes.grid(alpha=0.3)
         axes.legend(fontsize="small")
         figure.savefig(folder / f"profile-{part}.png", dpi=110)

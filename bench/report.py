@@ -23,7 +23,6 @@ from .stages import STAGES
 
 ALL_STAGES = (*STAGES, "rest")
 LARGE = 24  # megapixels: from here on time has to grow as the pixels do
-BESIDE = {"copy": "image.copy()", "floor": "the memory's floor"}
 
 
 # ------------------------------------------------------------------ what a profile says

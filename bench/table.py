@@ -16,7 +16,6 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 import kmeans_fast as kf
 
@@ -257,10 +256,8 @@ def first_fit(setting: Setting) -> list[Row]:
     """Start a new process: import and first fit, with kernels in the cache and without."""
     times: Times = {"import numba": [], "import and fit": [], "never compiled": []}
     with tempfile.TemporaryDirectory() as folder:
-        image = pictures.photograph(1)
-        array, picture = Path(folder, "small.npy"), Path(folder, "photograph.png")
-        np.save(array, pictures.thumbnail(image))
-        Image.fromarray(image).save(picture)
+        array = Path(folder, "small.npy")
+        np.save(array, pictures.thumbnail(pictures.photograph(1)))
         warm = Path(folder, "warm")
         lab.child("-c", FIRST_FIT, str(array), cache=warm)
         for _ in range(max(7, setting.rounds)):
@@ -269,15 +266,9 @@ def first_fit(setting: Setting) -> list[Row]:
         for at in range(1 if setting.quick else setting.rounds):
             cold = Path(folder, f"cold{at}")
             times["never compiled"].append(lab.child("-c", FIRST_FIT, str(array), cache=cold)[0])
-        command = ("-m", "kmeans_fast", "palette", str(picture), "-k", "16")
-        says = [lab.child(*command, cache=Path(folder, "cli")) for _ in range(2)]
-    said = [errors.count("compil") for _, _, errors in says]
-    lab.expect(said == [1, 0], f"the command says that it compiles {said} times, not [1, 0]")
     lab.progress("  " + lab.in_ms(times))
     over = [b - a for a, b in zip(times["import numba"], times["import and fit"], strict=True)]
-    notes = lab.all_ms(times) | {
-        "palette of a 1-megapixel picture by the command, first and again, s": [s for s, *_ in says]
-    }
+    notes = lab.all_ms(times)
     work = "new process, kernels in the cache: import and first fit of a 200 x 200 image"
     return [
         Row(work, "s over import numba", over, 0.6, at_most=True, notes=notes),
@@ -313,10 +304,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Measure, print, write; return 1 if a floor is not reached."""
     parser = lab.parser_of("table", __doc__, rounds=3, peers=PEERS)
     parser.add_argument("--rows", default=",".join(ROWS), help="which rows (default: %(default)s)")
-    parser.add_argument("--quick", action="store_true", help="once: peers over 20 s, and compiling")
     options = parser.parse_args(arguments)
     wanted = lab.words_of(parser, "rows", options.rows, ROWS)
-    setting, record = lab.setting_of(parser, options, quick=options.quick)
+    setting, record = lab.setting_of(parser, options)
     path = options.out
     if path is None and options.scale == 1 and wanted == list(ROWS):
         path = RESULTS / "table.json"

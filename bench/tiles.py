@@ -135,7 +135,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(json.dumps(measure(options.alone)))
         return 0
     path = options.out or (RESULTS / "tiles.json" if options.scale == 1 else None)
-    _, record = lab.setting_of(parser, options, quick=False)
+    _, record = lab.setting_of(parser, options)
     record["points"] = []
     measure(0.1)  # compiles what the others then find in the cache
     for size in MEGAPIXELS:

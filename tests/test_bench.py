@@ -197,7 +197,7 @@ def made_up(serial, parallel, sizes=(2, 24, 50, 100), cores=(1, 2, 4)):
         seconds = [taken * len(of_stages)] * 3
         return {
             "part": part, "megapixels": megapixels, "colors": 9, "k": 16, "threads": threads,
-            "seconds": seconds, "stages": of_stages, "copy": [1e-3] * 3, "floor": [1e-4] * 3,
+            "seconds": seconds, "stages": of_stages, "copy": [1e-3] * 3,
         }  # fmt: skip
 
     points = [point("sizes", size, 2) for size in sizes]
@@ -232,12 +232,6 @@ def test_the_exponent_is_that_of_the_large_pictures():
 )
 def test_lines_do_not_go_below_zero(x, y, expected):
     assert report.line(x, y) == pytest.approx(expected)
-
-
-def test_powers_of_two_up_to_sixty_four_cores(monkeypatch):
-    assert profile.powers_of_two(64) == [1, 2, 4, 8, 16, 32, 64]
-    assert profile.powers_of_two(1) == [1]
-    assert profile.powers_of_two(48) == [1, 2, 4, 8, 16, 32, 48]
 
 
 # ----------------------------------------------------------------------------- the stages
@@ -282,7 +276,7 @@ def test_peers_beside_ours(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(peers, "memory_of", lambda name, folder, k: 5e6)
     out = tmp_path / "peers.json"
     given = ["--peers", "pillow,pillow-kmeans,nobody", "-k", "4,8", "--rounds", "2"]
-    assert peers.main([*given, "--megapixels", "0.02", "--out", str(out)]) == 0
+    assert peers.main([*given, "--scale", "0.01", "--out", str(out)]) == 0
     assert "left out: nobody, unknown: none of sklearn," in capsys.readouterr().err
     record = lab.load(out)
     assert [case["k"] for case in record["cases"]] == [4, 8]
@@ -381,16 +375,6 @@ def test_a_plan_is_worked_out_from_the_rates_of_a_worker():
 
 
 # ------------------------------------------------------------------------------- the grid
-
-
-@pytest.mark.parametrize(("kind", "d"), [("gauss", 5), ("photo", 3), ("uniform", 2)])
-def test_points_are_the_same_every_time(kind, d):
-    case, again = (arrays.case_of(kind, d, 8, scale=0.005) for _ in range(2))
-    assert case.points.shape == (2000, d)
-    assert case.points.dtype == np.float32
-    assert case.start.shape == (8, d)
-    assert np.array_equal(case.points, again.points)
-    assert np.array_equal(case.start, again.start)
 
 
 def test_starts_are_distinct_points_of_the_data():
