@@ -20,11 +20,15 @@ Seconds = dict[str, float]
 STAGES: dict[str, tuple[str, list[str]]] = {
     "count": (
         "the pixels, into a table of all colours",
-        ["colors: fill_tables", "colors: _count_by_sorting", "colors: CountedPixels._sort_all"],
+        [
+            "colors: fill_tables or CountTable.add",
+            "colors: _count_by_sorting",
+            "colors: CountedPixels._sort_all",
+        ],
     ),
     "gather": (
         "the colours that occur, into a tree",
-        ["colors: gather_tables", "colors: ColorPoints.__init__"],
+        ["colors: gather_tables or CountTable.gather", "colors: ColorPoints.__init__"],
     ),
     "seed": ("k-means++", ["seeding: kmeans_plusplus"]),
     "iterate": ("Lloyd's iterations", ["lloyd: lloyd"]),
@@ -44,21 +48,22 @@ def modules_of(room: str) -> list[ModuleType]:
 
 
 def find(where: str) -> tuple[type | None, Callable[..., Any]]:
-    """Return the function of a stage, and the class that it is in; raise where it is not one."""
-    room, path = where.split(": ")
-    owner, _, name = path.rpartition(".")
-    found: list[tuple[type | None, Callable[..., Any]]] = []
-    for module in modules_of(room):
-        inside = vars(module).get(owner or name)
-        if getattr(inside, "__module__", None) != module.__name__:
-            continue  # it is not there, or stands elsewhere
-        if not owner:
-            found.append((None, inside))
-        elif name in vars(inside):
-            found.append((inside, vars(inside)[name]))
-    if len(found) != 1:
-        raise LookupError(f"{where}: found {len(found)} times; bench/stages.py has to follow")
-    return found[0]
+    """Return the function of a stage, and the class that it is in: the first name that one has."""
+    room, names = where.split(": ")
+    for path in names.split(" or "):
+        owner, _, name = path.rpartition(".")
+        found: list[tuple[type | None, Callable[..., Any]]] = []
+        for module in modules_of(room):
+            inside = vars(module).get(owner or name)
+            if getattr(inside, "__module__", None) != module.__name__:
+                continue  # it is not there, or stands elsewhere
+            if not owner:
+                found.append((None, inside))
+            elif name in vars(inside):
+                found.append((inside, vars(inside)[name]))
+        if len(found) == 1:
+            return found[0]
+    raise LookupError(f"{where}: no one function is that; bench/stages.py has to follow")
 
 
 def patches_of(old: Callable[..., Any], new: Callable[..., Any]) -> Iterator[Any]:
