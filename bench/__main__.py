@@ -7,20 +7,17 @@ import sys
 
 # Name: the module, whose ``main(arguments)`` returns the exit code, and what it does.
 COMMANDS = {
-    "profile": (
-        "profile",
-        "how the time of a fit grows with pixels, K and cores, and where it goes",
-    ),
-    "peers": ("compare", "speed, memory and palettes beside what people use today"),
-    "table": ("table", "every figure that a fit of a picture has to reach"),
-    "grid": ("grid", "the dense engine over dimensions and clusters, beside its peers"),
-    "tiles": ("tiles", "pictures larger than memory, counted and labelled tile by tile"),
-    "cluster": ("cluster", "what Dask costs, and the plan for a fit of 10^12 pixels"),
-    "report": ("report", "the README's tables from what was measured; and answers from it"),
+    "profile": "how the time of a fit grows with pixels, K and cores, and where it goes",
+    "peers": "speed, memory and palettes beside what people use today",
+    "table": "every figure that a fit of a picture has to reach",
+    "grid": "the dense engine over dimensions and clusters, beside its peers",
+    "tiles": "pictures larger than memory, counted and labelled tile by tile",
+    "cluster": "what Dask costs, and the plan for a fit of 10^12 pixels",
+    "report": "the README's tables from what was measured; and answers from it",
 }
 USAGE = "\n".join(
     ["usage: python -m bench COMMAND [options]; COMMAND --help says more", ""]
-    + [f"  {name:8} {what}" for name, (_, what) in COMMANDS.items()]
+    + [f"  {name:8} {what}" for name, what in COMMANDS.items()]
     + ["", "`pytest --benchmark-only` runs the short benchmarks. bench/README.md has it all."]
 )
 
@@ -35,8 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{given[0]!r} is none of {', '.join(COMMANDS)}\n{USAGE}", file=sys.stderr)
         return 2
     try:
-        command = importlib.import_module(f".{COMMANDS[given[0]][0]}", "bench")
-        return int(command.main(given[1:]))
+        return int(importlib.import_module(f"bench.{given[0]}").main(given[1:]))
     except KeyboardInterrupt:
         print("stopped; what was measured before is kept", file=sys.stderr)
         return 130

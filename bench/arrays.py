@@ -1,8 +1,7 @@
-"""Points to measure on: clusters and noise made in code, the pixels of a photograph; and checks."""
+"""Points to measure on: clusters and noise made in code, and the pixels of a photograph."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +11,6 @@ from numpy.typing import NDArray
 import kmeans_fast as kf
 
 from . import pictures
-from .measure import expect
 from .pictures import Picture
 
 Points = NDArray[np.float32]
@@ -30,14 +28,8 @@ class Case:
 
     def fit(self, max_iter: int, tol: float = 0.0, n_threads: int | None = None) -> kf.KMeansResult:
         """Fit ours."""
-        return kf.fit(
-            self.points,
-            self.k,
-            init=self.start,
-            max_iter=max_iter,
-            tol=tol,
-            n_threads=n_threads,
-        )
+        limits = {"max_iter": max_iter, "tol": tol, "n_threads": n_threads}
+        return kf.fit(self.points, self.k, init=self.start, **limits)
 
 
 def gauss(n: int, d: int, k: int, seed: int = 0) -> Points:
@@ -87,48 +79,3 @@ def case_of(kind: str, d: int, k: int, scale: float = 1.0, image: Picture | None
     else:
         points = photo(n, image) if kind == "photo" else uniform(n, d)
     return Case(kind, d, k, points, start_of(points, k))
-
-
-# ---------------------------------------------------------------- answers come first
-
-
-def nearest(points: NDArray[Any], centroids: NDArray[Any]) -> NDArray[np.intp]:
-    """Return the labels of `reference.assign`: the same float64 sums in the same order."""
-    sq_dist = np.zeros((len(points), len(centroids)))
-    for x, c in zip(points.T.astype(np.float64), centroids.T, strict=True):
-        difference = x[:, None] - c
-        sq_dist += difference * difference
-    return sq_dist.argmin(axis=1)
-
-
-def float64_means(points: NDArray[Any], labels: NDArray[Any], k: int) -> NDArray[np.float64]:
-    """Return means from running float64 sums."""
-    sums = [np.bincount(labels, column, k) for column in points.T]
-    return np.stack(sums, axis=1) / np.bincount(labels, minlength=k)[:, None]
-
-
-def check_ours(case: Case, max_iter: int, tol: float) -> kf.KMeansResult:
-    """Fit, and raise unless labels, counts, centroids and inertia are those of brute force."""
-    result = case.fit(max_iter, tol)
-    labels, points = result.labels, case.points
-    some = np.random.default_rng(0).integers(0, len(points), 1000)
-    expect(np.array_equal(nearest(points[some], result.centroids), labels[some]), "wrong labels")
-    expect(np.array_equal(np.bincount(labels, minlength=case.k), result.counts), "wrong counts")
-    inertia = 0.0
-    for first in range(0, len(points), 8192):
-        block = slice(first, first + 8192)
-        inertia += float(((points[block] - result.centroids[labels[block]]) ** 2).sum())
-    expect(math.isclose(inertia, result.inertia, rel_tol=1e-9), "wrong inertia")
-    if result.n_iter > 1:
-        before = case.fit(result.n_iter - 1, 0.0)
-        if before.counts.all():  # an empty cluster would take a point that changes two means
-            plain = float64_means(points, before.labels, case.k)
-            expect(np.allclose(plain, result.centroids, rtol=1e-9, atol=1e-9), "wrong means")
-    return result
-
-
-def running_means(points: NDArray[Any], labels: NDArray[Any], k: int) -> NDArray[Any]:
-    """Return means from sums that run in the type of the points."""
-    sums = np.zeros((k, points.shape[1]), points.dtype)
-    np.add.at(sums, labels, points)
-    return sums / np.bincount(labels, minlength=k)[:, None].astype(points.dtype)

@@ -7,14 +7,12 @@ floats in chunks. `plan` works out a trillion pixels from that, with the arithme
 
 from __future__ import annotations
 
-import argparse
 import logging
-import statistics
 import time
 import warnings
 from collections.abc import Callable
 from importlib import metadata
-from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -22,9 +20,9 @@ import numpy as np
 import kmeans_fast as kf
 from kmeans_fast.threads import default_threads
 
-from . import pictures, records
-from .measure import Setting, expect, progress
-from .records import Record, number
+from . import lab, pictures
+from .lab import RESULTS, Record
+from .stages import find
 
 SIDE, K = 4096, 16
 MEGAPIXELS, CHUNK = 100, 2500  # of the array, and the side of its chunks
@@ -34,55 +32,42 @@ MOST_OVERHEAD = 2.0
 PIXELS, WORKERS, READING, NETWORK = 10**12, 100, 250e6, 1e9
 
 
-def seconds(work: Callable[[], Any], rounds: int) -> float:
-    """Return the median time."""
-    taken = []
-    for _ in range(rounds):
-        begun = time.perf_counter()
-        work()
-        taken.append(time.perf_counter() - begun)
-    return statistics.median(taken)
-
-
 def tiled(side: int) -> pictures.Picture:
     """Return a square picture: a photograph's colours, in eight lights."""
     base = pictures.photograph(4)
-    height, width = base.shape[:2]
-    whole = np.empty((side, side, 3), np.uint8)
-    light = 0
-    for top in range(0, side, height):
-        for left in range(0, side, width):
-            part = whole[top : top + height, left : left + width]
-            part[:] = np.maximum(base[: part.shape[0], : part.shape[1]], light % 8) - light % 8
-            light += 1
-    return whole
+    times = [-(-side // length) for length in base.shape[:2]]
+    whole = np.tile(base, (*times, 1))[:side, :side]
+    dark = (np.arange(side) // 512 % 8).astype(np.uint8)[:, None, None]
+    return np.maximum(whole, dark) - dark
 
 
 def measure_worker(side: int, rounds: int) -> Record:
     """Return the rates of one thread."""
-    from kmeans_fast.data import dask as on_dask
-
+    (_, of_a_chunk), (_, merge) = find("data: _count"), find("data: _merge_counted")
     chunk = tiled(side)
     other = np.minimum(chunk, 254) + np.uint8(1)
 
-    def count(pixels: pictures.Picture) -> on_dask.Counted:
-        return on_dask._count(pixels, pixels.dtype, pixels.shape, None, 1.0, 1)
+    def count(pixels: pictures.Picture) -> Any:
+        return of_a_chunk(pixels, pixels.dtype, pixels.shape, None, 1.0, 1)
 
     one, two = count(chunk), count(other)
     histogram = kf.ColorHistogram(chunk)
     result = kf.fit(histogram, K)
     labels = np.empty(chunk.shape[:2], np.uint8)
-    result.predict(chunk, out=labels, n_threads=1)
+    works: dict[str, Callable[[], Any]] = {
+        "count": lambda: count(chunk),
+        "merge": lambda: merge([one, two]),
+        "fit": lambda: kf.fit(histogram, K),
+        "label": lambda: result.predict(chunk, out=labels, n_threads=1),
+    }
+    works["label"]()  # compiled, or loaded from the cache
     return {
         "pixels": chunk.shape[0] * chunk.shape[1],
         "colors": int(one.keys.size),
         "bytes": int(one.keys.nbytes + one.limbs.nbytes),
-        "merged": int(on_dask._merge_counted([one, two]).keys.size),
+        "merged": int(merge([one, two]).keys.size),
         "seconds": {
-            "count": seconds(lambda: count(chunk), rounds),
-            "merge": seconds(lambda: on_dask._merge_counted([one, two]), rounds),
-            "fit": seconds(lambda: kf.fit(histogram, K), rounds),
-            "label": seconds(lambda: result.predict(chunk, out=labels, n_threads=1), rounds),
+            name: median(lab.timed(work)[0] for _ in range(rounds)) for name, work in works.items()
         },
     }
 
@@ -110,9 +95,8 @@ def measure_overhead(side: int, chunk: int, points: int, rounds: int) -> Record:
     answers: dict[str, Any] = {}
 
     def run(name: str, work: Callable[[], Any]) -> None:
-        begun = time.perf_counter()
-        answers[name] = work()
-        times.setdefault(name, []).append(time.perf_counter() - begun)
+        taken, answers[name] = lab.timed(work)
+        times.setdefault(name, []).append(taken)
 
     def with_threads(work: Callable[[], Any]) -> Any:
         with dask.config.set(scheduler="threads", num_workers=default_threads()):
@@ -159,15 +143,15 @@ def measure_overhead(side: int, chunk: int, points: int, rounds: int) -> Record:
             same = np.array_equal(
                 answers[f"{kind}{name}"].centroids, answers[f"{kind}local"].centroids
             )
-            expect(same, f"{kind}{name} does not have the bits of the local fit")
-    expect(np.array_equal(out, answers["local"].labels), "labels differ")
+            lab.expect(same, f"{kind}{name} does not have the bits of the local fit")
+    lab.expect(np.array_equal(out, answers["local"].labels), "labels differ")
     return {
         "pixels": side * side,
         "chunks": in_chunks.npartitions,
         "points": points,
         "task": task,
         # The first of each compiles, or reads from the cache.
-        "seconds": {name: statistics.median(each[1:]) for name, each in times.items()},
+        "seconds": {name: median(each[1:]) for name, each in times.items()},
     }
 
 
@@ -177,135 +161,106 @@ def plan(worker: Record, overhead: Record) -> str:
     chunks = -(-PIXELS // each)
     tasks = round(chunks * (2 + 1 / 7))  # to count, to label, and a merge for every seven
     held = worker["bytes"]
-    rows = [
-        (
-            "read the pixels, twice",
+    read, sent = 2 * PIXELS * 3 / WORKERS / READING, chunks * 8 / 7 * held / WORKERS / NETWORK
+
+    def by_chunk(what: str, digits: int = 0) -> tuple[str, float]:
+        how = f"{chunks:,} x {took[what] * 1e3:.{digits}f} ms / {WORKERS}"
+        return how, chunks * took[what] / WORKERS
+
+    rows = {
+        "read the pixels, twice": (
             f"2 x {PIXELS * 3 / 1e12:.0f} TB / ({WORKERS} x {READING / 1e6:.0f} MB/s)",
-            2 * PIXELS * 3 / WORKERS / READING,
+            read,
         ),
-        (
-            "count chunks",
-            f"{chunks:,} x {took['count'] * 1e3:.0f} ms / {WORKERS}",
-            chunks * took["count"] / WORKERS,
-        ),
-        (
-            "merge histograms",
-            f"{chunks:,} x {took['merge'] * 1e3:.1f} ms / {WORKERS}",
-            chunks * took["merge"] / WORKERS,
-        ),
-        (
-            "send histograms between workers",
+        "count chunks": by_chunk("count"),
+        "merge histograms": by_chunk("merge", digits=1),
+        "send histograms between workers": (
             f"{chunks:,} x 8/7 x {held / 1e6:.1f} MB / ({WORKERS} x {NETWORK / 1e9:.0f} GB/s)",
-            chunks * 8 / 7 * held / WORKERS / NETWORK,
+            sent,
         ),
-        (
-            "schedule tasks, one after the other",
+        "schedule tasks, one after the other": (
             f"{chunks:,} x (2 + 1/7) x {overhead['task'] * 1e3:.2f} ms",
             tasks * overhead["task"],
         ),
-        ("fit the histogram, on the client", f"{took['fit'] * 1e3:.0f} ms", took["fit"]),
-        (
-            "label chunks",
-            f"{chunks:,} x {took['label'] * 1e3:.0f} ms / {WORKERS}",
-            chunks * took["label"] / WORKERS,
-        ),
-    ]
-    lines = ["| what | arithmetic | seconds |", "|---|---|---|"]
-    lines += [f"| {what} | {how} | {number(time_of)} |" for what, how, time_of in rows]
-    total = sum(time_of for *_, time_of in rows)
-    slowest = max(rows, key=lambda row: row[2])
-    lines.append(f"| **one after the other** | | **{number(total)}** |")
-    return "\n".join(lines) + (
-        f"\n\nThe bottleneck: to {slowest[0]} ({slowest[2] / total:.0%}). What comes to the client "
-        f"is one histogram: {held / 1e6:.1f} MB for the {worker['colors']:,} colours here, and "
-        f"never more than {2**24 * 12 / 1e6:.0f} MB for 8-bit RGB, all of whose colours it then "
-        f"holds. What goes out is K x 3 numbers."
+        "fit the histogram, on the client": (f"{took['fit'] * 1e3:.0f} ms", took["fit"]),
+        "label chunks": by_chunk("label"),
+    }
+    total = sum(seconds for _, seconds in rows.values())
+    slowest = max(rows, key=lambda what: rows[what][1])
+    shown = [[what, how, lab.number(seconds)] for what, (how, seconds) in rows.items()]
+    shown.append(["**one after the other**", "", f"**{lab.number(total)}**"])
+    return lab.in_columns(["what", "arithmetic", "seconds"], shown) + (
+        f"\n\nThe bottleneck: to {slowest} ({rows[slowest][1] / total:.0%}). What comes to the "
+        f"client is one histogram: {held / 1e6:.1f} MB for the {worker['colors']:,} colours here, "
+        f"and never more than {2**24 * 12 / 1e6:.0f} MB for 8-bit RGB, all of whose colours it "
+        f"then holds. What goes out is K x 3 numbers."
     )
 
 
 def as_markdown(record: Record) -> str:
     """Return the tables and the plan."""
     worker, overhead = record["worker"], record["overhead"]
-    took, times = worker["seconds"], overhead["seconds"]
-    pixels = worker["pixels"]
-    lines = [
-        "**One worker, one thread, a chunk of "
-        f"{pixels / 1e6:.1f} megapixels with {worker['colors']:,} colours**",
-        "",
-        "| what | ms | megapixels a second |",
-        "|---|---|---|",
-        f"| count its colours | {number(took['count'] * 1e3)} "
-        f"| {number(pixels / took['count'] / 1e6)} |",
-        f"| merge two histograms ({worker['merged']:,} colours in the end) "
-        f"| {number(took['merge'] * 1e3)} | |",
-        f"| label | {number(took['label'] * 1e3)} | {number(pixels / took['label'] / 1e6)} |",
-        "",
-        f"**{overhead['pixels'] / 1e6:.0f} megapixels in {overhead['chunks']} chunks, K = {K}, "
-        "k-means++ to convergence, and labels**",
-        "",
-        "| how | ms | times the local fit |",
-        "|---|---|---|",
+    took, times, pixels = worker["seconds"], overhead["seconds"], worker["pixels"]
+
+    def a_second(what: str) -> list[str]:
+        return [lab.number(took[what] * 1e3), lab.number(pixels / took[what] / 1e6)]
+
+    def beside(name: str, local: str) -> list[str]:
+        return [lab.number(times[name] * 1e3), lab.number(times[name] / times[local])]
+
+    merged = f"merge two histograms ({worker['merged']:,} colours in the end)"
+    of_worker = [
+        ["count its colours", *a_second("count")],
+        [merged, lab.number(took["merge"] * 1e3), ""],
+        ["label", *a_second("label")],
     ]
+    with_dask = [["`kf.fit(array)`, all threads", *beside("local", "local")]]
     for name, what in (
-        ("local", "`kf.fit(array)`, all threads"),
         ("threads", "Dask's threads"),
         ("cluster", "`LocalCluster`: a process a core, one thread each"),
     ):
-        ratio = times[name] / times["local"]
-        held = "" if name == "local" else " (at most 2: reached)"
-        if ratio > MOST_OVERHEAD:
-            held = " (at most 2: MISSED)"
-        lines.append(f"| {what} | {number(times[name] * 1e3)} | {number(ratio)}{held} |")
-    lines += [
-        "",
-        f"**{overhead['points']:,} x {FEATURES} float32, K = {K}, {ITERATIONS} iterations from the "
-        "same start**",
-        "",
-        "| how | ms | times the local fit |",
-        "|---|---|---|",
-    ]
-    lines += [
-        f"| {name} | {number(times[f'floats, {name}'] * 1e3)} "
-        f"| {number(times[f'floats, {name}'] / times['floats, local'])} |"
+        taken, ratio = beside(name, "local")
+        met = "reached" if times[name] <= MOST_OVERHEAD * times["local"] else "MISSED"
+        with_dask.append([what, taken, f"{ratio} (at most {MOST_OVERHEAD:g}: {met})"])
+    of_floats = [
+        [name, *beside(f"floats, {name}", "floats, local")]
         for name in ("local", "threads", "cluster")
     ]
-    lines += [
-        "",
-        f"**{PIXELS:.0e} pixels of 8-bit RGB on {WORKERS} workers with one thread each**".replace(
-            "1e+12", "10^12"
-        ),
-        "",
-        plan(worker, overhead),
-        "",
-        f"Measured by `python -m bench cluster` ({records.about(record)}), {record['rounds']} "
-        "rounds, medians; the worker's disk and network are assumptions, and stand in the table.",
-    ]
-    return "\n".join(lines)
+    head = ["how", "ms", "times the local fit"]
+    return "\n\n".join(
+        [
+            f"**One worker, one thread, a chunk of {pixels / 1e6:.1f} megapixels with "
+            f"{worker['colors']:,} colours**",
+            lab.in_columns(["what", "ms", "megapixels a second"], of_worker),
+            f"**{overhead['pixels'] / 1e6:.0f} megapixels in {overhead['chunks']} chunks, K = {K}, "
+            "k-means++ to convergence, and labels**",
+            lab.in_columns(head, with_dask),
+            f"**{overhead['points']:,} x {FEATURES} float32, K = {K}, {ITERATIONS} iterations from "
+            "the same start**",
+            lab.in_columns(head, of_floats),
+            f"**10^{len(str(PIXELS)) - 1} pixels of 8-bit RGB on {WORKERS} workers with one thread "
+            "each**",
+            plan(worker, overhead),
+            f"Measured by `python -m bench cluster` ({lab.about(record)}), {record['rounds']} "
+            "rounds, medians; the worker's disk and network are assumptions, and stand in the "
+            "table.",
+        ]
+    ).replace("|  |", "| |")
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Measure, print, write."""
-    parser = argparse.ArgumentParser(
-        prog="python -m bench cluster",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--quick", action="store_true", help="small sizes, to try the script")
-    parser.add_argument("--rounds", type=int, default=3, help="default: %(default)s")
-    parser.add_argument("--out", type=Path, help="default: bench/results/cluster.json")
+    parser = lab.parser_of("cluster", __doc__, rounds=3)
     options = parser.parse_args(arguments)
-    path = options.out or (None if options.quick else records.RESULTS / "cluster.json")
-    record = records.describe(Setting({}, rounds=options.rounds), {}, None)
+    path = options.out or (RESULTS / "cluster.json" if options.scale == 1 else None)
+    _, record = lab.setting_of(parser, options)
     record["versions"] |= {name: metadata.version(name) for name in ("dask", "distributed")}
-    progress("the rates of a worker")
-    record["worker"] = measure_worker(512 if options.quick else SIDE, options.rounds)
-    progress("with and without Dask")
-    side = 600 if options.quick else round((MEGAPIXELS * 1e6) ** 0.5)
-    points = 20_000 if options.quick else POINTS
-    record["overhead"] = measure_overhead(
-        side, side // 4 if options.quick else CHUNK, points, options.rounds
-    )
-    if path:
-        records.save(path, record)
+    lab.progress("the rates of a worker")
+    root = options.scale**0.5  # of a side
+    record["worker"] = measure_worker(round(SIDE * root), options.rounds)
+    lab.progress("with and without Dask")
+    side, points = round((MEGAPIXELS * 1e6) ** 0.5 * root), round(POINTS * options.scale)
+    record["overhead"] = measure_overhead(side, round(CHUNK * root), points, options.rounds)
+    lab.save(path, record)
     print(as_markdown(record))
     return 0

@@ -25,9 +25,7 @@ def photograph(megapixels: float, seed: int = 0) -> Picture:
     the colour coarser. At 24 megapixels it has 355,000 distinct colours (photographs of that
     size: 30,000 to 700,000), and a pixel differs from the next by 2 levels (1 to 7).
     """
-    rng = np.random.default_rng(seed)
-    shape = _shape(megapixels)
-    return _exposed(_scene(_shape(min(megapixels, SCENE_PIXELS / 1e6)), rng), shape, 1.0, 0.5, rng)
+    return _shot(megapixels, seed, luma=1.0, chroma=0.5)
 
 
 def sensor_noise(megapixels: float, seed: int = 0) -> Picture:
@@ -36,9 +34,7 @@ def sensor_noise(megapixels: float, seed: int = 0) -> Picture:
     Every channel of every pixel has noise of its own, so that few pixels share a colour: at 12
     megapixels there are 3.8 million.
     """
-    rng = np.random.default_rng(seed)
-    shape = _shape(megapixels)
-    return _exposed(_scene(_shape(min(megapixels, SCENE_PIXELS / 1e6)), rng), shape, 3.0, 14.0, rng)
+    return _shot(megapixels, seed, luma=3.0, chroma=14.0)
 
 
 def load(path: str | Path) -> Picture:
@@ -65,6 +61,18 @@ def thumbnail(image: Picture, side: int = 200) -> Picture:
     """Return `side` by `side` pixels of the picture, evenly spaced: real colours, no averages."""
     rows, columns = (np.linspace(0, size - 1, side).astype(int) for size in image.shape[:2])
     return np.ascontiguousarray(image[rows][:, columns])
+
+
+def start_of(image: Picture, k: int) -> NDArray[np.float64]:
+    """Return `k` colours of a picture, moved off whole numbers, exact in float32.
+
+    From whole numbers many colours are exactly as near to two centroids. Ours has a rule for
+    that; the peers' rounding decides, and their answers would differ from the first iteration.
+    """
+    rng = np.random.default_rng(k)
+    colors = np.unique(image.reshape(-1, 3), axis=0)
+    chosen = colors[rng.choice(len(colors), k, replace=False)] + rng.uniform(-0.4, 0.4, (k, 3))
+    return chosen.astype(np.float32).astype(np.float64)
 
 
 def n_colors(image: Picture) -> int:
@@ -116,13 +124,12 @@ def _clouds(shape: tuple[int, int], octaves: int, rng: np.random.Generator) -> N
     return total
 
 
-def _exposed(
-    scene: Picture, shape: tuple[int, int], luma: float, chroma: float, rng: np.random.Generator
-) -> Picture:
-    """Enlarge the scene to the shape, some rows at a time, and add noise to it."""
-    rows, columns = shape
+def _shot(megapixels: float, seed: int, luma: float, chroma: float) -> Picture:
+    """Enlarge the scene to the size, some rows at a time, and add noise to it."""
+    rng = np.random.default_rng(seed)
+    rows, columns = _shape(megapixels)
     image = np.empty((rows, columns, 3), dtype=np.uint8)
-    source = Image.fromarray(scene)
+    source = Image.fromarray(_scene(_shape(min(megapixels, SCENE_PIXELS / 1e6)), rng))
     for first in range(0, rows, BLOCK_ROWS):
         n = min(BLOCK_ROWS, rows - first)
         top, bottom = (row * source.height / rows for row in (first, first + n))

@@ -11,12 +11,172 @@ import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from statistics import median
+
+import numpy as np
 
 from kmeans_fast.threads import default_threads
 
-from . import cluster, compare, grid, model, records, table, tiles
-from .measure import ROOT, progress
-from .records import Record, RecordError, number
+from . import cluster, grid, lab, peers, table, tiles
+from .lab import RESULTS, ROOT, Record, RecordError
+from .stages import STAGES
+
+ALL_STAGES = (*STAGES, "rest")
+LARGE = 24  # megapixels: from here on time has to grow as the pixels do
+
+
+# ------------------------------------------------------------------ what a profile says
+
+
+def points_of(profile: Record, part: str) -> list[Record]:
+    """Return the measured fits of a part."""
+    return [point for point in profile["points"] if point["part"] == part]
+
+
+def stage_ms(point: Record) -> dict[str, float]:
+    """Return the median milliseconds of each stage, and of the rest."""
+    found = {stage: 1e3 * median(taken) for stage, taken in point["stages"].items()}
+    return found | {"rest": max(0.0, 1e3 * median(point["seconds"]) - sum(found.values()))}
+
+
+def exponent(points: list[Record], least: float = LARGE) -> float | None:
+    """Return e where time grows as the pixels to the e-th, from `least` megapixels on."""
+    large = [p for p in points if p["megapixels"] >= 0.99 * least]
+    if len(large) < 2:
+        return None
+    x = np.log([p["megapixels"] for p in large])
+    y = np.log([median(p["seconds"]) for p in large])
+    return float(np.polyfit(x, y, 1)[0])
+
+
+def ratio_of_ks(points: list[Record], seeded: bool) -> float | None:
+    """Return the time at K = 256 over that at K = 16, with the seeding or without."""
+    times = {}
+    for point in points:
+        of_rounds = np.array(point["seconds"])
+        times[point["k"]] = median(of_rounds if seeded else of_rounds - point["stages"]["seed"])
+    return times[256] / times[16] if {16, 256} <= set(times) else None
+
+
+# --------------------------------------------------------------------------- prediction
+
+
+def line(x: list[float], y: list[float]) -> tuple[float, float]:
+    """Return a and b, not negative, of ``y = a + b x`` with the least relative errors."""
+    xs, ys = np.array(x), np.array(y)
+    weights = 1 / np.maximum(ys, 1e-9)
+    slope, start = np.polyfit(xs, ys, 1, w=weights) if len(xs) > 1 else (ys[0] / xs[0], 0.0)
+    if start < 0 or slope < 0:
+        through = float((weights**2 * xs * ys).sum() / (weights**2 * xs * xs).sum())
+        start, slope = (
+            (0.0, through) if start < 0 else (float(np.average(ys, weights=weights)), 0.0)
+        )
+    return float(start), float(slope)
+
+
+def predict(profile: Record, megapixels: float, n_cores: int) -> dict[str, float] | None:
+    """Return the milliseconds of each stage of a fit at K = 16; None if not enough was measured.
+
+    A stage's time grows linearly with the pixels (from 1 megapixel on), and falls with the cores
+    as Amdahl's law says: ``serial + parallel / cores``, from what was measured.
+    """
+    by_size = [p for p in points_of(profile, "sizes") if p["megapixels"] > 1]
+    by_cores = points_of(profile, "cores")
+    if not by_size or not by_cores:
+        return None
+    n_measured = by_size[0]["threads"]
+    found = {}
+    for stage in ALL_STAGES:
+        start, slope = line(
+            [p["megapixels"] for p in by_size], [stage_ms(p)[stage] for p in by_size]
+        )
+        serial, parallel = line(
+            [1 / p["threads"] for p in by_cores], [stage_ms(p)[stage] for p in by_cores]
+        )
+        share = (serial + parallel / n_cores) / max(serial + parallel / n_measured, 1e-12)
+        found[stage] = (start + slope * megapixels) * (share if serial + parallel > 0 else 1.0)
+    return found
+
+
+# --------------------------------------------------------------------------------- aims
+
+
+def aims(profile: Record) -> str:
+    """Return a line for each figure that a fit is held to."""
+    lines = []
+    if (found := exponent(points_of(profile, "sizes"))) is not None:
+        lines.append(
+            f"From {LARGE} megapixels on, time grows as the pixels to the power {found:.2f} "
+            f"(1.0 within 0.1: {_met(abs(found - 1) <= 0.1)})."
+        )
+    of_ks = points_of(profile, "ks")
+    whole, unseeded = (ratio_of_ks(of_ks, seeded) for seeded in (True, False))
+    if whole is not None and unseeded is not None:
+        lines.append(
+            f"K = 256 takes {whole:.2f} times the time of K = 16, and {unseeded:.2f} times without "
+            f"the seeding (at most 1.5: {_met(whole <= 1.5)}, {_met(unseeded <= 1.5)})."
+        )
+    of_cores = {p["threads"]: median(p["seconds"]) for p in points_of(profile, "cores")}
+    if {1, 2} <= set(of_cores):
+        found = of_cores[1] / of_cores[2]
+        lines.append(
+            f"Two threads are {found:.2f} times as fast as one (at least 1.6: "
+            f"{_met(found >= 1.6)})."
+        )
+    large = [p for p in points_of(profile, "sizes") if p["megapixels"] >= 0.99 * LARGE]
+    for point in large[:1]:
+        found = median(point["seconds"]) / median(point["copy"])
+        lines.append(
+            f"A fit of {point['megapixels']:.3g} megapixels takes {found:.2f} times "
+            f"`image.copy()` (at most 3: {_met(found <= 3)})."
+        )
+    if of_jpeg := profile.get("jpeg"):
+        found = median(of_jpeg["seconds"]["fit"]) / median(of_jpeg["seconds"]["decode"])
+        lines.append(
+            f"A fit takes {found:.2f} of the time of decoding the JPEG it came from (at most a "
+            f"third: {_met(found <= 1 / 3)})."
+        )
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def summary(profile: Record) -> str:
+    """Return the README's part: the times by size, the aims, and a new process's first steps."""
+    runs = {lab.about(run): run for run in profile["runs"].values()}
+    return "\n\n".join(
+        [against(profile, "sizes"), aims(profile), starts(profile)]
+        + ["Measured by `python -m bench profile` (" + "); (".join(runs) + ")."]
+    )
+
+
+def against(profile: Record, part: str) -> str:
+    """Return a part's table: the stages of a fit against sizes, K or threads."""
+    shown: dict[str, Callable[[Record], str]] = {
+        "sizes": lambda p: f"{p['megapixels']:.3g}",
+        "ks": lambda p: f"{p['k']:,}",
+        "cores": lambda p: f"{p['threads']}",
+    }
+    rows = [
+        [shown[part](p), f"{p['colors']:,}", lab.ms(p["seconds"])]
+        + [lab.number(stage_ms(p)[stage]) for stage in ALL_STAGES]
+        + [lab.number(median(p["seconds"]) / median(p["copy"]))]
+        for p in points_of(profile, part)
+    ]
+    first = {"sizes": "megapixels", "ks": "K", "cores": "threads"}[part]
+    return lab.in_columns([first, "colours", "fit, ms", *ALL_STAGES, "x image.copy()"], rows)
+
+
+def starts(profile: Record) -> str:
+    """Return the table of what a new process waits for."""
+    return lab.in_columns(
+        ["what", "ms"], [[n, lab.ms(t)] for n, t in profile.get("starts", {}).items()]
+    )
+
+
+def _met(aim: bool) -> str:
+    return "reached" if aim else "MISSED"
+
+
+# ------------------------------------------------------------------------- the pages
 
 Tables = dict[str, tuple[str, Callable[[Record], str]]]
 
@@ -24,8 +184,8 @@ Tables = dict[str, tuple[str, Callable[[Record], str]]]
 TABLES: Tables = {
     "table": ("table.json", table.as_markdown),
     "dense": ("grid.json", grid.as_markdown),
-    "profile": ("profile.json", model.summary),
-    "peers": ("peers.json", compare.as_markdown),
+    "profile": ("profile.json", summary),
+    "peers": ("peers.json", peers.as_markdown),
     "tiles": ("tiles.json", tiles.as_markdown),
 }
 # The same for each page.
@@ -48,7 +208,7 @@ def outdated(page: str, folder: Path, tables: Tables = TABLES) -> tuple[str, lis
     for marker, (name, as_markdown) in tables.items():
         try:
             head, _, tail = between(marker, page)
-            page = f"{head}{as_markdown(records.load(folder / name))}\n{tail}"
+            page = f"{head}{as_markdown(lab.load(folder / name))}\n{tail}"
         except RecordError as error:
             problems.append(str(error))
     return page, problems
@@ -56,24 +216,25 @@ def outdated(page: str, folder: Path, tables: Tables = TABLES) -> tuple[str, lis
 
 def answer(profile: Record, megapixels: float, n_cores: int) -> str:
     """Return how long a fit takes, and where the time goes."""
-    found = model.predict(profile, megapixels, n_cores)
+    found = predict(profile, megapixels, n_cores)
     if found is None:
         raise RecordError("too little was measured: run `python -m bench profile`")
     total = sum(found.values())
     lines = [
-        f"{number(megapixels)} megapixels, K = 16, k-means++, ten iterations and labels, on "
-        f"{n_cores} cores: {number(total)} ms"
+        f"{lab.number(megapixels)} megapixels, K = 16, k-means++, ten iterations and labels, on "
+        f"{n_cores} cores: {lab.number(total)} ms"
     ]
     lines += [
-        f"  {stage:8} {number(taken):>6} ms  {taken / total:4.0%}" for stage, taken in found.items()
+        f"  {stage:8} {lab.number(taken):>6} ms  {taken / total:4.0%}"
+        for stage, taken in found.items()
     ]
-    measured = max(point["threads"] for point in model.points_of(profile, "cores"))
+    measured = max(point["threads"] for point in points_of(profile, "cores"))
     if n_cores > measured:
         lines.append(
             f"beyond the {measured} threads measured: the memory's speed, which cores share, is "
             "not in it"
         )
-    lines.append(f"from what was measured on: {records.about(profile['runs']['sizes'])}")
+    lines.append(f"from what was measured on: {lab.about(profile['runs']['sizes'])}")
     return "\n".join(lines)
 
 
@@ -84,7 +245,7 @@ def main(arguments: list[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--results", type=Path, default=records.RESULTS, help="a folder of figures")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="a folder of figures")
     parser.add_argument(
         "--megapixels", type=float, help="how long will a picture of this size take"
     )
@@ -95,7 +256,7 @@ def main(arguments: list[str] | None = None) -> int:
         if size <= 0 or cores < 1:
             parser.error("give --megapixels above 0, and --cores of 1 or more")
         try:
-            print(answer(records.load(options.results / "profile.json"), size, cores))
+            print(answer(lab.load(options.results / "profile.json"), size, cores))
         except RecordError as error:
             print(error, file=sys.stderr)
             return 1
@@ -107,11 +268,11 @@ def main(arguments: list[str] | None = None) -> int:
         page.write_text(text)
         problems += left
         for marker, (file, _) in tables.items():
-            progress(f"{name}, {marker}: {file}")
+            lab.progress(f"{name}, {marker}: {file}")
     for problem in problems:
-        progress(f"left as it is: {problem}")
+        lab.progress(f"left as it is: {problem}")
     try:
-        print(model.aims(records.load(options.results / "profile.json")))
+        print(aims(lab.load(options.results / "profile.json")))
     except RecordError:
         pass  # said above
     return 1 if problems else 0

@@ -8,21 +8,18 @@ up to the counts of the fit.
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 
 import kmeans_fast as kf
 from kmeans_fast.threads import default_threads
 
-from . import pictures, records
-from .measure import Setting, child, expect, progress
+from . import lab, pictures
+from .lab import RESULTS, Record
 from .pictures import Picture
-from .records import Record, number
 
 MEGAPIXELS = (100, 200, 500, 1000)
 SIDE, K = 2048, 16
@@ -52,12 +49,6 @@ class Scene:
             yield time.perf_counter() - start, tile.reshape(self.base.shape)
 
 
-def peak_megabytes() -> float:
-    """Return the greatest resident size of this process so far (Linux only)."""
-    with open("/proc/self/status") as status:
-        return next(int(line.split()[1]) / 1e3 for line in status if line.startswith("VmHWM"))
-
-
 def measure(megapixels: float) -> Record:
     """Count, fit and label one picture in this process."""
     scene = Scene(megapixels)
@@ -65,7 +56,7 @@ def measure(megapixels: float) -> Record:
     for _, tile in Scene(0).tiles():  # kernels from the cache
         kf.ColorHistogram.from_tiles([tile])
         kf.fit(tile, K, max_iter=2)
-    peaks = {"before": peak_megabytes()}
+    peaks = {"before": lab.in_status("VmHWM") / 1e6}
 
     histogram = kf.ColorHistogram()
     for seconds, tile in scene.tiles():
@@ -76,7 +67,7 @@ def measure(megapixels: float) -> Record:
     begun = time.perf_counter()
     n_colors = histogram.n_colors  # which is when the table is read
     taken["counting"] += time.perf_counter() - begun
-    peaks["counting"] = peak_megabytes()
+    peaks["counting"] = lab.in_status("VmHWM") / 1e6
 
     begun = time.perf_counter()
     result = kf.fit(histogram, K)
@@ -89,8 +80,8 @@ def measure(megapixels: float) -> Record:
         result.predict(tile, out=labels)
         taken["labelling"] += time.perf_counter() - begun
         counts += np.bincount(labels.reshape(-1), minlength=K)
-    expect(np.array_equal(counts, result.counts), "labels and counts do not agree")
-    peaks["labelling"] = peak_megabytes()
+    lab.expect(np.array_equal(counts, result.counts), "labels and counts do not agree")
+    peaks["labelling"] = lab.in_status("VmHWM") / 1e6
     return {
         "megapixels": histogram.n_pixels / 1e6,
         "tiles": scene.n_tiles,
@@ -101,75 +92,56 @@ def measure(megapixels: float) -> Record:
     }
 
 
-def speed(point: Record, what: str) -> float:
-    """Return megapixels a second."""
-    return float(point["megapixels"] / point["seconds"][what])
+def speed(point: Record, what: str, making: bool = False) -> float:
+    """Return megapixels a second, the time of making the tiles among it or not."""
+    seconds = point["seconds"]
+    return float(point["megapixels"] / (seconds[what] + making * seconds["making"]))
 
 
 def as_markdown(record: Record) -> str:
     """Return the table, and what it was measured on."""
-    lines = [
-        "| megapixels | tiles | colours | count, MP/s | with making | label, MP/s | with making "
-        "| fit, s | peak memory, MB |",
-        "|---|---|---|---|---|---|---|---|---|",
+    head = ["megapixels", "tiles", "colours", "count, MP/s", "with making", "label, MP/s"]
+    head += ["with making", "fit, s", "peak memory, MB"]
+    points = record["points"]
+    peaks = [max(point["peak, MB"].values()) for point in points]
+    rows = [
+        [lab.number(point["megapixels"]), str(point["tiles"]), f"{point['colors']:,}"]
+        + [lab.number(speed(point, what, making)) for what in FLOORS for making in (False, True)]
+        + [lab.number(point["seconds"]["fitting"]), lab.number(peak)]
+        for point, peak in zip(points, peaks, strict=True)
     ]
-    for point in record["points"]:
-        seconds, made = point["seconds"], point["seconds"]["making"]
-        whole = [point["megapixels"] / (seconds[what] + made) for what in FLOORS]
-        lines.append(
-            f"| {number(point['megapixels'])} | {point['tiles']} | {point['colors']:,} "
-            f"| {number(speed(point, 'counting'))} | {number(whole[0])} "
-            f"| {number(speed(point, 'labelling'))} | {number(whole[1])} "
-            f"| {number(seconds['fitting'])} | {number(max(point['peak, MB'].values()))} |"
+    aims = {
+        f"at least {floor} megapixels a second {what}": all(
+            speed(point, what) >= floor for point in points
         )
-    peaks = [max(point["peak, MB"].values()) for point in record["points"]]
-    aims = [
-        (f"at least {floor} megapixels a second {what}",
-         all(speed(point, what) >= floor for point in record["points"]))
         for what, floor in FLOORS.items()
-    ]  # fmt: skip
-    aims.append((f"at most {MOST_MEMORY} MB", max(peaks) <= MOST_MEMORY))
-    said = ", ".join(f"{aim} ({'reached' if reached else 'MISSED'})" for aim, reached in aims)
-    return (
-        "\n".join(lines) + f"\n\nTiles of {SIDE} x {SIDE} made in code, K = {K}, k-means++ to "
+    }
+    aims[f"at most {MOST_MEMORY} MB"] = max(peaks) <= MOST_MEMORY
+    said = ", ".join(f"{aim} ({'reached' if met else 'MISSED'})" for aim, met in aims.items())
+    return lab.in_columns(head, rows) + (
+        f"\n\nTiles of {SIDE} x {SIDE} made in code, K = {K}, k-means++ to "
         "convergence, each size in a new process; *with making*: the tiles too; *peak memory*: "
         f"all of the process. Held to: {said}. Measured by `python -m bench tiles` "
-        f"({records.about(record)})."
+        f"({lab.about(record)})."
     )
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Measure each size in a process of its own, print, write."""
-    parser = argparse.ArgumentParser(
-        prog="python -m bench tiles",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "--megapixels",
-        default=",".join(map(str, MEGAPIXELS)),
-        help="sizes (default: %(default)s); below 20, small tiles",
-    )
-    parser.add_argument("--out", type=Path, help="default: bench/results/tiles.json")
-    parser.add_argument("--alone", action="store_true", help="one size, here; prints JSON")
+    parser = lab.parser_of("tiles", __doc__, rounds=1)
+    parser.add_argument("--alone", type=float, help="one size, in this process; prints JSON")
     options = parser.parse_args(arguments)
-    try:
-        sizes = [float(size) for size in options.megapixels.split(",")]
-    except ValueError:
-        parser.error(f"--megapixels {options.megapixels}: give numbers such as 100,1000")
-    if options.alone:
-        print(json.dumps(measure(sizes[0])))
+    if options.alone is not None:
+        print(json.dumps(measure(options.alone)))
         return 0
-    path = options.out
-    if path is None and options.megapixels == parser.get_default("megapixels"):
-        path = records.RESULTS / "tiles.json"
-    record = records.describe(Setting({}, rounds=1), {}, None) | {"points": []}
+    path = options.out or (RESULTS / "tiles.json" if options.scale == 1 else None)
+    _, record = lab.setting_of(parser, options)
+    record["points"] = []
     measure(0.1)  # compiles what the others then find in the cache
-    for size in sizes:
-        progress(f"{number(size)} megapixels, {default_threads()} threads")
-        _, printed, _ = child("-m", "bench", "tiles", "--alone", "--megapixels", str(size))
-        record["points"].append(json.loads(printed))
-        if path:
-            records.save(path, record)
+    for size in MEGAPIXELS:
+        lab.progress(f"{lab.number(size * options.scale)} megapixels, {default_threads()} threads")
+        alone = lab.child("-m", "bench", "tiles", "--alone", str(size * options.scale))
+        record["points"].append(json.loads(alone[1]))
+        lab.save(path, record)
     print(as_markdown(record))
     return 0

@@ -69,8 +69,7 @@ class Soak:
         self.turns = [
             self.fit_beside_the_reference, self.numbers_at_their_ends, self.fit_on_threads,
             self.assign_beside_brute_force, self.count_in_tiles, self.many_callers, self.bad_input,
-            self.error_in_a_callback, self.ctrl_c, self.no_memory, self.hostile_file, self.fork,
-            self.damaged_cache,
+            self.errors_amid_a_fit, self.hostile_file, self.fork, self.damaged_cache,
         ]  # fmt: skip
         odds = np.array([RARE.get(turn.__name__, 1.0) for turn in self.turns])
         self.odds = odds / odds.sum()
@@ -175,33 +174,30 @@ class Soak:
                 continue
             expect(False, "bad input was taken")
 
-    def _interrupted(self, error: type[BaseException], fail: Callable[..., object]) -> None:
-        points = self.large()
-        try:
-            kf.fit(points, 5, init=points[:5], callback=fail)
-        except error:
-            return
-        expect(False, "an error was lost")
-
-    def error_in_a_callback(self) -> None:
-        """It comes out."""
+    def errors_amid_a_fit(self) -> None:
+        """An error in a callback, Ctrl-C and an allocation that fails come out."""
 
         def fail(_: object) -> None:
             raise ZeroDivisionError
 
-        self._interrupted(ZeroDivisionError, fail)
-
-    def ctrl_c(self) -> None:
-        """It comes out, amid a fit."""
-        self._interrupted(KeyboardInterrupt, lambda _: signal.raise_signal(signal.SIGINT))
-
-    def no_memory(self) -> None:
-        """An allocation that fails within comes out."""
-        with (
+        points = self.large()
+        no_memory = (
             mock.patch.object(DensePart, "_assign_to", side_effect=MemoryError),
             mock.patch.object(ColorPoints, "_build_tree", side_effect=MemoryError),
+        )
+        for error, callback, patches in (
+            (ZeroDivisionError, fail, ()),
+            (KeyboardInterrupt, lambda _: signal.raise_signal(signal.SIGINT), ()),
+            (MemoryError, None, no_memory),
         ):
-            self._interrupted(MemoryError, lambda _: None)
+            with contextlib.ExitStack() as stack:
+                for patch in patches:
+                    stack.enter_context(patch)
+                try:
+                    kf.fit(points, 5, init=points[:5], callback=callback)
+                except error:
+                    continue
+            expect(False, f"a {error.__name__} was lost")
 
     def hostile_file(self) -> None:
         """A file of any kind, damaged, through the command line."""
@@ -295,9 +291,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     finally:
         signal.signal(signal.SIGINT, handler)
-    faults = (
-        "bad_input", "error_in_a_callback", "ctrl_c", "no_memory", "hostile_file", "damaged_cache",
-    )  # fmt: skip
+    faults = ("bad_input", "errors_amid_a_fit", "hostile_file", "damaged_cache")
     after = held()
     print(
         f"{n} turns, all right; faults injected: {sum(soak.done[name] for name in faults)}; "

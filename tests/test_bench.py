@@ -1,6 +1,6 @@
 """The commands of `bench` run, say what they cannot do, and keep the README true."""
 
-import json
+import dataclasses
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,22 +12,23 @@ import conftest
 import kmeans_fast as kf
 from bench import __main__ as bench
 from bench import (
+    arrays,
     cluster,
-    compare,
-    measure,
-    model,
+    contestants,
+    grid,
+    lab,
+    peers,
     pictures,
-    plots,
     profile,
-    quantizers,
-    records,
     report,
+    stages,
     table,
+    tiles,
 )
-from bench.stages import STAGES, timing
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+QUICK = ["--rounds", "1", "--scale", "0.001"]
 
 
 # ------------------------------------------------------------------- the pages' tables
@@ -39,24 +40,24 @@ README = (ROOT / "README.md").read_text()
 def test_the_pages_say_what_was_measured(page, marker):
     name, as_markdown = report.PAGES[page][marker]
     _, inside, _ = report.between(marker, (ROOT / page).read_text())
-    assert inside == as_markdown(records.load(records.RESULTS / name)) + "\n", (
+    assert inside == as_markdown(lab.load(lab.RESULTS / name)) + "\n", (
         "the page differs from bench/results: run `python -m bench report`"
     )
 
 
 def test_a_report_changes_what_is_between_the_markers_alone(tmp_path):
-    text, problems = report.outdated(README, records.RESULTS)
+    text, problems = report.outdated(README, lab.RESULTS)
     assert (text, problems) == (README, [])
     stale = README
     for marker in report.TABLES:
         head, _, tail = report.between(marker, stale)
         stale = head + "old\n" + tail
-    assert report.outdated(stale, records.RESULTS) == (README, [])
+    assert report.outdated(stale, lab.RESULTS) == (README, [])
 
 
 def test_a_report_names_the_files_that_it_cannot_use_and_does_the_rest(tmp_path):
     for name, _ in report.TABLES.values():
-        (tmp_path / name).write_text((records.RESULTS / name).read_text())
+        (tmp_path / name).write_text((lab.RESULTS / name).read_text())
     (tmp_path / "table.json").write_text('{"format": 99}')
     (tmp_path / "grid.json").write_text("no json")
     (tmp_path / "peers.json").unlink()
@@ -88,11 +89,24 @@ def test_each_command_has_a_help(command, capsys):
     assert f"usage: python -m bench {command}" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["profile", "--parts", "size"], ["profile", "--rounds", "0"], ["table", "--rows", "all"],
+        ["profile", "--scale", "0.1"],  # would hit the record
+        ["grid", "--parts", "tem"], ["grid", "--cells", "3"], ["peers", "-k", "257"],
+    ],
+)  # fmt: skip
+def test_options_that_do_not_fit_are_refused(arguments):
+    with pytest.raises(SystemExit, match="2"):
+        bench.main(arguments)
+
+
 @pytest.fixture(scope="module", autouse=True)
 def no_pauses():
     """Let nothing wait for the peers' threads to come to rest: no time is looked at."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in (compare, measure, profile):
+        for module in (lab, peers):
             patch.setattr(module, "IDLE", 0.0)
         yield
 
@@ -101,14 +115,14 @@ def no_pauses():
 def tiny_profile(tmp_path_factory):
     """Return the folder of a profile of tiny pictures, with all that needs no new process."""
     folder = tmp_path_factory.mktemp("profile")
-    parts = ["--parts", "sizes,ks,cores,peers,jpeg", "--peers", "nobody", "--rounds", "2"]
-    assert profile.main([*parts, "--scale", "0.002", "--out", str(folder)]) == 0
+    options = ["--parts", "sizes,ks,cores,jpeg", "--rounds", "2", "--scale", "0.002"]
+    assert bench.main(["profile", *options, "--out", str(folder)]) == 0
     return folder
 
 
 def test_a_profile_measures_every_part(tiny_profile):
-    found = records.load(tiny_profile / "profile.json")
-    sizes, ks, cores = (model.points_of(found, part) for part in ("sizes", "ks", "cores"))
+    found = lab.load(tiny_profile / "profile.json")
+    sizes, ks, cores = (report.points_of(found, part) for part in ("sizes", "ks", "cores"))
     assert [point["megapixels"] for point in sizes] == pytest.approx(
         [0.002 * size for size in profile.SIZES], rel=0.1
     )
@@ -117,81 +131,40 @@ def test_a_profile_measures_every_part(tiny_profile):
     for point in [*sizes, *ks, *cores]:
         assert len(point["seconds"]) == 2
         for number in range(2):
-            stages = sum(taken[number] for taken in point["stages"].values())
-            assert 0 < stages <= point["seconds"][number]
-    assert found["runs"]["sizes"]["peers left out"] == {
-        "nobody": "unknown: none of sklearn, sklearnex, faiss, opencv, scipy"
-    }
-    assert list(found["peers"][0]["seconds"]) == ["kmeans_fast"]
+            of_stages = sum(taken[number] for taken in point["stages"].values())
+            assert 0 < of_stages <= point["seconds"][number]
     assert len(found["jpeg"]["seconds"]["decode"]) == 2
 
 
-def test_a_profile_is_a_page_without_the_network(tiny_profile):
-    page = (tiny_profile / "profile.html").read_text()
-    assert page.count("<svg") == 4
-    assert "<script" not in page
-    assert "src=" not in page
-    assert "href=" not in page.replace('xlink:href="#', "")  # within the plots
-    for name in ("size", "k", "cores", "peers"):
-        assert (tiny_profile / f"profile-{name}.png").read_bytes().startswith(b"\x89PNG")
-    text = (tiny_profile / "profile.md").read_text()
-    for heading in text.split("\n"):
-        if heading.startswith("## "):
-            assert f"<h2>{heading[3:]}</h2>" in page
+def test_a_profile_is_drawn(tiny_profile):
+    for part in ("sizes", "ks", "cores"):
+        assert (tiny_profile / f"profile-{part}.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_part_measured_again_takes_the_place_of_the_old_one(tiny_profile, tmp_path, monkeypatch):
-    monkeypatch.setattr(profile.plots, "write", lambda *_: None)  # they take seconds
-    old = records.load(tiny_profile / "profile.json")
-    records.save(tmp_path / "profile.json", old)
-    profile.main(
-        ["--parts", "cores", "--peers", "", "--rounds", "1", "--scale", "0.001"]
-        + ["--out", str(tmp_path)]
-    )
-    new = records.load(tmp_path / "profile.json")
-    assert model.points_of(new, "sizes") == model.points_of(old, "sizes")
-    assert all(len(point["seconds"]) == 1 for point in model.points_of(new, "cores"))
-    assert len(model.points_of(new, "cores")) == len(model.points_of(old, "cores"))
+    monkeypatch.setitem(sys.modules, "matplotlib", None)  # as if it were not installed
+    old = lab.load(tiny_profile / "profile.json")
+    lab.save(tmp_path / "profile.json", old)
+    bench.main(["profile", "--parts", "cores", *QUICK, "--out", str(tmp_path)])
+    new = lab.load(tmp_path / "profile.json")
+    assert report.points_of(new, "sizes") == report.points_of(old, "sizes")
+    assert all(len(point["seconds"]) == 1 for point in report.points_of(new, "cores"))
+    assert len(report.points_of(new, "cores")) == len(report.points_of(old, "cores"))
+    assert not list(tmp_path.glob("*.png"))
 
 
-def test_without_matplotlib_the_page_has_no_plots(tiny_profile, tmp_path, monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    found = records.load(tiny_profile / "profile.json")
-    plots.write(found, model.as_markdown(found), tmp_path)
-    assert "pip install 'kmeans_fast[bench]'" in capsys.readouterr().err
-    page = (tmp_path / "profile.html").read_text()
-    assert "<svg" not in page
-    assert "<h2>Time against size</h2>" in page
-
-
-def test_a_record_of_another_format_is_replaced(tmp_path, capsys):
+def test_what_cannot_be_read_is_said_and_replaced(tmp_path, capsys):
     (tmp_path / "profile.json").write_text('{"format": 0, "points": "other"}')
-    profile.main(
-        ["--parts", "jpeg", "--peers", "", "--rounds", "1", "--scale", "0.001"]
-        + ["--out", str(tmp_path)]
-    )
-    assert "is of format 0, not 1" in capsys.readouterr().err
-    assert "jpeg" in records.load(tmp_path / "profile.json")
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [["--parts", "size"], ["--rounds", "0"], ["--scale", "0.1"]],  # the last would hit the record
-)
-def test_options_of_a_profile_that_do_not_fit(arguments):
-    with pytest.raises(SystemExit, match="2"):
-        profile.main(arguments)
-
-
-def test_an_unreadable_picture_is_said_and_another_takes_its_place(tmp_path, capsys):
     torn = tmp_path / "torn.png"
     torn.write_bytes(b"\x89PNG\r\n")
-    profile.main(
-        ["--parts", "jpeg", "--peers", "", "--rounds", "1", "--scale", "0.001"]
-        + ["--image", str(torn), "--out", str(tmp_path)]
-    )
-    assert "torn.png" in capsys.readouterr().err
-    assert records.load(tmp_path / "profile.json")["runs"]["jpeg"]["picture"] == "made in code"
+    given = ["--parts", "jpeg", *QUICK, "--image", str(torn), "--out", str(tmp_path)]
+    bench.main(["profile", *given])
+    said = capsys.readouterr().err
+    assert "is of format 0, not 1" in said
+    assert "torn.png" in said
+    record = lab.load(tmp_path / "profile.json")
+    assert record["runs"]["jpeg"]["picture"] == "made in code"
+    assert "jpeg" in record
 
 
 def test_figures_that_cannot_be_written_are_said_before_anything_is_measured(tmp_path):
@@ -203,13 +176,13 @@ def test_figures_that_cannot_be_written_are_said_before_anything_is_measured(tmp
 def test_a_report_answers(tiny_profile, capsys):
     given = ["--results", str(tiny_profile), "--megapixels", "100", "--cores", "16"]
     assert report.main(given) == 1  # pictures of less than a megapixel say nothing
-    records.save(tiny_profile / "none" / "profile.json", {"points": [], "runs": {}})
+    lab.save(tiny_profile / "none" / "profile.json", {"points": [], "runs": {}})
     assert report.main(["--results", str(tiny_profile / "none"), "--cores", "16"]) == 1
     assert "too little was measured" in capsys.readouterr().err
     assert report.main(["--megapixels", "100", "--cores", "16"]) == 0  # from the record
     out = capsys.readouterr().out
     assert "100 megapixels, K = 16, k-means++, ten iterations and labels, on 16 cores:" in out
-    assert all(f"  {stage} " in out for stage in model.ALL_STAGES)
+    assert all(f"  {stage} " in out for stage in report.ALL_STAGES)
 
 
 # ------------------------------------------------------------------------------ the model
@@ -219,13 +192,12 @@ def made_up(serial, parallel, sizes=(2, 24, 50, 100), cores=(1, 2, 4)):
     """Return a profile in which each stage takes exactly what it should."""
 
     def point(part, megapixels, threads):
-        stages = {
-            stage: [1e-3 * megapixels * (serial + parallel / threads)] * 3 for stage in STAGES
-        }
-        seconds = [sum(taken[0] for taken in stages.values())] * 3
+        taken = 1e-3 * megapixels * (serial + parallel / threads)
+        of_stages = {stage: [taken] * 3 for stage in stages.STAGES}
+        seconds = [taken * len(of_stages)] * 3
         return {
             "part": part, "megapixels": megapixels, "colors": 9, "k": 16, "threads": threads,
-            "seconds": seconds, "stages": stages, "copy": [1e-3] * 3, "floor": [1e-4] * 3,
+            "seconds": seconds, "stages": of_stages, "copy": [1e-3] * 3,
         }  # fmt: skip
 
     points = [point("sizes", size, 2) for size in sizes]
@@ -234,38 +206,10 @@ def made_up(serial, parallel, sizes=(2, 24, 50, 100), cores=(1, 2, 4)):
 
 @pytest.mark.parametrize(("serial", "parallel"), [(0.0, 1.0), (0.25, 0.75), (1.0, 0.0)])
 def test_predictions_follow_amdahl_and_the_pixels(serial, parallel):
-    found = model.predict(made_up(serial, parallel), 70, 16)
+    found = report.predict(made_up(serial, parallel), 70, 16)
     assert found["rest"] == pytest.approx(0, abs=1e-6)
-    for stage in STAGES:
+    for stage in stages.STAGES:
         assert found[stage] == pytest.approx(70 * (serial + parallel / 16))
-
-
-def test_the_exponent_is_that_of_the_large_pictures():
-    points = made_up(0, 1)["points"][:4]
-    assert model.exponent(points) == pytest.approx(1.0)
-    for point in points:
-        point["seconds"] = [point["megapixels"] ** 1.3]
-    points[0]["seconds"] = [1000.0]  # small: not looked at
-    assert model.exponent(points) == pytest.approx(1.3)
-    assert model.exponent(points[:2]) is None
-
-
-@pytest.mark.parametrize(
-    ("x", "y", "expected"),
-    [
-        ([1, 2, 4], [3, 5, 9], (1, 2)),
-        ([1, 2], [5, 3], (3.75, 0)),
-        ([1, 2], [1, 5], (0, 1.4 / 1.16)),
-    ],
-)
-def test_lines_do_not_go_below_zero(x, y, expected):
-    assert model.line(x, y) == pytest.approx(expected)
-
-
-def test_powers_of_two_up_to_sixty_four_cores(monkeypatch):
-    assert profile.powers_of_two(64) == [1, 2, 4, 8, 16, 32, 64]
-    assert profile.powers_of_two(1) == [1]
-    assert profile.powers_of_two(48) == [1, 2, 4, 8, 16, 32, 48]
 
 
 # ----------------------------------------------------------------------------- the stages
@@ -278,31 +222,41 @@ def test_stages_are_where_the_time_goes(kind):
     if kind == "wide":
         image = (image.astype(np.uint16) << 8) + rng.integers(0, 9, image.shape, np.uint16)
     plain = kf.fit(image, 8, max_iter=3)
-    with timing() as seconds:
+    with stages.timing() as seconds:
         result = kf.fit(image, 8, max_iter=3)
     assert np.array_equal(result.labels, plain.labels)
-    assert all(seconds[stage] > 0 for stage in STAGES)
+    assert all(seconds[stage] > 0 for stage in stages.STAGES)
     assert seconds["iterate"] >= sum(iteration.seconds for iteration in result.history)
-    with timing() as again:
-        pass
-    assert not any(again.values())
+    before = dict(seconds)
     kf.fit(image, 8, max_iter=3)
-    assert not any(again.values())  # nothing stays patched
+    assert seconds == before  # nothing stays patched
+
+
+def test_a_stage_that_is_not_where_it_was_is_said():
+    with pytest.raises(LookupError, match="colors: no_such or .*: no one function"):
+        stages.find("colors: no_such or NoSuch.method")
+
+
+def test_checks_are_reached_where_they_are_called_from():
+    image = pictures.thumbnail(pictures.photograph(0.1), 30)
+    with stages.timing_checks() as seconds:
+        kf.fit(image, 4)
+    assert len(seconds) > 5
+    n = len(seconds)
+    kf.fit(image, 4)
+    assert len(seconds) == n
 
 
 # ------------------------------------------------------------------------------ the peers
 
 
 def test_peers_beside_ours(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(compare, "peak_bytes", lambda name, folder, k: 5e6)
+    monkeypatch.setattr(peers, "memory_of", lambda name, folder, k: 5e6)
     out = tmp_path / "peers.json"
     given = ["--peers", "pillow,pillow-kmeans,nobody", "-k", "4,8", "--rounds", "2"]
-    for _ in range(2):
-        assert compare.main([*given, "--megapixels", "0.02", "--out", str(out)]) == 0
-    printed = capsys.readouterr()
-    assert "left out: nobody, unknown: none of sklearn," in printed.err
-    assert "Beside the run of " in printed.out
-    record = records.load(out)
+    assert peers.main([*given, "--scale", "0.01", "--out", str(out)]) == 0
+    assert "left out: nobody, unknown: none of sklearn," in capsys.readouterr().err
+    record = lab.load(out)
     assert [case["k"] for case in record["cases"]] == [4, 8]
     for case in record["cases"]:
         rows = {row["name"]: row for row in case["rows"]}
@@ -310,7 +264,7 @@ def test_peers_beside_ours(tmp_path, capsys, monkeypatch):
         assert rows["kmeans_fast-defaults"]["error"] < rows["pillow"]["error"]
         assert rows["pillow-kmeans"]["error"] < rows["pillow"]["error"]
         assert all(row["error"] > 0 for row in case["rows"])
-    assert "Left out: nobody" in compare.as_markdown(record)
+    assert "Left out: nobody" in peers.as_markdown(record)
 
 
 @pytest.mark.skipif(
@@ -320,64 +274,21 @@ def test_the_peak_memory_is_that_of_the_work(tmp_path):
     picture = pictures.photograph(2)
     np.save(tmp_path / "picture.npy", picture)
     np.save(tmp_path / "start4.npy", np.zeros((4, 3)))
-    taken = compare.peak_bytes("pillow", tmp_path, 4)
+    taken = peers.memory_of("pillow", tmp_path, 4)
     assert 0.9 * picture.size < taken < 40 * picture.size
-    assert compare.peak_bytes("nobody", tmp_path, 4) is None
-
-
-def a_case(*ratios):
-    """Return a case in which a peer takes so many times the second that ours takes."""
-    row = {"name": "kmeans_fast", "title": "ours", "against": "kmeans_fast", "seconds": [1.0] * 4}
-    peer = row | {"name": "peer", "title": "peer", "seconds": list(ratios)}
-    return {"cases": [{"k": 16, "rows": [row, peer]}]}
+    assert peers.memory_of("nobody", tmp_path, 4) is None
 
 
 def test_noise_is_said():
-    (steady,), (noisy,), (small,) = (
-        a_case(*ratios)["cases"] for ratios in ((9, 9.5, 9, 9.5), (9, 9, 12, 12), (1, 1, 1.5, 1.5))
-    )
-    assert compare.unsteady(steady) == []
-    assert compare.unsteady(noisy) == ["peer at K = 16: 9, then 12"]
-    assert compare.unsteady(small) == []
-    assert compare.against(a_case(9, 9, 9, 9), a_case(9.5, 9.5, 9.5, 9.5)) == []
-    assert compare.against(a_case(9, 9, 9, 9), a_case(12, 12, 12, 12)) == [
-        "peer at K = 16: 9, now 12"
-    ]
+    def found(*ratios):
+        """Say of a peer that takes so many times the second that ours takes."""
+        row = {"name": "kmeans_fast", "title": "ours", "against": "kmeans_fast"}
+        own = row | {"seconds": [1.0] * 4}
+        return peers.unsteady({"k": 16, "rows": [own, row | {"title": "peer", "seconds": ratios}]})
 
-
-def test_a_command_that_only_has_the_name_is_left_out(tmp_path, monkeypatch):
-    for name in ("convert", "magick", "pngquant"):
-        (tmp_path / name).write_text("#!/bin/sh\necho not this\nexit 1\n")
-        (tmp_path / name).chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    here, absent = compare.present("imagemagick,pngquant")
-    assert here == []
-    assert list(absent) == ["imagemagick", "pngquant"]
-    assert absent["pngquant"] == "no working 'pngquant' on the PATH"
-
-
-def test_a_command_is_given_the_picture_and_gives_a_palette(tmp_path, monkeypatch):
-    python = f"#!{sys.executable}\n"
-    script = python + (
-        "import sys\nfrom PIL import Image\n"
-        "if sys.argv[1:] == ['--version']: sys.exit(print('3.0.3 (stand-in)'))\n"
-        "out, k, there = sys.argv[4:]\n"
-        "assert sys.argv[1:4] == ['--nofs', '--force', '--output']\n"
-        "Image.open(there).quantize(int(k)).save(out)\n"
-    )
-    (tmp_path / "pngquant").write_text(script)
-    (tmp_path / "pngquant").chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    pngquant = quantizers.QUANTIZERS["pngquant"]
-    assert pngquant.missing() is None
-    assert pngquant.version() == "3.0.3"
-    palette = pngquant.palette(pictures.thumbnail(pictures.photograph(0.05), 30), 8)
-    assert palette.shape == (8, 3)
-
-
-def test_the_words_of_a_command_hold_its_files():
-    magick = quantizers.QUANTIZERS["imagemagick"].filled(16, Path("a.png"), Path("b.png"))
-    assert magick[1:] == ["a.png", "+dither", "-colors", "16", "PNG8:b.png"]
+    assert found(9, 9.5, 9, 9.5) == []
+    assert found(9, 9, 12, 12) == ["peer at K = 16: 9, then 12"]
+    assert found(1, 1, 1.5, 1.5) == []  # too near to say so
 
 
 # ------------------------------------------------------------------------- the benchmarks
@@ -410,23 +321,20 @@ def test_small_tests_are_chosen_where_the_jit_is_off(monkeypatch):
 
 def test_a_table_of_a_tiny_run(tmp_path, capsys):
     out = tmp_path / "table.json"
-    given = ["--rows", "tutorial,checks", "--peers", "", "--rounds", "1", "--scale", "0.01"]
+    given = ["--rows", "photo16,tutorial,checks", "--peers", "", "--rounds", "1", "--scale", "0.01"]
     table.main([*given, "--out", str(out)])
-    record = json.loads(out.read_text())
-    assert record["format"] == records.FORMAT
-    assert [row["floor"] for row in record["rows"]] == [5000, 5]
+    assert [row["floor"] for row in lab.load(out)["rows"]] == [4, 5000, 5]
     assert "| the tutorial's loop, 20 x 20, K = 10" in capsys.readouterr().out
-    with pytest.raises(SystemExit, match="2"):
-        table.main(["--rows", "nothing"])
 
 
 # -------------------------------------------------------------------------- tiles and clusters
 
 
-def test_tiles_are_measured_in_processes_of_their_own(tmp_path, capsys):
+def test_tiles_are_measured_in_processes_of_their_own(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(tiles, "MEGAPIXELS", (100,))
     path = tmp_path / "tiles.json"
-    assert bench.main(["tiles", "--megapixels", "0.3", "--out", str(path)]) == 0
-    (point,) = records.load(path)["points"]
+    assert bench.main(["tiles", "--scale", "0.003", "--out", str(path)]) == 0
+    (point,) = lab.load(path)["points"]
     assert (point["tiles"], point["megapixels"]) == (5, 5 * 256**2 / 1e6)
     assert list(point["seconds"]) == ["making", "counting", "fitting", "labelling"]
     assert point["peak, MB"]["counting"] <= point["peak, MB"]["labelling"]
@@ -442,3 +350,71 @@ def test_a_plan_is_worked_out_from_the_rates_of_a_worker():
     assert "| count chunks | 1,000 x 2000 ms / 100 | 20 |" in plan
     assert "| schedule tasks, one after the other | 1,000 x (2 + 1/7) x 1.00 ms | 2.14 |" in plan
     assert "The bottleneck: to read the pixels, twice" in plan
+
+
+# ------------------------------------------------------------------------------- the grid
+
+
+def test_starts_are_distinct_points_of_the_data():
+    points = np.repeat(np.arange(6, dtype=np.float32), 50)[:, None]
+    assert sorted(arrays.start_of(points, 6)[:, 0]) == [0, 1, 2, 3, 4, 5]
+    with pytest.raises(ValueError, match="hold 6 distinct ones, fewer than k=7"):
+        arrays.start_of(points, 7)
+
+
+def test_brute_force_is_the_reference():
+    points = arrays.uniform(200, 3).round(1)  # ties
+    centroids = arrays.start_of(points, 20)
+    assert np.array_equal(lab.nearest(points, centroids), kf.reference.assign(points, centroids))
+
+
+@pytest.mark.parametrize("wrong", ["labels", "counts", "inertia", "means"])
+def test_a_wrong_answer_raises(wrong, monkeypatch):
+    case = arrays.case_of("gauss", 2, 8, scale=0.005)
+    lab.check_answer(case.fit, case.points, 5, 0.0)
+    right = case.fit(5)
+    other = {
+        "labels": {"labels": np.roll(right.labels, 1)},
+        "counts": {"counts": right.counts + 1},
+        "inertia": {"inertia": right.inertia * 1.001},
+        "means": {"labels": np.roll(right.labels, 1)},
+    }[wrong]
+    spoilt = dataclasses.replace(right, **other)
+    spoils = 4 if wrong == "means" else 5  # the iterations after which the answer is wrong
+    monkeypatch.setattr(
+        arrays.Case, "fit", lambda self, max_iter, tol: spoilt if max_iter == spoils else right
+    )
+    with pytest.raises(RuntimeError, match=f"wrong {wrong}"):
+        lab.check_answer(case.fit, case.points, 5, 0.0)
+
+
+def test_cells_measured_again_replace_older_ones_and_no_others(tmp_path, capsys):
+    path = tmp_path / "grid.json"
+    tiny = ["--peers", "", *QUICK, "--kinds", "gauss", "--out", str(path)]
+    grid.main([*tiny, "--cells", "2x8,64x8"])
+    book = lab.load(path)
+    keys = {f"{part} gauss {shape}" for part in ("ten", "converge") for shape in ("2x8", "64x8")}
+    assert set(book["cells"]) == keys
+    ten = book["cells"]["ten gauss 2x8"]
+    assert (ten["n"], ten["floor"], ten["value"]) == (400, 4, None)  # no peers
+    assert len(ten["times"]["kmeans_fast, ms"]) == 1
+    assert ten["date"] in book["runs"]
+    printed = capsys.readouterr().out
+    assert "| points | K = 8 |" in printed
+    assert "| d = 64, clusters | (" in printed
+    grid.merge(None, book, {"machine": {"date": "later"}}, ten | {"value": 3.0, "reached": False})
+    assert set(book["cells"]) == keys
+    assert {of["date"] for of in book["cells"].values()} == {ten["date"], "later"}
+    assert "**below 4**" in grid.grid_table(list(book["cells"].values()))
+    for cell in list(book["cells"].values()):
+        grid.merge(None, book, {"machine": {"date": "latest"}}, cell)
+    assert set(book["runs"]) == {"latest"}
+
+
+@pytest.mark.parametrize("name", contestants.PEERS)
+def test_peers_that_are_here_find_what_ours_finds(name):
+    if name not in contestants.present(name)[0]:
+        pytest.skip("it is not installed")
+    case = arrays.case_of("gauss", 3, 8, scale=0.005)
+    setting = lab.Setting({name: contestants.PEERS[name]})
+    assert list(lab.check_peers(setting, case.points, case.start, most=2.0)) == [name]

@@ -1,0 +1,201 @@
+"""What people use today, behind one call.
+
+`PEERS` are k-means: each takes uint8 pixels ``(n, 3)`` or any points ``(n, d)``, the starting
+centroids ``(k, d)`` and the number of iterations; each uses every point, runs all the iterations
+(unless given a tolerance), and gives centroids, labels and the iterations it made. Turning pixels
+into the floats that it needs is part of its time, as it is for whoever uses it; float32 is taken as
+it is. `QUANTIZERS` cut a picture ``(h, w, 3)`` down to a palette, with a start and a stop of their
+own, and are told not to dither, which moves errors but does not change the palette.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+Array = NDArray[Any]
+Answer = tuple[Array, Array, int]  # centroids, labels, iterations
+MOST_COLORS = 256  # of a palette
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Silence what the peers warn of: that they stop before convergence, as they are asked to."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def lloyd_of(module: str) -> Callable[..., Answer]:
+    """Return the Lloyd of an estimator such as scikit-learn's, in float32."""
+
+    def fit(pixels: Array, start: Array, iterations: int, tol: float = 0.0) -> Answer:
+        model = importlib.import_module(module).KMeans(
+            len(start),
+            init=start.astype(np.float32),
+            n_init=1,
+            max_iter=iterations,
+            tol=tol,
+            algorithm="lloyd",
+        )
+        with quiet():
+            model.fit(pixels.astype(np.float32, copy=False))
+        return model.cluster_centers_, model.labels_, model.n_iter_
+
+    return fit
+
+
+def faiss(pixels: Array, start: Array, iterations: int, tol: float = 0.0) -> Answer:
+    """Run FAISS's clustering, told to sample nothing; it labels in a search of its own."""
+    import faiss
+
+    data = pixels.astype(np.float32, copy=False)
+    n, d = data.shape
+    model = faiss.Kmeans(
+        d, len(start), niter=iterations, max_points_per_centroid=n, min_points_per_centroid=1
+    )
+    model.train(data, init_centroids=start.astype(np.float32))
+    _, labels = model.index.search(data, 1)
+    return model.centroids, labels[:, 0], iterations
+
+
+def opencv(pixels: Array, start: Array, iterations: int, tol: float = 0.0) -> Answer:
+    """Run OpenCV's kmeans from the labels of the start, for it cannot be given centroids.
+
+    We label them for it: less than a hundredth of its time. The labels that it gives are of the
+    centroids before the last means, so it makes two assignments fewer than the others, in its
+    favour. It clamps the iterations to 2 or more.
+    """
+    import cv2
+
+    from kmeans_fast import assign
+
+    _, labels, centroids = cv2.kmeans(
+        pixels.astype(np.float32, copy=False),
+        len(start),
+        assign(pixels, start).astype(np.int32)[:, None],
+        (cv2.TERM_CRITERIA_MAX_ITER, iterations, 0.0),
+        1,
+        cv2.KMEANS_USE_INITIAL_LABELS,
+    )
+    return centroids, labels[:, 0], iterations
+
+
+def scipy(pixels: Array, start: Array, iterations: int, tol: float = 0.0) -> Answer:
+    """Run SciPy's kmeans2, in float32; its labels are of the centroids before the last means."""
+    from scipy.cluster.vq import kmeans2
+
+    data = pixels.astype(np.float32, copy=False)
+    with quiet():
+        centroids, labels = kmeans2(data, start.astype(np.float32), iter=iterations, minit="matrix")
+    return centroids, labels, iterations
+
+
+def _used(indexed: Image.Image) -> Array:
+    """Return the colours of an indexed picture that occur in it."""
+    colors = np.array(indexed.getpalette("RGB"), dtype=np.uint8).reshape(-1, 3)
+    return colors[np.unique(np.asarray(indexed))]
+
+
+def median_cut(picture: Array, k: int, kmeans: int = 0) -> Array:
+    """Run Pillow's default, and its k-means until no more than so many pixels change."""
+    image = Image.fromarray(picture)
+    return _used(
+        image.quantize(k, Image.Quantize.MEDIANCUT, kmeans=kmeans, dither=Image.Dither.NONE)
+    )
+
+
+def imagequant(picture: Array, k: int) -> Array:
+    """Run libimagequant at its default quality."""
+    import imagequant
+
+    image = Image.fromarray(picture).convert("RGBA")
+    return _used(imagequant.quantize_pil_image(image, dithering_level=0.0, max_colors=k))
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """Who stands beside ours: what is called, and on which terms."""
+
+    title: str
+    module: str  # to be imported
+    packages: tuple[str, ...]  # any of which has the version
+    call: Callable[..., Any]
+    terms: str
+    has_tol: bool = False  # or makes all the iterations that it is told to
+
+    def version(self) -> str:
+        """Return its version."""
+        for package in self.packages:
+            with contextlib.suppress(metadata.PackageNotFoundError):
+                return metadata.version(package)
+        return "unknown"
+
+
+SAME, OWN = "our start, ten iterations", "its own start and stop"
+PEERS = {
+    "sklearn": Contestant(
+        "scikit-learn",
+        "sklearn.cluster",
+        ("scikit-learn",),
+        lloyd_of("sklearn.cluster"),
+        SAME,
+        True,
+    ),
+    "sklearnex": Contestant(
+        "scikit-learn-intelex",
+        "sklearnex.cluster",
+        ("scikit-learn-intelex",),
+        lloyd_of("sklearnex.cluster"),
+        SAME,
+        True,
+    ),
+    "faiss": Contestant("FAISS", "faiss", ("faiss-cpu", "faiss"), faiss, SAME),
+    "opencv": Contestant(
+        "OpenCV",
+        "cv2",
+        ("opencv-python-headless", "opencv-python", "opencv-contrib-python"),
+        opencv,
+        f"{SAME}, of which it labels eight",
+    ),
+    "scipy": Contestant("SciPy", "scipy.cluster", ("scipy",), scipy, SAME),
+}
+QUANTIZERS = {
+    "pillow": Contestant("Pillow, median cut", "PIL", ("pillow",), median_cut, "no k-means"),
+    "pillow-kmeans": Contestant(
+        "Pillow, kmeans=1", "PIL", ("pillow",), lambda picture, k: median_cut(picture, k, 1), OWN
+    ),
+    "imagequant": Contestant("imagequant", "imagequant", ("imagequant",), imagequant, OWN),
+}
+ALL = PEERS | QUANTIZERS
+
+
+def title_of(name: str) -> str:
+    """Return the title of a name, or what was given for one."""
+    return ALL[name].title if name in ALL else name
+
+
+def present(
+    wanted: str, known: dict[str, Contestant] = PEERS
+) -> tuple[dict[str, Contestant], dict[str, str]]:
+    """Return who can be imported of a list with commas, and why others cannot run."""
+    here, absent = {}, {}
+    for name in dict.fromkeys(name.strip() for name in wanted.split(",") if name.strip()):
+        if name not in known:
+            absent[name] = f"unknown: none of {', '.join(known)}"
+            continue
+        try:
+            importlib.import_module(known[name].module)
+            here[name] = known[name]
+        except ImportError as error:
+            absent[name] = f"cannot be imported ({error})"
+    return here, absent
