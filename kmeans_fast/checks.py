@@ -68,6 +68,13 @@ def check_rng(random_state: Seed) -> np.random.Generator:
         ) from None
 
 
+def check_seed(random_state: Seed) -> None:
+    """Raise unless a generator can be made of it, which takes 60 us and is done when it is due."""
+    is_whole = isinstance(random_state, int | np.integer) and not isinstance(random_state, bool)
+    if not (is_whole and random_state >= 0):
+        check_rng(random_state)
+
+
 def is_file(data: Any) -> TypeGuard[str | os.PathLike[str] | IO[bytes]]:
     """Tell whether this is the path of a file, or a file."""
     is_open = hasattr(data, "read") and not hasattr(data, "__array__")

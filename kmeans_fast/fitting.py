@@ -11,7 +11,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .arrays import as_centroids
-from .checks import Seed, check_integer, check_rng, check_space, check_threads, check_tol
+from .checks import (
+    Seed,
+    check_integer,
+    check_rng,
+    check_seed,
+    check_space,
+    check_threads,
+    check_tol,
+)
 from .data.dataset import Dataset
 from .data.opening import as_dataset
 from .lloyd import Callback, Run, lloyd
@@ -65,7 +73,7 @@ def check_options(given: Options, shape: tuple[int, int] | None = None) -> Optio
             )
         callback = as_caller(callback)
     max_iter = check_integer("max_iter", given.max_iter, 1)
-    check_rng(given.random_state)
+    check_seed(given.random_state)
     return Options(init, n_init, max_iter, check_tol(given.tol), given.random_state, callback)
 
 
