@@ -70,8 +70,7 @@ def check_rng(random_state: Seed) -> np.random.Generator:
 
 def check_seed(random_state: Seed) -> None:
     """Raise unless a generator can be made of it, which takes 60 us and is done when it is due."""
-    is_whole = isinstance(random_state, int | np.integer) and not isinstance(random_state, bool)
-    if not (is_whole and random_state >= 0):
+    if not isinstance(random_state, int) or isinstance(random_state, bool) or random_state < 0:
         check_rng(random_state)
 
 
