@@ -109,6 +109,8 @@ def identify(file: IO[bytes], name: str) -> Image.Image:
     """
     file.seek(0)
     prefix = file.read(16)
+    if prefix[:4] in tiff.MAGIC:
+        tiff.hold_to_size(file)
     reason = "not a picture in a format that Pillow reads"
     asked: set[str] = set(REFUSED)
     for load_plugins in (Image.preinit, Image.init):  # the five common formats, then all
@@ -159,6 +161,7 @@ def _sizes_in_icon(file: IO[bytes]) -> list[tuple[int, int]]:
     Pillow decodes one of them, and that of a .ico file as it opens it; what the directory says of
     its size is not asked.
     """
+    file.seek(0)
     head = file.read(8)
     if head[:4] == b"\0\0\1\0":
         kinds, places = ("PNG", "DIB"), _places_in_ico(file)
