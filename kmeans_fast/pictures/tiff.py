@@ -16,8 +16,7 @@ from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, JpegImagePlugin, TiffImagePlugin
-from PIL.TiffImagePlugin import IMAGEWIDTH, SAMPLESPERPIXEL, TILEWIDTH
+from PIL import Image, JpegImagePlugin
 
 Array = NDArray[Any]
 Box = tuple[int, int, int, int]  # first row, last row, first column, last column
@@ -157,7 +156,9 @@ def read_tiff(file: IO[bytes], image: Image.Image) -> Tiff | None:
             and page.samplesperpixel >= len(image.getbands())
             and page.compression in _COMPRESSIONS
             and (page.photometric != YCBCR or page.compression == JPEG)
-            and (page.compression != JPEG or (page.dtype == np.uint8 and image.mode in "L RGB"))
+            and (
+                page.compression != JPEG or (page.dtype == np.uint8 and image.mode in ("L", "RGB"))
+            )
         )
         if not known:
             return None
@@ -179,30 +180,6 @@ def read_tiff(file: IO[bytes], image: Image.Image) -> Tiff | None:
             raise OSError(f"is truncated: some {what} are shorter than their rows")
         page.decode  # noqa: B018  # made once, and not by several threads
         return Tiff(page, image)
-
-
-def describe_samples(file: IO[bytes]) -> str | None:
-    """Return in words what the samples of a TIFF are; None: it is broken.
-
-    By Pillow's reader of directories, which reads those of pictures that it does not decode, too.
-    """
-    size = file.seek(0, io.SEEK_END)
-    file.seek(0)
-    head = file.read(16)
-    with contextlib.suppress(Exception):
-        directory = TiffImagePlugin.ImageFileDirectory_v2(head if b"+" in head[2:4] else head[:8])
-        file.seek(directory.next)
-        directory.load(file)
-        places = (324, 325) if TILEWIDTH in directory else (273, 279)
-        offsets, sizes = (directory[tag] for tag in places)
-        if max(map(sum, zip(offsets, sizes, strict=True))) > size or not directory[IMAGEWIDTH]:
-            return None
-        n, bits, form = (
-            int(np.ravel(directory.get(tag, 1))[0]) for tag in (SAMPLESPERPIXEL, 258, 339)
-        )
-        kind = {3: "floats", 5: "complex integers", 6: "complex floats"}.get(form, "integers")
-        return f"{n} channel{'s' * (n != 1)} of {bits}-bit {kind}"
-    return None
 
 
 def count_pages(file: IO[bytes]) -> int:
