@@ -111,14 +111,6 @@ def test_tiles_are_cropped_at_the_edges(compression, order, tile_pixels, tmp_pat
         assert np.array_equal(joined(tiles), PICTURE)
 
 
-@pytest.mark.parametrize("order", ["<", ">"])
-def test_16_bits_come_in_the_order_of_the_file(order, tmp_path):
-    grey = photograph(90, 130, 1, np.uint16)
-    path = tiled(tmp_path / "picture.tif", grey[..., 0], order=order)
-    tiles = kf.open_tiles(path, tile_pixels=TILE)
-    assert np.array_equal(joined(tiles), grey) and tiles.dtype == np.uint16
-
-
 @pytest.mark.parametrize("compression", [None, "zlib", "lzma", "zstd"])
 def test_big_tiff(compression, tmp_path):
     path = tmp_path / "picture.tif"
@@ -129,19 +121,24 @@ def test_big_tiff(compression, tmp_path):
 
 @pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize(
-    ("n_channels", "extra"), [(3, None), (4, "unassalpha"), (4, "assocalpha"), (4, "unspecified")]
+    ("n_channels", "extra"),
+    [(1, None), (3, None), (4, "unassalpha"), (4, "assocalpha"), (4, "unspecified")],
 )
 @pytest.mark.filterwarnings("ignore:.*bands are read")
-def test_colors_of_16_bits_are_brought_to_8_as_pillow_does(order, n_channels, extra, tmp_path):
+def test_16_bits_come_in_either_order_and_colors_at_8_as_of_pillow(
+    order, n_channels, extra, tmp_path
+):
     picture, path = photograph(90, 130, n_channels, np.uint16), tmp_path / "deep.tif"
     for dtype in (np.uint16, np.uint8):
         for how in ({"tile": (48, 32), "compression": "zlib"}, {}):
             tifffile.imwrite(
-                path, (picture >> 8 * (dtype == np.uint8)).astype(dtype), photometric="rgb",
-                byteorder=order, extrasamples=extra and [extra], **how,
+                path, (picture >> 8 * (dtype == np.uint8)).astype(dtype), 
+                photometric="rgb" if n_channels > 1 else "minisblack", byteorder=order, extrasamples=extra and [extra], **how,
             )  # fmt: skip
             tiles = kf.open_tiles(path, tile_pixels=TILE)
             assert len(tiles) > 1 and np.array_equal(joined(tiles), kf.open_image(path))
+            if n_channels == 1 and dtype == np.uint16:
+                assert np.array_equal(joined(tiles), picture) and tiles.dtype == np.uint16
 
 
 def test_a_jpeg_of_ycbcr_is_read_as_rgb(tmp_path):
@@ -344,6 +341,15 @@ def test_npy_files_are_read_some_rows_at_a_time(dtype, fortran, tmp_path):
     assert tiles.shape == (33, 20, 3) and tiles.dtype == dtype
     assert repr(tiles).endswith("a.npy', n_tiles=7, n_pixels=660)")
     assert kf.ColorHistogram.from_tiles(tiles) == kf.ColorHistogram(picture)
+
+
+def test_a_large_npy_file_is_painted_a_tile_at_a_time(tmp_path, monkeypatch):
+    np.save(tmp_path / "a.npy", PICTURE)
+    monkeypatch.setattr("kmeans_fast.pictures.tiles.TILE_PIXELS", TILE)
+    monkeypatch.setattr("kmeans_fast.cli.commands.TILED", TILE)
+    out = tmp_path / "out.tif"
+    assert cli.main(["quantize", str(tmp_path / "a.npy"), "-k", "5", "-o", str(out)]) == 0
+    assert np.array_equal(kf.open_image(out), np.asarray(kf.quantize(PICTURE, 5).convert("RGB")))
 
 
 @pytest.mark.parametrize(

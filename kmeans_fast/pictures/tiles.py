@@ -37,38 +37,25 @@ class Tiles:
     ----------
     path : str
         The file.
+    shape : tuple of int
+        The shape of the whole, (h, w, c).
+    dtype : dtype
+        The type of the pixels, uint8 or uint16.
+    places : list
+        The rows and columns of each tile, in order.
+    info : dict
+        What of the file's description is kept, as `carried_info` has it.
     """
 
     path: str
-    info: dict[str, Any]  # what of its description is kept, as `carried_info` has it
-    _shape: tuple[int, int, int]
-    _dtype: np.dtype[Any]
-    _places: list[Place]
+    shape: tuple[int, int, int]
+    dtype: np.dtype[Any]
+    places: list[Place]
+    info: dict[str, Any]
 
     def read(self, at: int) -> Array:
         """Return tile number `at`: an array (h, w, c) of its own."""
         raise NotImplementedError
-
-    def _look(self) -> None:
-        """Find out what is not known yet."""
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """The shape of the whole, (h, w, c)."""
-        self._look()
-        return self._shape
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The type of the pixels, uint8 or uint16."""
-        self._look()
-        return self._dtype
-
-    @property
-    def places(self) -> list[Place]:
-        """The rows and columns of each tile, in order."""
-        self._look()
-        return self._places
 
     @property
     def n_pixels(self) -> int:
@@ -130,10 +117,11 @@ def open_tiles(
 ) -> Tiles | ManyTiles:
     """Open a picture that may be larger than memory, or many, to be read a tile at a time.
 
-    A TIFF is read by its strips or tiles, whatever its compression, and a ``.npy`` file of pixels
-    (h, w, c) by its rows. Any other picture is one tile, as is a TIFF whose channels lie apart.
-    Pixels are those of `open_image`. Where a TIFF's strips and tiles are, tifffile says
-    (``pip install 'kmeans_fast[tiff]'``); without it one of up to 16 tiles is read as one.
+    A TIFF of 8 or 16 bits is read by its strips or tiles, and a ``.npy`` file of pixels (h, w, c)
+    by its rows. Any other picture is one tile, as is a TIFF of bits, one whose channels lie apart,
+    or one compressed as a fax, by WebP or by JPEG 2000. Pixels are those of `open_image`. Strips
+    and tiles are decoded by tifffile (``pip install 'kmeans_fast[tiff]'``); without it a TIFF of up
+    to 16 tiles is read as one.
 
     Parameters
     ----------
@@ -252,27 +240,29 @@ class _Whole(Tiles):
         self, file: PictureFile, name: str, max_pixels: int | None, keep_profile: bool
     ) -> None:
         self.path, self._max_pixels, self._keep_profile = name, max_pixels, keep_profile
+        self._seen: tuple[tuple[int, ...], np.dtype[Any]] | None = None
         image = identify_within(file, name, max_pixels)
         self._n_pixels = image.size[0] * image.size[1]
-        self._places = []
         tell_of_frames(file, name, image)
 
     def _decode(self) -> Array:
         limit, keep = self._max_pixels, self._keep_profile
-        return read_picture(self.path, max_pixels=limit, keep_profile=keep)[0]
+        array = read_picture(self.path, max_pixels=limit, keep_profile=keep)[0]
+        if self._seen not in (None, (array.shape, array.dtype)):
+            raise _changed(self.path)
+        return array
 
     def read(self, at: int) -> Array:
-        array = self._decode()
-        if self._places and (array.shape != self._shape or array.dtype != self._dtype):
-            raise _changed(self.path)
-        return np.array(array)
+        return np.array(self._decode())
 
-    def _look(self) -> None:
-        if not self._places:
-            array = self._decode()
-            height, width, n_channels = array.shape
-            self._shape, self._dtype = (height, width, n_channels), array.dtype
-            self._places = [(slice(0, height), slice(0, width))]
+    def __getattr__(self, name: str) -> Any:
+        if name not in ("shape", "dtype", "places"):
+            raise AttributeError(name)
+        array = self._decode()
+        self._seen = array.shape, array.dtype
+        self.shape, self.dtype = array.shape, array.dtype
+        self.places = [(slice(0, array.shape[0]), slice(0, array.shape[1]))]
+        return vars(self)[name]
 
     @property
     def n_pixels(self) -> int:
@@ -286,7 +276,7 @@ class _OfNpy(Tiles):
     """A ``.npy`` file, some rows at a time."""
 
     def __init__(self, name: str, tile_pixels: int) -> None:
-        self.path = name
+        self.path, self.info = name, {}
         array = self._map()
         if array.ndim != 3 or array.size == 0 or not are_colors(array):
             raise ValueError(
@@ -294,9 +284,9 @@ class _OfNpy(Tiles):
                 "with 1 to 4 channels or uint16 with 1 to 3, a grey picture as image[..., None]"
             )
         height, width, n_channels = array.shape
-        self._shape, self._dtype = (height, width, n_channels), array.dtype.newbyteorder("=")
+        self.shape, self.dtype = (height, width, n_channels), array.dtype.newbyteorder("=")
         step = max(1, tile_pixels // width)
-        self._places = [
+        self.places = [
             (slice(row, min(row + step, height)), slice(0, width)) for row in range(0, height, step)
         ]
 
@@ -339,9 +329,9 @@ class _OfTiff(Tiles):
         self._boxes = tiff.boxes(tile_pixels)
         self._turn = _TURNS.get(tiff.orientation, _TURNS[1])
         height, width = (tiff.width, tiff.height) if self._turn[0] else (tiff.height, tiff.width)
-        n_channels, self._dtype = kind_of(tiff.header, f"{name}: ")
-        self._shape = height, width, n_channels
-        self._places = [self._turned(box) for box in self._boxes]
+        n_channels, self.dtype = kind_of(tiff.header, f"{name}: ")
+        self.shape = height, width, n_channels
+        self.places = [self._turned(box) for box in self._boxes]
 
     def _turned(self, box: Box) -> Place:
         """Return where a box is once the picture is upright."""
