@@ -32,7 +32,6 @@ _MODES = ("L", "LA", "P", "PA", "RGB", "RGBX", "RGBA", "CMYK", "LAB", "I;16", "I
 # out, and the bytes of each type of value.
 _FORMS, _BIG_FORMS = ("H", "HHL4s", "L"), ("Q", "HHQ8s", "Q")
 _BYTES = dict(enumerate((0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 0, 0, 8, 8, 8)))
-_INTEGERS = {3: "u2", 4: "u4", 16: "u8"}
 _SUBFILE, _SMALLER_OR_MASK = 254, 0b101  # a tag, and what is no page of its own
 MOST_PAGES = 2**20  # more, of six bytes each, would take minutes to count
 CLASSIC_BYTES = 2**32 - 2**25  # offsets of a classic TIFF have 32 bits
@@ -189,13 +188,14 @@ def count_pages(file: IO[bytes]) -> int:
     Pillow, which reads all that each of them lists.
     """
     pages = 0
-    with contextlib.suppress(OSError, OverflowError, struct.error):  # what is broken is no page
+    with contextlib.suppress(
+        OSError, ArithmeticError, LookupError, struct.error
+    ):  # a broken one is none
         for form, _, at in _directories(file):
             # Entries are in order, and no tag is lower. The first is what is read, whatever it is.
             tag, kind, _, value = struct.unpack(form, _read(file, at, struct.calcsize(form)))
-            of_copy = tag == _SUBFILE and kind in _INTEGERS
-            flags = np.frombuffer(value, f"{form[0]}{_INTEGERS[kind]}", 1)[0] if of_copy else 0
-            pages += not (pages and flags & _SMALLER_OR_MASK)
+            low = 0 if form[0] == "<" else _BYTES.get(kind, 1) - 1
+            pages += not (pages and tag == _SUBFILE and value[low] & _SMALLER_OR_MASK)
     return pages
 
 
