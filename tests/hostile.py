@@ -116,9 +116,12 @@ def seeds() -> dict[str, bytes]:
     return found
 
 
-def png(width: int, height: int, *chunks: tuple[bytes, bytes], pixels: bytes = b"\0") -> bytes:
-    """Return a PNG of greys that says so, with these chunks between header and pixels."""
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+def png(
+    width: int, height: int, *chunks: tuple[bytes, bytes], pixels: bytes = b"\0",
+    kind: tuple[int, int] = (8, 0), interlaced: bool = False,
+) -> bytes:  # fmt: skip
+    """Return a PNG, of greys or another kind, with these chunks between header and pixels."""
+    header = struct.pack(">IIBBBBB", width, height, *kind, 0, 0, interlaced)
     data = b"\x89PNG\r\n\x1a\n"
     for name, value in ((b"IHDR", header), *chunks, (b"IDAT", pixels), (b"IEND", b"")):
         data += struct.pack(">I", len(value)) + name + value

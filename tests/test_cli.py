@@ -465,7 +465,7 @@ def test_what_stops_it_is_one_line_and_leaves_all_as_it_was(
         return painted[-1]
 
     painted = []
-    monkeypatch.setattr("kmeans_fast.painting.paint", stop_amid_the_tiles)
+    monkeypatch.setattr("kmeans_fast.cli.commands.paint", stop_amid_the_tiles)
     Path("x.tif").write_bytes(b"before")
     before = os.listdir(".")
     assert cli.main(["quantize", "large.tif", "-k", "3", "-o", "x.tif", "--force"]) == status

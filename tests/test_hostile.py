@@ -413,7 +413,7 @@ def test_bombs_are_refused_by_what_they_say(bombs, folder, capsys):
         "png chunk": "broken data stream",
         "ppm of large numbers": "maxval must be",
         "tiff of a larger jpeg": "decoder error",
-        "tiff of many channels": "a tiff of 256 channels of 8-bit integers, of a kind that",
+        "tiff of many channels": "a tiff of a kind that pillow does not read",
         "tiff of one directory": "values that lie over each other",
         "npy": "a broken .npy file",
         "webp": "picture: ",  # Pillow looks itself, lately
@@ -438,12 +438,12 @@ def test_a_picture_within_an_icon_is_held_to_the_limit(bombs, folder, capsys):
         Path("picture").write_bytes(bombs[name])
         with pytest.raises(ValueError, match="8000 x 8000 pixels are more than max_pixels="):
             kf.open_image("picture", max_pixels=8000 * 8000 - 1)
-    many = struct.pack("<HHH", 0, 1, 65535)
+    many = struct.pack("<HHH", 0, 1, 65535) + bytes(16 * 65535)
     assert "an icon of 65535 pictures" in complaint(folder / "picture", many, capsys)
-    many = b"icns\0\xff\xff\xff" + b"".join(struct.pack(">4sL", b"%04d" % n, 8) for n in range(300))
-    assert "a broken ICNS picture" in complaint(folder / "picture", many, capsys)
+    many = b"icns\0\0\x09\x68" + b"".join(struct.pack(">4sL", b"%04d" % n, 8) for n in range(300))
+    assert "an icon of 300 pictures" in complaint(folder / "picture", many, capsys)
     broken = b"icns\0\0\xff\xff" + b"ic07" + bytes(99)
-    assert "a broken ICNS picture" in complaint(folder / "picture", broken, capsys)
+    assert "picture: invalid block header" in complaint(folder / "picture", broken, capsys)
 
 
 def test_no_picture_is_without_pixels(folder, capsys):

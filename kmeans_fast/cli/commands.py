@@ -9,7 +9,7 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -211,29 +211,19 @@ def _write_tiles(
     as_counted: Callable[[NDArray[Any]], NDArray[Any]],
 ) -> None:
     """Paint a picture and write it to an uncompressed TIFF, both a tile at a time."""
-    import numpy as np
-
-    from ..painting import paint, palette_rgba
     from ..pictures.saving import write_whole
-    from ..pictures.tiff import TiffWriter
+    from ..pictures.tiff import write_tiff
 
-    def write(file: IO[bytes]) -> None:
-        writer = None
+    def painted() -> Iterator[tuple[tuple[slice, slice], Image.Image]]:
         for place, tile in _each_tile(tiles, "written"):
             pixels = as_counted(tile)
-            painted = paint(pixels, result, n_threads=options.threads)
+            image = paint(pixels, result, n_threads=options.threads)
             # Where some tile has transparent pixels, all are written with them.
             if colors.transparent or (palette_rgba(result, pixels.dtype)[:, 3] < 255).any():
-                painted = painted.convert("RGBA")
-            if writer is None:
-                palette = np.reshape(painted.getpalette() or [], (-1, 3))
-                source = getattr(tiles, "tiff", None)
-                writer = TiffWriter(
-                    file, tiles.shape[:2], painted.mode, palette, source, tiles.profile
-                )
-            writer.write(place, np.asarray(painted))
+                image = image.convert("RGBA")
+            yield place, image
 
-    write_whole(target, write)
+    write_whole(target, lambda file: write_tiff(file, tiles.shape[:2], painted(), tiles.info))
 
 
 def _in_color(pixels: NDArray[Any]) -> NDArray[Any]:

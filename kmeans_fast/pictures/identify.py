@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import IO, Any
 
 import numpy as np
-from PIL import Image
+from PIL import IcnsImagePlugin, Image
 
 from . import tiff
 
@@ -20,6 +20,8 @@ Source = str | os.PathLike[str] | IO[bytes]
 # whatever their header says.
 REFUSED = ("EPS", "WMF", "BLP", "FITS", "FPX", "IPTC", "MIC")
 MOST_ICONS = 256
+# What Pillow says of a TIFF whose samples it does not know.
+_UNREAD = ("unknown pixel mode", "Invalid value for samples per pixel")
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -109,6 +111,8 @@ def identify(file: IO[bytes], name: str) -> Image.Image:
     """
     file.seek(0)
     prefix = file.read(16)
+    if prefix[:4] in tiff.MAGIC:
+        tiff.hold_to_size(file)
     reason = "not a picture in a format that Pillow reads"
     asked: set[str] = set(REFUSED)
     for load_plugins in (Image.preinit, Image.init):  # the five common formats, then all
@@ -127,23 +131,16 @@ def identify(file: IO[bytes], name: str) -> Image.Image:
             except (SyntaxError, IndexError, TypeError, struct.error) as error:
                 if accept:
                     reason = f"{reason} ({one_line(error)})"
-    if prefix[:4] in tiff.MAGIC:
-        _refuse_kind_of_tiff(file)
+    if any(said in reason for said in _UNREAD):
+        raise UnreadKind(
+            f"a TIFF of a kind that Pillow does not read{reason[reason.index(' (') :]}; read it "
+            "with tifffile or rasterio, and give fit the array"
+        )
     for key in REFUSED:
         accept = Image.OPEN[key][1] if key in Image.OPEN else None
         if accept and accept(prefix):
             reason = f"{key} is not read, since its header does not say what will be done; use PNG"
     raise OSError(reason)
-
-
-def _refuse_kind_of_tiff(file: IO[bytes]) -> None:
-    """Say what a TIFF holds that Pillow does not read, unless it is broken."""
-    samples = tiff.describe_samples(file)
-    if samples is not None:
-        raise UnreadKind(
-            f"a TIFF of {samples}, of a kind that Pillow does not read; read it with tifffile or "
-            "rasterio, and give fit the array"
-        )
 
 
 def lift_limit_of_tiff(image: Image.Image) -> None:
@@ -159,13 +156,20 @@ def _sizes_in_icon(file: IO[bytes]) -> list[tuple[int, int]]:
     Pillow decodes one of them, and that of a .ico file as it opens it; what the directory says of
     its size is not asked.
     """
-    head = file.read(8)
+    file.seek(0)
+    head = file.read(6)
     if head[:4] == b"\0\0\1\0":
-        kinds, places = ("PNG", "DIB"), _places_in_ico(file)
+        kinds = ("PNG", "DIB")
+        entries = file.read(16 * int.from_bytes(head[4:6], "little"))
+        places = [place for (place,) in struct.iter_unpack("<12xL", entries)]
     elif head[:4] == b"icns":
-        kinds, places = ("PNG", "JPEG2000"), _places_in_icns(file)
+        kinds = ("PNG", "JPEG2000")
+        file.seek(0)
+        places = [place for place, _ in IcnsImagePlugin.IcnsFile(file).dct.values()]
     else:
         return []
+    if len(places) > MOST_ICONS:
+        raise OSError(f"an icon of {len(places)} pictures")
     Image.init()
     sizes = []
     for place in places:
@@ -176,23 +180,3 @@ def _sizes_in_icon(file: IO[bytes]) -> list[tuple[int, int]]:
             width, height = Image.OPEN[kinds[not is_png]][0](file, "").size
             sizes.append((width, height if is_png else height // (1 + (kinds[1] == "DIB"))))
     return sizes
-
-
-def _places_in_ico(file: IO[bytes]) -> list[int]:
-    file.seek(4)
-    (n,) = struct.unpack("<H", file.read(2))
-    if n > MOST_ICONS:
-        raise OSError(f"an icon of {n} pictures")
-    return [place for (place,) in struct.iter_unpack("<12xL", file.read(16 * n))]
-
-
-def _places_in_icns(file: IO[bytes]) -> list[int]:
-    places, at = {}, 8
-    while len(head := file.read(8)) == 8:
-        name, size = struct.unpack(">4sL", head)
-        places[name] = at + 8
-        at += size
-        file.seek(at)
-        if size < 8 or len(places) > MOST_ICONS:
-            raise OSError("a broken ICNS picture")
-    return list(places.values())

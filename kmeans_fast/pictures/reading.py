@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import warnings
 from collections.abc import Iterator
@@ -13,10 +12,10 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
+from PIL.TiffImagePlugin import PHOTOMETRIC_INTERPRETATION, SAMPLESPERPIXEL
 
 from ..checks import check_integer
 from .identify import (
-    PictureFile,
     Source,
     identify,
     identify_within,
@@ -26,7 +25,7 @@ from .identify import (
     open_file,
 )
 from .profiles import GREY, carried_profile, grey_to_srgb, profile_of, to_srgb
-from .tiff import CHANNELS, PHOTOMETRIC, WHITE_IS_ZERO, count_pages
+from .tiff import WHITE_IS_ZERO, count_pages
 
 # At the limit, decoding and clustering hold about 10 bytes a pixel: 5 GB. No camera makes half as
 # many pixels, and a bomb (a file of 44 bytes can declare 4,000 million) is refused at its header.
@@ -115,25 +114,16 @@ def read_picture(
         with contextlib.suppress(Exception):
             ImageOps.exif_transpose(image, in_place=True)
         info = carried_info(image, keep_profile)
-        pixels = _named_array(image, name, keep_profile)
+        pixels = named_array(image, name, keep_profile)
         tell_of_frames(file, name, image)  # last, since some formats go through all to count
     return pixels, info
 
 
-def measure_picture(name: str, max_pixels: int | None) -> tuple[int, int]:
-    """Return the size of a picture as its header says, (width, height), before it is turned."""
-    with PictureFile(name) as file:
-        image = identify_within(file, name, max_pixels)
-        size = image.size
-        tell_of_frames(file, name, image)
-    return size
-
-
-def tell_of_frames(file: IO[bytes], name: str, image: Image.Image | None = None) -> None:
-    """Warn if a file holds more than the one picture that is read; None: it is a TIFF."""
+def tell_of_frames(file: IO[bytes], name: str, image: Image.Image) -> None:
+    """Warn if a file holds more than the one picture that is read."""
     n = 1
     with contextlib.suppress(Exception):  # what is broken behind the first picture is no frame
-        if image is None or image.format == "TIFF":
+        if image.format == "TIFF":
             n = count_pages(file)
         elif image.format not in ("MPO", "PSD"):  # previews and layers of the same picture
             n = int(getattr(image, "n_frames", 1))
@@ -142,25 +132,12 @@ def tell_of_frames(file: IO[bytes], name: str, image: Image.Image | None = None)
         warnings.warn(message, LeftOutWarning, stacklevel=2)
 
 
-def read_part(data: bytes, name: str, keep_profile: bool = False) -> NDArray[Any]:
-    """Return the pixels of a picture in memory that is a part of the file `name`."""
-    image = _load(_identify_part(data, name), name)
-    return _named_array(image, name, keep_profile)
-
-
-def kind_of_part(data: bytes, name: str) -> tuple[int, np.dtype[Any], bytes | None]:
-    """Return what `read_part` will give by the header: channels, type, and profile if kept."""
-    image = _identify_part(data, name)
-    _refuse_floats(image, f"{name}: ")
-    profile = carried_profile(image)
+def kind_of(image: Image.Image, where: str) -> tuple[int, np.dtype[Any]]:
+    """Return the channels and type of what a TIFF becomes, by its header, and tell what is lost."""
+    _warn_of_bands(image, where)
     if image.mode.startswith("I"):
-        return 1, np.dtype(np.uint16), profile
-    return len(_mode_of_array(image)), np.dtype(np.uint8), profile
-
-
-def _identify_part(data: bytes, name: str) -> Image.Image:
-    with naming(name):
-        return identify(io.BytesIO(data), "")  # with a name, Pillow would map that file
+        return 1, np.dtype(np.uint16)
+    return len(_mode_of_array(image)), np.dtype(np.uint8)
 
 
 @contextlib.contextmanager
@@ -218,7 +195,8 @@ def _with_alpha(image: Image.Image, low: NDArray[Any] | None) -> Image.Image:
     return image
 
 
-def _named_array(image: Image.Image, name: str, keep_profile: bool) -> NDArray[Any]:
+def named_array(image: Image.Image, name: str, keep_profile: bool) -> NDArray[Any]:
+    """Return the pixels of an image of one's own; what is wrong is told with the file's name."""
     try:
         return _to_array(image, f"{name}: ", keep_profile, own=True)
     except ValueError as error:
@@ -260,7 +238,11 @@ def _to_array(image: Image.Image, where: str, keep_profile: bool, own: bool) -> 
     width, height = image.size
     if width == 0 or height == 0:
         raise ValueError(f"image has {width} x {height} pixels; give a picture with at least one")
-    _refuse_floats(image)
+    if image.mode == "F":
+        raise ValueError(
+            "image of mode 'F' holds floating-point values, not colours; "
+            "convert it to 'L', or cluster numpy.asarray(image).reshape(-1, 1)"
+        )
     _warn_of_bands(image, where)
     transparent = image.info.get("transparency")
     if image.mode == "RGB" and isinstance(transparent, tuple) and max(transparent) > 255:
@@ -281,17 +263,9 @@ def _to_array(image: Image.Image, where: str, keep_profile: bool, own: bool) -> 
     return grey_to_srgb(pixels, profile, where) if profile and is_grey else pixels
 
 
-def _refuse_floats(image: Image.Image, where: str = "") -> None:
-    if image.mode == "F":
-        raise ValueError(
-            f"{where}image of mode 'F' holds floating-point values, not colours; "
-            "convert it to 'L', or cluster numpy.asarray(image).reshape(-1, 1)"
-        )
-
-
 def _warn_of_bands(image: Image.Image, where: str) -> None:
     """Say so where Pillow leaves out bands of a TIFF that have no meaning to it."""
-    n_bands = getattr(image, "tag_v2", {}).get(CHANNELS, 1)
+    n_bands = getattr(image, "tag_v2", {}).get(SAMPLESPERPIXEL, 1)
     read = "".join(band for band in image.getbands() if band != "X")
     if n_bands > len(image.getbands()) - ("X" in image.getbands()):
         warnings.warn(
@@ -311,7 +285,10 @@ def _mode_of_array(image: Image.Image) -> str:
 
 def _to_uint16(image: Image.Image, profile: bytes | None, where: str) -> NDArray[Any]:
     values = np.asarray(image)[..., np.newaxis]
-    if image.mode == "I;16" and getattr(image, "tag_v2", {}).get(PHOTOMETRIC) == WHITE_IS_ZERO:
+    if (
+        image.mode == "I;16"
+        and getattr(image, "tag_v2", {}).get(PHOTOMETRIC_INTERPRETATION) == WHITE_IS_ZERO
+    ):
         values = 65535 - values  # Pillow does that for 8 bits
     if values.min() < 0 or values.max() > 65535:
         raise ValueError(

@@ -11,14 +11,7 @@ from numpy.typing import NDArray
 
 from ..checks import are_colors, check_integer
 from .identify import PictureFile, identify_within, naming, one_line
-from .reading import (
-    MAX_PIXELS,
-    kind_of_part,
-    measure_picture,
-    read_part,
-    read_picture,
-    tell_of_frames,
-)
+from .reading import MAX_PIXELS, carried_info, kind_of, named_array, read_picture, tell_of_frames
 from .tiff import MAGIC, Box, Tiff, load_tifffile, read_tiff
 
 Array = NDArray[Any]
@@ -44,38 +37,25 @@ class Tiles:
     ----------
     path : str
         The file.
+    shape : tuple of int
+        The shape of the whole, (h, w, c).
+    dtype : dtype
+        The type of the pixels, uint8 or uint16.
+    places : list
+        The rows and columns of each tile, in order.
+    info : dict
+        What of the file's description is kept, as `carried_info` has it.
     """
 
     path: str
-    profile: bytes | None = None  # of the pixels; None: sRGB
-    _shape: tuple[int, int, int]
-    _dtype: np.dtype[Any]
-    _places: list[Place]
+    shape: tuple[int, int, int]
+    dtype: np.dtype[Any]
+    places: list[Place]
+    info: dict[str, Any]
 
     def read(self, at: int) -> Array:
         """Return tile number `at`: an array (h, w, c) of its own."""
         raise NotImplementedError
-
-    def _look(self) -> None:
-        """Find out what is not known yet."""
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """The shape of the whole, (h, w, c)."""
-        self._look()
-        return self._shape
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The type of the pixels, uint8 or uint16."""
-        self._look()
-        return self._dtype
-
-    @property
-    def places(self) -> list[Place]:
-        """The rows and columns of each tile, in order."""
-        self._look()
-        return self._places
 
     @property
     def n_pixels(self) -> int:
@@ -137,10 +117,11 @@ def open_tiles(
 ) -> Tiles | ManyTiles:
     """Open a picture that may be larger than memory, or many, to be read a tile at a time.
 
-    A TIFF is read by its strips or tiles, whatever its compression, and a ``.npy`` file of pixels
-    (h, w, c) by its rows. Any other picture is one tile, as is a TIFF whose channels lie apart.
-    Pixels are those of `open_image`. Where a TIFF's strips and tiles are, tifffile says
-    (``pip install 'kmeans_fast[tiff]'``); without it one of up to 16 tiles is read as one.
+    A TIFF of 8 or 16 bits is read by its strips or tiles, and a ``.npy`` file of pixels (h, w, c)
+    by its rows. Any other picture is one tile, as is a TIFF of bits, one whose channels lie apart,
+    or one compressed as a fax, by WebP or by JPEG 2000. Pixels are those of `open_image`. Strips
+    and tiles are decoded by tifffile (``pip install 'kmeans_fast[tiff]'``); without it a TIFF of up
+    to 16 tiles is read as one.
 
     Parameters
     ----------
@@ -218,33 +199,34 @@ def open_picture(
 ) -> Tiles:
     """Open one file as `open_tiles` does; or leave RGB in the space of its profile."""
     name = os.fsdecode(path)
-    with open(name, "rb") as file:
-        magic = file.read(6)
-    if magic == b"\x93NUMPY":
-        return _OfNpy(name, tile_pixels)
-    if magic[:4] in MAGIC:
-        tiff = _large_tiff(name, tile_pixels, max_pixels)
-        if tiff is not None:
-            return _OfTiff(name, tiff, tile_pixels, max_pixels, keep_profile)
-    return _Whole(name, max_pixels, keep_profile)
-
-
-def _large_tiff(name: str, tile_pixels: int, max_pixels: int | None) -> Tiff | None:
-    """Return where the strips or tiles of a TIFF are; None: it is small, or can be read whole."""
     with PictureFile(name) as file:
-        try:
-            tifffile = load_tifffile()
-        except ImportError:
-            width, height = identify_within(file, name, None).size
-            if width * height <= WITHOUT_TIFFFILE * tile_pixels:
-                return None
-            raise ImportError(
-                f"{name}: a TIFF of {width * height} pixels is read by its tiles with tifffile: "
-                "pip install 'kmeans_fast[tiff]'"
-            ) from None
-        with naming(name):
-            tiff = read_tiff(file, min(tile_pixels, max_pixels or tile_pixels), tifffile)
-    return tiff if tiff and tiff.height * tiff.width > tile_pixels else None
+        magic = file.read(6)
+        if magic == b"\x93NUMPY":
+            return _OfNpy(name, tile_pixels)
+        if magic[:4] in MAGIC:
+            image = identify_within(file, name, None)
+            n_pixels = image.size[0] * image.size[1]
+            if n_pixels > tile_pixels and _with_tifffile(name, n_pixels, tile_pixels):
+                with naming(name):
+                    tiff = read_tiff(file, image)
+                if tiff is not None:
+                    tell_of_frames(file, name, image)
+                    return _OfTiff(name, tiff, tile_pixels, max_pixels, keep_profile)
+        return _Whole(file, name, max_pixels, keep_profile)
+
+
+def _with_tifffile(name: str, n_pixels: int, tile_pixels: int) -> bool:
+    """Tell whether there is tifffile; without it a large TIFF is refused."""
+    try:
+        load_tifffile()
+    except ImportError:
+        if n_pixels <= WITHOUT_TIFFFILE * tile_pixels:
+            return False
+        raise ImportError(
+            f"{name}: a TIFF of {n_pixels} pixels is read by its tiles with tifffile: "
+            "pip install 'kmeans_fast[tiff]'"
+        ) from None
+    return True
 
 
 def _changed(path: str) -> OSError:
@@ -254,28 +236,33 @@ def _changed(path: str) -> OSError:
 class _Whole(Tiles):
     """A picture that is one tile; its shape and type are certain once it is decoded."""
 
-    def __init__(self, name: str, max_pixels: int | None, keep_profile: bool) -> None:
+    def __init__(
+        self, file: PictureFile, name: str, max_pixels: int | None, keep_profile: bool
+    ) -> None:
         self.path, self._max_pixels, self._keep_profile = name, max_pixels, keep_profile
-        width, height = measure_picture(name, max_pixels)
-        self._n_pixels = width * height
-        self._places = []
+        self._seen: tuple[tuple[int, ...], np.dtype[Any]] | None = None
+        image = identify_within(file, name, max_pixels)
+        self._n_pixels = image.size[0] * image.size[1]
+        tell_of_frames(file, name, image)
+
+    def _decode(self) -> Array:
+        limit, keep = self._max_pixels, self._keep_profile
+        array = read_picture(self.path, max_pixels=limit, keep_profile=keep)[0]
+        if self._seen not in (None, (array.shape, array.dtype)):
+            raise _changed(self.path)
+        return array
 
     def read(self, at: int) -> Array:
-        array = self._read()
-        if self._places and (array.shape != self._shape or array.dtype != self._dtype):
-            raise _changed(self.path)
-        return np.array(array)
+        return np.array(self._decode())
 
-    def _read(self) -> Array:
-        limit, keep = self._max_pixels, self._keep_profile
-        return read_picture(self.path, max_pixels=limit, keep_profile=keep)[0]
-
-    def _look(self) -> None:
-        if not self._places:
-            array = self._read()
-            height, width, n_channels = array.shape
-            self._shape, self._dtype = (height, width, n_channels), array.dtype
-            self._places = [(slice(0, height), slice(0, width))]
+    def __getattr__(self, name: str) -> Any:
+        if name not in ("shape", "dtype", "places"):
+            raise AttributeError(name)
+        array = self._decode()
+        self._seen = array.shape, array.dtype
+        self.shape, self.dtype = array.shape, array.dtype
+        self.places = [(slice(0, array.shape[0]), slice(0, array.shape[1]))]
+        return vars(self)[name]
 
     @property
     def n_pixels(self) -> int:
@@ -289,7 +276,7 @@ class _OfNpy(Tiles):
     """A ``.npy`` file, some rows at a time."""
 
     def __init__(self, name: str, tile_pixels: int) -> None:
-        self.path = name
+        self.path, self.info = name, {}
         array = self._map()
         if array.ndim != 3 or array.size == 0 or not are_colors(array):
             raise ValueError(
@@ -297,9 +284,9 @@ class _OfNpy(Tiles):
                 "with 1 to 4 channels or uint16 with 1 to 3, a grey picture as image[..., None]"
             )
         height, width, n_channels = array.shape
-        self._shape, self._dtype = (height, width, n_channels), array.dtype.newbyteorder("=")
+        self.shape, self.dtype = (height, width, n_channels), array.dtype.newbyteorder("=")
         step = max(1, tile_pixels // width)
-        self._places = [
+        self.places = [
             (slice(row, min(row + step, height)), slice(0, width)) for row in range(0, height, step)
         ]
 
@@ -324,26 +311,27 @@ class _OfTiff(Tiles):
     """A TIFF, some strips or tiles at a time."""
 
     def __init__(
-        self, name: str, tiff: Tiff, tile_pixels: int, max_pixels: int | None, keep_profile: bool
+        self,
+        name: str,
+        tiff: Tiff,
+        tile_pixels: int,
+        max_pixels: int | None,
+        keep_profile: bool,
     ) -> None:
-        self.path, self.tiff, self._keep_profile = name, tiff, keep_profile
-        if max_pixels is not None and tiff.block_pixels > max_pixels:
+        self.path, self._tiff, self._keep_profile = name, tiff, keep_profile
+        self.info = carried_info(tiff.header, keep_profile)
+        n_pixels = tiff.block[0] * tiff.block[1]
+        if max_pixels is not None and n_pixels > max_pixels:
             raise ValueError(
-                f"{name}: strips or tiles of {tiff.block_pixels} pixels are more than "
+                f"{name}: strips or tiles of {n_pixels} pixels are more than "
                 f"max_pixels={max_pixels}; allow more, or None for no limit"
             )
-        self._boxes, self._turn = tiff.boxes(tile_pixels), _TURNS.get(tiff.orientation, _TURNS[1])
-        n_channels, self._dtype, profile = kind_of_part(self._cut_out(0), name)
-        self.profile = profile if keep_profile else None
-        with open(name, "rb") as file:
-            tell_of_frames(file, name)
-        shape = (tiff.width, tiff.height) if self._turn[0] else (tiff.height, tiff.width)
-        self._shape = (*shape, n_channels)
-        self._places = [self._turned(box) for box in self._boxes]
-
-    def _cut_out(self, at: int) -> bytes:
-        with open(self.path, "rb") as file, naming(self.path):
-            return self.tiff.cut_out(file, self._boxes[at])
+        self._boxes = tiff.boxes(tile_pixels)
+        self._turn = _TURNS.get(tiff.orientation, _TURNS[1])
+        height, width = (tiff.width, tiff.height) if self._turn[0] else (tiff.height, tiff.width)
+        n_channels, self.dtype = kind_of(tiff.header, f"{name}: ")
+        self.shape = height, width, n_channels
+        self.places = [self._turned(box) for box in self._boxes]
 
     def _turned(self, box: Box) -> Place:
         """Return where a box is once the picture is upright."""
@@ -358,12 +346,9 @@ class _OfTiff(Tiles):
         return rows, columns
 
     def read(self, at: int) -> Array:
-        tile = read_part(self._cut_out(at), self.path, self._keep_profile)
+        with open(self.path, "rb") as file, naming(self.path):
+            image = self._tiff.read(file, self._boxes[at])
+        tile = named_array(image, self.path, self._keep_profile)
         exchange, up, left = self._turn
         tile = tile.swapaxes(0, 1) if exchange else tile
-        tile = np.array(tile[:: -1 if up else 1, :: -1 if left else 1])
-        rows, columns = self.places[at]
-        expected = (rows.stop - rows.start, columns.stop - columns.start, self.shape[2])
-        if tile.shape != expected or tile.dtype != self.dtype:
-            raise _changed(self.path)
-        return tile
+        return np.array(tile[:: -1 if up else 1, :: -1 if left else 1])
