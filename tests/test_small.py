@@ -143,6 +143,17 @@ def test_weights(whole):
     assert np.array_equal(means, kf.reference.means(points, labels, 3, weights))
 
 
+def test_sums_of_several_limbs():
+    rng = np.random.default_rng(0)
+    points = clusters(60, 9, 3, np.float32) * np.float32(10.0) ** rng.integers(-9, 1, (60, 1))
+    labels = rng.integers(0, 3, 60)
+    assert np.array_equal(kf.means(points, labels, 3), kf.reference.means(points, labels, 3))
+    pixels, weights = noise(6, 9, 3).reshape(-1, 3), 10.0 ** rng.integers(-20, 20, 54)
+    result = kf.fit(pixels, 3, sample_weight=weights, max_iter=3)
+    assert np.array_equal(result.labels, kf.reference.assign(pixels, result.centroids))
+    assert_inertia(result.inertia, pixels, result.labels, result.centroids, weights)
+
+
 # ------------------------------------------------------------------------------- trees
 
 
