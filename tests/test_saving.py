@@ -385,7 +385,8 @@ def test_a_signal_amid_a_large_tiff_leaves_nothing_behind(folder: Path, number: 
         )
 
     done = run("stopped")
-    assert done.returncode == 128 + number and done.stderr == ""
+    said = [line for line in done.stderr.splitlines() if "compiling the kernels" not in line]
+    assert (done.returncode, said) == (128 + number, [])
     assert done.stdout.startswith(".kmeans-fast-") and done.stdout.count("\n") == 1
     assert os.listdir("out") == []
     done = run("ignored")  # as by nohup
