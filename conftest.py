@@ -1,11 +1,13 @@
 """What `pytest` runs when it is given no paths."""
 
+from importlib import import_module
+
 import numba
 import pytest
 
 # All of it, now: what is first imported while a test patches something would keep the patch.
-import kmeans_fast.cli.commands
-import kmeans_fast.page  # noqa: F401
+for module in ("kmeans_fast.cli.commands", "kmeans_fast.page"):
+    import_module(module)
 
 # Tests that are small enough for kernels in plain Python, a hundred times slower than compiled.
 # That takes NumPy 2: before, NumPy made float64 of uint64 and int64.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -28,7 +29,7 @@ StateT = TypeVar("StateT", bound=State)
 KeptT = TypeVar("KeptT")
 
 
-class SearchPart(Generic[StateT]):
+class SearchPart(ABC, Generic[StateT]):
     """What a search knows of the points of one part, besides the part itself.
 
     It refers to no part, which refers to it: without a circle memory goes at once.
@@ -38,9 +39,9 @@ class SearchPart(Generic[StateT]):
         self.number = state.number
         self.n_centers = 0
 
+    @abstractmethod
     def catch_up(self, state: StateT) -> None:
         """Take the centers into account that are new."""
-        raise NotImplementedError
 
 
 class Resumed(Question[DensePart, Asked, Answer]):
@@ -76,7 +77,7 @@ class Resumed(Question[DensePart, Asked, Answer]):
         return Resumed, (self._kind, self._state, self._question)
 
 
-class SeedSearch(Generic[KeptT]):
+class SeedSearch(ABC, Generic[KeptT]):
     """A `point_set.Search` over parts.
 
     Parameters
@@ -94,9 +95,9 @@ class SeedSearch(Generic[KeptT]):
         self._number = next(numbers)
         self._centers = np.empty((0, facts.middle.size))
 
+    @abstractmethod
     def _state(self) -> tuple[type[SearchPart[Any]], State]:
         """Return what is kept at each part, and what that has to catch up with."""
-        raise NotImplementedError
 
     def _ask(
         self, question: Question[KeptT, Asked, Answer], *asked: Asked.args, **named: Asked.kwargs

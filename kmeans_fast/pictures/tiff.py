@@ -11,6 +11,7 @@ import io
 import logging
 import struct
 from collections.abc import Iterable, Iterator
+from importlib import import_module
 from types import ModuleType
 from typing import IO, Any
 
@@ -41,7 +42,7 @@ _UNHEARD = logging.NullHandler()
 def load_tifffile() -> ModuleType:
     """Return tifffile; what it logs is told by an error, if it matters."""
     try:
-        import imagecodecs  # noqa: F401  # by which it decodes
+        import_module("imagecodecs")  # by which it decodes
         import tifffile
     except ImportError:
         raise ImportError(
