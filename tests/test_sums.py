@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -59,6 +60,56 @@ def test_the_variance_beside_values_far_out(dtype):
         found = DensePoints(points, None, threads).variance
     mean = float(ref.means(points, [0] * len(points), 1)[0, 0])
     assert found == pytest.approx(ref.inertia(points, [0] * len(points), [[mean]]) / 1010)
+
+
+def test_fractional_weights_of_pixels_are_as_exact_as_those_of_floats():
+    pixels, weights = np.uint8([1, 1, 5, 5, 100, 100])[:, None], [1e8] * 4 + [1e-8] * 2
+    result = kf.fit(pixels, 3, sample_weight=weights)
+    assert sorted(result.centroids[:, 0]) == [1.0, 5.0, 100.0]
+    assert sorted(result.counts) == [2e-8, 2e8, 2e8]
+    assert result.inertia == 0.0
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_small_weights_are_not_lost_beside_many_of_one(dtype):
+    values = np.append(np.zeros(2**12), [200, 200, 100, 100]).astype(dtype)[:, None]
+    weights = np.append(np.ones(2**12), [1.6e-17, 1.6e-17, 1.8e-17, 1.8e-17])
+    labels = (weights < 1).astype(int)
+    means = kf.means(values, labels, 2, sample_weight=weights)
+    assert means[1, 0] == pytest.approx(2500 / 17, rel=1e-15)
+    assert np.array_equal(means, ref.means(values, labels, 2, weights))
+
+
+def test_gaussian_weights_leave_no_color_out():
+    y, x = np.mgrid[:128, :128] - 64
+    weights = np.exp(-(x**2 + y**2) / (2 * 7.5**2))
+    picture = np.zeros((128, 128, 3), np.uint8)
+    picture[:64, :64], picture[64:, :64], picture[:5] = (10, 20, 30), 200, (255, 0, 0)
+    result = kf.fit(picture, 4, sample_weight=weights)
+    expected = [(0, 0, 0), (10, 20, 30), (200, 200, 200), (255, 0, 0)]
+    assert sorted(map(tuple, result.centroids.tolist())) == expected
+    shares = [math.fsum(weights[result.labels == j]) for j in range(4)]
+    assert np.array_equal(result.counts, shares)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "channels"), [(np.uint8, 1), (np.uint8, 3), (np.uint16, 3), (np.uint16, 4)]
+)
+def test_weighted_pixels_have_the_bits_of_the_reference_after_every_iteration(dtype, channels):
+    rng = np.random.default_rng(channels)
+    pixels = rng.integers(0, np.iinfo(dtype).max, (300, channels)).astype(dtype)
+    weights = np.exp(-745 * rng.random(300))  # down to denormals
+    centroids = pixels[:5].astype(np.float64)
+    for n_iter in range(1, 5):
+        labels = ref.assign(pixels, centroids)
+        centroids = ref.means(pixels, labels, 5, weights)
+        result = kf.fit(pixels, 5, init=pixels[:5], sample_weight=weights, max_iter=n_iter, tol=0)
+        assert np.array_equal(result.centroids, centroids)
+    labels = ref.assign(pixels, centroids)
+    counts = [float(sum(map(Fraction, weights[labels == j]))) for j in range(5)]
+    assert np.array_equal(result.counts, counts)
+    inertia = ref.inertia(pixels, labels, centroids, weights)
+    assert result.inertia == pytest.approx(inertia, rel=1e-12)
 
 
 def test_products_of_weights_and_values_do_not_underflow():
