@@ -3,50 +3,68 @@
 from __future__ import annotations
 
 import platform
-
-import numba
-import numpy as np
-import PIL
+import sys
+from importlib.metadata import version
 
 from ._version import __version__
+from .kernels import _pack
 from .kernels._jit import JIT_OFF
+from .kernels._kinds import read_kinds
 from .threads import default_threads
 
 
 def warmup() -> None:
-    """Compile the kernels, or load them from the cache, so that the first fit is fast.
+    """Compile what fits of every common kind need and the pack of ready kernels lacks.
+
+    With a pack there is nothing to do. Without one it takes minutes, once on a machine: it says
+    on stderr how far it is.
 
     Examples
     --------
     >>> import kmeans_fast as kf
     >>> kf.warmup()
     """
-    if JIT_OFF:
-        return  # there is nothing to compile
-    from .api import fit
+    pack = None if JIT_OFF else _pack.current()
+    missing = [kind for kind in read_kinds() if pack is None or kind not in pack.kinds]
+    if JIT_OFF or not missing:
+        return
+    from .kernels._compiled import find_kernel
 
-    small = np.arange(300, dtype=np.uint8).reshape(10, 10, 3)
-    fit(small, 3)
-    fit(np.resize(small, (800, 800, 3)), 3)  # enough pixels for the table of colours
-    for dtype in (np.float32, np.float64):
-        fit(small.astype(dtype), 3)
-    # Enough points and clusters for a tree.
-    fit(np.random.default_rng(0).random((22_500, 3), np.float32), 120, max_iter=2)
+    end = "\r" if sys.stderr.isatty() else "\n"
+    for n, kind in enumerate(missing):
+        if end == "\r" or n % 50 == 0:
+            print(f"kmeans_fast: compiling {n} of {len(missing)} kernels", end=end, file=sys.stderr)
+        kernel, signature = find_kernel(kind)
+        kernel.dispatcher.compile(signature)
+    print(f"kmeans_fast: compiled {len(missing)} kernels        ", file=sys.stderr)
 
 
 def show_info() -> None:
-    """Print versions, threads and where compiled kernels are kept."""
-    from .kernels.pixels import fill_keys
-
-    if JIT_OFF:
-        cache = "none: the JIT is off (NUMBA_DISABLE_JIT), and kernels are a hundred times slower"
-    else:
-        cache = fill_keys.stats.cache_path or "none can be written: kernels compile in each process"
+    """Print versions, threads, and which machine code runs."""
     print(f"kmeans_fast  {__version__}")
     print(f"python       {platform.python_version()} on {platform.system()} {platform.machine()}")
-    print(f"numpy        {np.__version__}")
-    print(f"numba        {numba.__version__}")
-    print(f"Pillow       {PIL.__version__}")
+    for name in ("numpy", "numba", "Pillow"):
+        print(f"{name:12s} {version(name)}")
     print(f"threads      {default_threads()}")
     print("layer        Python threads and kernels without the GIL; no Numba threading layer")
-    print(f"cache        {cache}")
+    for name, about in _describe_code().items():
+        print(f"{name:12s} {about}")
+
+
+def _describe_code() -> dict[str, str]:
+    if JIT_OFF:
+        return {"cache": "none: the JIT is off (NUMBA_DISABLE_JIT), kernels are 100 times slower"}
+    from .kernels.pixels import fill_keys
+
+    pack = _pack.current()
+    ready = "none: kernels are compiled where they are called"
+    if pack is not None:
+        ready = f"{pack.level}: {len(pack.kinds)} kinds of calls, compiled with the package"
+    compiled = sys.modules.get("kmeans_fast.kernels._compiled")
+    names = sorted(set(compiled.compiled_here)) if compiled else []
+    return {
+        "pack": ready,
+        "compiled": ", ".join(names) or "nothing beside it in this process",
+        "cache": fill_keys.dispatcher.stats.cache_path
+        or "none can be written: what is compiled is compiled in each process",
+    }

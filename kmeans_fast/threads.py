@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -12,8 +13,6 @@ from typing import Any, Generic, ParamSpec, TypeVar, overload
 from weakref import WeakValueDictionary
 
 import numpy as np
-from numba.core import config
-from numba.core.compiler_lock import global_compiler_lock
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -47,9 +46,13 @@ class cached_property(Generic[Answer]):
 
 def default_threads() -> int:
     """Return how many threads Numba would use: the usable cores, or ``NUMBA_NUM_THREADS``."""
-    # Numba sets the attributes of its config as it runs, so a type checker cannot see them.
-    # numba.get_num_threads() would start the threading layer, which nothing here uses.
-    return int(config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
+    try:
+        return max(1, int(os.environ["NUMBA_NUM_THREADS"]))
+    except (KeyError, ValueError):
+        pass
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def quiet() -> np.errstate:
@@ -177,7 +180,10 @@ def _hold() -> None:
     held: list[Any] = []
     _held.append(held)
     locks = [lock for reference in _shared.valuerefs() if (lock := reference()) is not None]
-    for lock in (*locks, global_compiler_lock):  # in this order: who counts may have to compile
+    compiler = sys.modules.get("numba.core.compiler_lock")
+    if compiler is not None:
+        locks.append(compiler.global_compiler_lock)  # the last: who counts may have to compile
+    for lock in locks:
         lock.acquire()
         held.append(lock)
 

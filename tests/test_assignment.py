@@ -240,7 +240,7 @@ def test_a_sum_of_squares_in_vectors_has_the_bits_written_down(dtype, d):
         return _lanes.add_squares(values, i, centroids, k)
 
     for i in range(20):
-        expected = _lanes.add_squares_plainly(values, i, centroids, i % 5)
+        expected = _lanes.add_squares(values, i, centroids, i % 5)
         assert add_up(values, i, centroids, i % 5) == expected
 
 
@@ -309,13 +309,13 @@ def test_tiles_are_scored_as_written_down(d):
     plain, out = rows.copy(), assignment._aligned(8 * width)
     scan(block, d, centers, half_norms, candidates, rows, out)
     tile = d * width
-    _tiles.scan_tile_plainly(
+    _tiles.scan_tile(
         block, tile, d, centers, half_norms, candidates, 0, candidates.size, plain, width
     )
     np.testing.assert_allclose(rows[: 2 * row], plain[: 2 * row], rtol=1e-4, atol=1e-4)
     np.testing.assert_array_equal(rows[2 * row :], plain[2 * row :])
     expected = np.zeros_like(out)
-    _tiles.score_tile_plainly(block, tile, d, centers, half_norms, 8, expected, width)
+    _tiles.score_tile(block, tile, d, centers, half_norms, 8, expected, width)
     np.testing.assert_allclose(out, expected, rtol=1e-4, atol=1e-4)
 
 

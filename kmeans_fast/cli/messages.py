@@ -71,19 +71,16 @@ def quiet_decoders() -> Iterator[None]:
 
 @contextlib.contextmanager
 def saying_that_it_compiles() -> Iterator[None]:
-    """Say so, once, if Numba really compiles; kernels found in the cache raise no such event."""
-    from numba.core import event
+    """Say what the library's log says: that kernels are compiled, before the wait."""
+    import logging
 
-    class Listener(event.Listener):
-        said = False
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            say(f"{PROG}: {record.getMessage()}")
 
-        def on_start(self, event: Any) -> None:
-            if not self.said:
-                self.said = True
-                say(f"{PROG}: compiling the kernels for this machine, once (about 15 s)")
-
-        def on_end(self, event: Any) -> None:
-            pass
-
-    with event.install_listener("numba:compile", Listener()):
+    log, handler = logging.getLogger("kmeans_fast"), Handler()
+    log.addHandler(handler)
+    try:
         yield
+    finally:
+        log.removeHandler(handler)

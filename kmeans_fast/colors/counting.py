@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from ..exact.weights import UNWEIGHTED, Units, in_limbs
 from ..kernels import cells
 from ..kernels import pixels as kernel
-from ..kernels.pixels import merge_counts as merge_counts  # which others take from here
 from ..threads import Threads
 from .keys import TABLE_BITS, ColorFormat, PixelChunks, Span
 
@@ -204,6 +203,14 @@ class CountTable:
         passed, times = self._passed_counts
         counts[np.searchsorted(keys, passed)] += 128 * times
         return keys, counts
+
+
+def merge_counts(keys_a: Array, counts_a: Array, keys_b: Array, counts_b: Array) -> Counted:
+    """Merge two sorted lists of colours, adding the counts of those in both."""
+    keys = np.empty(keys_a.size + keys_b.size, keys_a.dtype)
+    counts = np.zeros(keys.size, np.int64)
+    n = kernel.merge_counts(keys_a, counts_a, keys_b, counts_b, keys, counts)
+    return keys[:n].copy(), counts[:n].copy()
 
 
 def _count_by_sorting(chunks: PixelChunks, threads: Threads) -> Counted:

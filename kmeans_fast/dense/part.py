@@ -199,9 +199,10 @@ class DensePart(Alone):
         """Return the squares of the scaled distances to the middle, in limbs."""
         anchors = as_anchors(quanta)
         middle, scale = self.facts.middle.astype(np.float64), float(self.facts.scale)
+        flat = self.points.reshape(-1)
         (limbs,) = self.gather(
             lambda start, stop, squares: inertia.add_moments(
-                self.points, start, stop, self.repeats, middle, scale, anchors, squares
+                flat, start, stop, self.repeats, middle, scale, anchors, squares
             ),
             (len(quanta),),
         )

@@ -118,12 +118,14 @@ class RawPart(Alone):
         n, d = self.shape
         repeats, factors = rule.split(self.weights)
 
+        flat = self.points.reshape(-1)
+
         def measure(start: int) -> Measured:
             low, high = np.full((2, d), [[np.inf], [-np.inf]])
             rows = start, min(start + size, n)
             bad_row, largest, least, largest_product = -1, math.nan, math.inf, 0.0
             if rule.unweighted:
-                least, largest = dense_data.measure_all(self.points, *rows, low, high)
+                least, largest = dense_data.measure_all(flat, *rows, low, high)
             if not math.isfinite(largest):
                 bad_row, largest, least, largest_product = dense_data.measure_points(
                     self.points, *rows, repeats, factors, low, high

@@ -6,8 +6,8 @@ import numpy as np
 
 from ..exact.quanta import Integers
 from ..kernels import tree_filter, tree_labels
-from ..point_set import label_dtype
 from ..threads import Threads
+from .assignment import fewest_types
 from .questions import Array, Floats
 from .tree import Tree
 
@@ -28,7 +28,7 @@ class TreeAssignment:
         self.tree = tree
         self._threads = threads
         self._centroids = np.empty((n_clusters, tree.d))
-        self._sorted = np.empty(tree.n + tree_filter.LANES, label_dtype(n_clusters))
+        self._sorted = np.empty(tree.n + tree_filter.LANES, fewest_types(n_clusters))
         self._labels: Array | None = None
         self._owner = np.empty(tree.cells.start.size, np.int32)
         self._valid = False

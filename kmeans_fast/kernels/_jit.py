@@ -1,55 +1,128 @@
-"""The one decorator that every kernel wears."""
+"""The decorators of kernels. A kernel is called like a function; what runs is machine code.
+
+That of the pack (`_pack`), made when the package was built and read without Numba; or else
+Numba's (`_compiled`), which is imported, and compiles, when a kernel is first called with
+arguments that the pack has nothing for.
+"""
 
 from __future__ import annotations
 
-import pickle
-import warnings
+import os
 from collections.abc import Callable
-from functools import wraps
-from hashlib import sha256
-from pathlib import Path
+from ctypes import ArgumentError
+from functools import update_wrapper, wraps
+from threading import RLock
 from typing import Any
-from zlib import crc32
 
-import numba
 import numpy as np
-from numba import njit
-from numba.core.serialize import dumps
+
+from . import _pack
+from ._kinds import name_kind
+
+# Kernels are the Python that they are written in, a hundred times slower.
+JIT_OFF = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
+_lock = RLock()
 
 
-def _digest_helpers() -> bytes:
-    """Return a digest of the files whose code becomes part of kernels in other files."""
-    paths = sorted(Path(__file__).parent.glob("_*.py"))
-    return sha256(b"".join(path.read_bytes() for path in paths)).digest()
-
-
-JIT_OFF = bool(getattr(numba.config, "DISABLE_JIT", False))  # NUMBA_DISABLE_JIT=1
-HELPERS = _digest_helpers()
-
-
-def jit(function: Callable[..., Any], **options: Any) -> Any:
-    """Compile lazily, without the GIL, and keep the machine code on disk.
+class Kernel:
+    """A function over arrays in C order and numbers, as machine code, without the GIL.
 
     Kernels are serial: threads are Python's (`kmeans_fast.threads`), which a kernel lets run
     because it holds no GIL. No Numba threading layer is started, so none can abort a process
     that forks or that calls from many threads, and nothing compiles twice for "parallel".
 
-    Where no cache folder can be written (a read-only install with no home), Numba raises at
-    decoration; the kernel is then compiled in each process instead.
+    Arguments are arrays, numbers, None, and tuples of these. Numbers are Python's: ready code is
+    chosen by the arrays.
+    """
+
+    def __init__(self, function: Callable[..., Any], **options: Any) -> None:
+        update_wrapper(self, function)
+        self.function = function
+        self.options = options
+        self.is_part_of_others = bool(options.get("forceinline"))
+        self.compiled: Any = None  # Numba's dispatcher, once it is needed
+        self.name = f"{function.__module__.rsplit('.', 1)[-1]}.{function.__name__}"
+        # By how many leaves the arguments have, those of tuples counted. None: all is Numba's.
+        self._ready: Any = {}
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Run it."""
+        if self._ready is None:
+            return self.dispatcher(*arguments)
+        leaves = _flatten(arguments)
+        for code in self._ready.get(len(leaves), ()):
+            try:
+                return code(leaves)
+            except ArgumentError:  # of another kind
+                continue
+        return self._look_up(leaves, arguments)
+
+    def _look_up(self, leaves: list[Any], arguments: tuple[Any, ...]) -> Any:
+        """Run it with arguments of a kind that is not at hand."""
+        pack = _pack.current()
+        if pack is None:
+            self._ready = None
+            return self.dispatcher(*arguments)
+        code = pack.find(name_kind(self.name, arguments))
+        if code is not None:
+            known = self._ready.get(len(leaves), ())
+            self._ready[len(leaves)] = (code, *(each for each in known if each is not code))
+            try:
+                return code([_as_plain(each) for each in leaves])
+            except ArgumentError:
+                pass  # Numba takes arrays that are not aligned
+        return self.dispatcher(*arguments)
+
+    @property
+    def dispatcher(self) -> Any:
+        """What Numba calls it, and calls from other kernels."""
+        if self.compiled is None:
+            from ._compiled import compile_lazily
+
+            with _lock:
+                if self.compiled is None:
+                    self.compiled = compile_lazily(self)
+        return self.compiled
+
+
+def _flatten(arguments: tuple[Any, ...]) -> list[Any]:
+    leaves: list[Any] = []
+    for each in arguments:
+        if isinstance(each, tuple):
+            leaves += _flatten(each)
+        else:
+            leaves.append(each)
+    return leaves
+
+
+def _as_plain(leaf: Any) -> Any:
+    """Return an array without what a subclass adds: a mapped file's, say."""
+    return leaf.view(np.ndarray) if isinstance(leaf, np.ndarray) else leaf
+
+
+class Intrinsic:
+    """A function that is written in LLVM's code, in `_llvm`, and beside that in NumPy.
+
+    Only kernels call it. With the JIT off they call what is written in NumPy.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        update_wrapper(self, function)
+        self.name = function.__name__
+        self.function = function
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Run what is written in NumPy."""
+        return self.function(*arguments)
+
+
+def jit(function: Callable[..., Any], **options: Any) -> Any:
+    """Make a kernel of a function, which other kernels may call too.
 
     What is called with ``0``, or with what began as ``0``, is compiled for that very number, and
     again for others; ``np.int64(0)`` is any number.
-
-    With the JIT off (``NUMBA_DISABLE_JIT=1``) kernels are the Python that they are written in.
     """
-    if JIT_OFF:
-        return _without_warnings(function)
-    try:
-        kernel = njit(nogil=True, cache=True, **options)(function)
-    except RuntimeError:
-        return njit(nogil=True, **options)(function)
-    kernel._cache = _SoundCache(kernel._cache)
-    return kernel
+    return _without_warnings(function) if JIT_OFF else Kernel(function, **options)
 
 
 def jit_contracted(function: Callable[..., Any]) -> Any:
@@ -62,7 +135,12 @@ def jit_inline(function: Callable[..., Any]) -> Any:
 
     It becomes part of its callers, and of what is kept of them on disk: nothing is kept of itself.
     """
-    return njit(nogil=True, forceinline=True)(function)
+    return jit(function, forceinline=True)
+
+
+def intrinsic(function: Callable[..., Any]) -> Any:
+    """Make an intrinsic of what it does, written in NumPy."""
+    return function if JIT_OFF else Intrinsic(function)
 
 
 def _without_warnings(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -74,80 +152,3 @@ def _without_warnings(function: Callable[..., Any]) -> Callable[..., Any]:
             return function(*arguments)
 
     return run
-
-
-class _SoundFile:
-    """A kernel's files on disk, whose machine code is taken only if it is whole and the right one.
-
-    Numba asks the index alone, and that only whether the kernel's own file has changed. But a
-    helper in another file may have; processes that write at once can leave an index that leads to
-    the code of another type, or of an older version; and damaged machine code ends the process.
-    """
-
-    def __init__(self, file: Any) -> None:
-        file._source_stamp = file._source_stamp, HELPERS
-        self._numbas = file
-        self._made_of = numba.__version__, file._source_stamp
-
-    def load(self, key: Any) -> Any:
-        """Return what is kept for a key, or None."""
-        found = self._numbas.load(key)
-        if found is None or crc32(found[1]) != found[0]:
-            return None
-        made_of, kept_for, data = pickle.loads(found[1])
-        return data if (made_of, kept_for) == (self._made_of, key) else None
-
-    def save(self, key: Any, data: Any) -> None:
-        """Keep machine code for a key."""
-        content = dumps((self._made_of, key, data))
-        self._numbas.save(key, (crc32(content), content))
-
-    def flush(self) -> None:
-        """Begin the index anew."""
-        self._numbas.flush()
-
-
-class _SoundCache:
-    """A kernel's cache on disk that never fails a call: what cannot be read is compiled.
-
-    Numba lets errors of the disk and of damaged files out, amid a fit.
-    """
-
-    warned = False
-
-    def __init__(self, cache: Any) -> None:
-        self._numbas = cache
-        if hasattr(getattr(cache, "_cache_file", None), "_source_stamp"):  # Numba's own affair
-            cache._cache_file = _SoundFile(cache._cache_file)
-
-    def __getattr__(self, name: str) -> Any:
-        """Return what is Numba's."""
-        return getattr(self._numbas, name)
-
-    def load_overload(self, *arguments: Any) -> Any:
-        """Return what is kept, or None; an index that cannot be read is begun anew."""
-        try:
-            return self._numbas.load_overload(*arguments)
-        except Exception:
-            try:
-                self._numbas.flush()
-            except Exception as error:
-                self._warn(error)
-            return None
-
-    def save_overload(self, *arguments: Any) -> None:
-        """Keep machine code, if that can be."""
-        try:
-            self._numbas.save_overload(*arguments)
-        except Exception as error:
-            self._warn(error)
-
-    def _warn(self, error: Exception) -> None:
-        if not _SoundCache.warned:  # once a process
-            _SoundCache.warned = True
-            warnings.warn(
-                f"compiled kernels cannot be kept in {self._numbas.cache_path} ({error}); they "
-                "are compiled in each process; make room there, or set NUMBA_CACHE_DIR",
-                RuntimeWarning,
-                stacklevel=2,
-            )

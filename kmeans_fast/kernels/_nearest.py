@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from ._jit import jit
+from ._rows import sqrt
 from ._tiles import ROW, ROWS, WIDTH, scan_tile
 
 # So many centroids at a time are compared with all tiles of a block that their features stay in
@@ -161,8 +162,8 @@ def label_block(points, chosen, candidates, centroids, bounds, scratch):
         beyond = sq_norm * kept + two * ((other if sure else score) - tiny)
         within = sq_norm * grown + two * (score + error)
         rows[SURE + at] = one if sure else zero
-        rows[LOWER + at] = np.sqrt(beyond if beyond > zero else zero)
-        rows[UPPER + at] = np.sqrt(within if within > zero else zero) * LOOSE
+        rows[LOWER + at] = sqrt(beyond if beyond > zero else zero)
+        rows[UPPER + at] = sqrt(within if within > zero else zero) * LOOSE
     n_sure = zero
     for at in range(n):
         i, sure = chosen[at], rows[SURE + at]

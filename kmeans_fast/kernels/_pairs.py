@@ -4,30 +4,13 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from numba.core import types
-from numba.core.extending import intrinsic
-
-from ._jit import JIT_OFF, jit, jit_inline
+from ._jit import intrinsic, jit, jit_inline
 
 
 @intrinsic
-def fused(typing_context, a, b, c):
+def fused(a, b, c):
     """Return ``a * b + c``, rounded once; all float64."""
-
-    def codegen(context, builder, signature, arguments):
-        return builder.fma(*arguments)
-
-    return types.float64(types.float64, types.float64, types.float64), codegen
-
-
-def fused_plainly(a, b, c):
-    """Do the same in Python."""
     return float(Fraction(float(a)) * Fraction(float(b)) + Fraction(float(c)))
-
-
-if JIT_OFF:
-    # Intrinsics cannot be called from Python; to a type checker they are no functions either.
-    fused = fused_plainly  # type: ignore[assignment]
 
 
 @jit

@@ -108,10 +108,15 @@ def measure_parents(axes, links, boxes, moments):
         if last == first:
             continue
         for j in range(len(axes)):
-            boxes[0, j, cell] = boxes[0, j, first:last].min()
-            boxes[1, j, cell] = boxes[1, j, first:last].max()
+            low, high = boxes[0, j, first], boxes[1, j, first]
+            for child in range(first + 1, last):
+                low, high = min(low, boxes[0, j, child]), max(high, boxes[1, j, child])
+            boxes[0, j, cell], boxes[1, j, cell] = low, high
         for j in range(len(axes) + 1):
-            moments[cell, j] = moments[first:last, j].sum()
+            total = np.int64(0)
+            for child in range(first, last):
+                total += moments[child, j]
+            moments[cell, j] = total
 
 
 @jit

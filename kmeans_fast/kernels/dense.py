@@ -19,6 +19,7 @@ from ._nearest import LOOSE as LOOSE
 from ._nearest import N_ROWS as N_ROWS
 from ._nearest import OTHERS, fill_exactly, find_first_least, label_block, scan_block
 from ._nearest import TIGHT as TIGHT
+from ._rows import sqrt
 from ._tiles import ROWS, WIDTH, score_tile
 
 # Points are looked at in blocks: tiles that stay in the second-level cache.
@@ -100,12 +101,11 @@ def fill_between(centroids, first, block, out):
     """
     centers, half_norms = centroids.shifted, centroids.half_norms
     k, d = centroids.exact.shape
-    flat = out.reshape(-1)
     for i in range(WIDTH):
         for j in range(d):
             block[j * WIDTH + i] = centers[min(first + i, k), j]
     for other in range(0, k, ROWS):
-        score_tile(block, 0, d, centers, half_norms, other, flat, other * WIDTH)
+        score_tile(block, 0, d, centers, half_norms, other, out, other * WIDTH)
     for i in range(min(WIDTH, k - first)):
         own = np.float32(2.0) * half_norms[first + i]
         own -= own * centroids.margin
@@ -220,7 +220,7 @@ def drop_points(points, n, centroids, motion, bounds, indices):
         i = indices[at]
         label = labels[i]
         sq_dist = find_sq_dist(values, i, exact, label) * scale * scale
-        above = np.sqrt(np.float32(sq_dist) * LOOSE + least) * LOOSE
+        above = sqrt(np.float32(sq_dist) * LOOSE + least) * LOOSE
         upper[i] = above
         indices[n_open] = i
         n_open += (above >= motion.apart[label]) & (above >= lower[i])
@@ -312,7 +312,7 @@ def reassign_points(points, start, stop, centroids, motion, bounds, scratch):
                     m += between[other, row] <= limit
             beyond = np.float32(np.inf)
             if m < k:  # the distance to any that is no candidate
-                beyond = (np.sqrt(limit) - np.float32(0.5) * np.sqrt(farthest[key])) * TIGHT
+                beyond = (sqrt(limit) - np.float32(0.5) * sqrt(farthest[key])) * TIGHT
             n_moved = settle_points(
                 points, order[begin:end], m, beyond, centroids, bounds, scratch, n_moved
             )

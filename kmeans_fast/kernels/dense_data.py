@@ -11,20 +11,19 @@ FLAT = 1024  # values worked on at a time: they stay in the first-level cache
 
 
 @jit
-def measure_all(values, start, stop, low, high):
+def measure_all(flat, start, stop, low, high):
     """Widen `low` and `high` (d,) to hold all points; return the ends of their magnitudes.
 
     The least that is not zero (infinity: there is none), and the largest; NaN where any value is
     NaN or infinity. A block of points at a time, in loops that vectorise for few features as well.
 
-    `values` (n, d) float32 or float64; `low` and `high` are float64.
+    `flat` (n * d,) are the points, float32 or float64; `low` and `high` are float64.
     """
-    d = values.shape[1]
+    d = low.size
     n_block = max(FLAT // d, 1)
     size = np.uint64(n_block * d)
-    lows, highs = np.full(size, np.inf, values.dtype), np.full(size, -np.inf, values.dtype)
-    leasts, taint = np.full(size, np.inf, values.dtype), np.zeros(size, values.dtype)
-    flat = values.reshape(-1)
+    lows, highs = np.full(size, np.inf, flat.dtype), np.full(size, -np.inf, flat.dtype)
+    leasts, taint = np.full(size, np.inf, flat.dtype), np.zeros(size, flat.dtype)
     zero = taint[0]
     for first in range(start, stop, n_block):
         n = np.uint64((min(first + n_block, stop) - first) * d)
@@ -42,7 +41,13 @@ def measure_all(values, start, stop, low, high):
         j = f % np.uint64(d)
         low[j] = min(low[j], np.float64(lows[f]))
         high[j] = max(high[j], np.float64(highs[f]))
-    return np.float64(leasts.min()), max(-low.min(), high.max()) + np.float64(taint.sum())
+    least, largest, tainted = np.inf, 0.0, 0.0
+    for f in range(size):
+        least = min(least, np.float64(leasts[f]))
+        tainted += np.float64(taint[f])
+    for j in range(d):
+        largest = max(largest, -low[j], high[j])
+    return least, largest + tainted
 
 
 @jit

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ._jit import jit, jit_contracted
-from ._rows import add_square, scaled
+from ._rows import add_square, scaled, sqrt
 
 
 class Regions(NamedTuple):
@@ -84,7 +84,7 @@ def measure_radii(values, scale, start, stop, middles, labels, radii):
         total = np.float32(0)
         for j in range(values.shape[1]):
             total = add_square(total, scaled(values[p, j] - rows[labels[p], j], scale))
-        radii[p] = np.sqrt(total)
+        radii[p] = sqrt(total)
 
 
 @jit
@@ -106,5 +106,5 @@ def measure_reach(middles, scale, centers, tight, distances):
     distances[n] = np.float32(np.inf)
     for t in range(np.uint64(n)):
         for i in range(np.uint64(middles.shape[1])):
-            distances[t, i] = np.sqrt(distances[t, i]) * tight
+            distances[t, i] = sqrt(distances[t, i]) * tight
             distances[n, i] = min(distances[n, i], distances[t, i])

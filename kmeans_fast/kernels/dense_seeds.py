@@ -23,7 +23,7 @@ import numpy as np
 
 from ._jit import jit, jit_inline
 from ._quanta import count_quanta
-from ._rows import LANES, add_square, fill_row, prefetch, scaled
+from ._rows import LANES, add_square, fill_row, prefetch, scaled, sqrt
 
 # Points that are worked on at a time: what is kept of them stays in the first-level cache.
 SIZE = 128
@@ -51,10 +51,15 @@ class Data(NamedTuple):
 
 
 @jit_inline
-def make_table(n, values):
-    """Return zeros for `n` centers, filled up to whole vectors."""
+def make_table(centers):
+    """Return the centers (m, d), filled up with zeros to whole vectors."""
+    n, d = centers.shape
     n_rows = (n + ROWS - 1) // ROWS * ROWS
-    return np.zeros((n_rows, (values.shape[1] + LANES - 1) // LANES * LANES), values.dtype)
+    table = np.zeros((n_rows, (d + LANES - 1) // LANES * LANES), centers.dtype)
+    for t in range(n):
+        for j in range(d):
+            table[t, j] = centers[t, j]
+    return table
 
 
 @jit_inline
@@ -198,7 +203,7 @@ def list_reached(values, regions, distances, loose, closest, start, size, gaps, 
             rows[n + i] = np.int64(first + i)
         return n_rows + size
     for i in range(np.uint64(size)):
-        gaps[i] = (regions.radii[first + i] + np.sqrt(closest[first + i])) * loose + SMALLEST
+        gaps[i] = (regions.radii[first + i] + sqrt(closest[first + i])) * loose + SMALLEST
     for i in range(np.uint64(size)):
         gaps[i] -= distances[np.uint64(regions.labels[first + i])]
     for i in range(np.uint64(size)):
@@ -225,8 +230,7 @@ def try_centers(
     """
     values = data.values
     n = len(centers)
-    table = make_table(n, values)
-    table[:n, : values.shape[1]] = centers
+    table = make_table(centers)
     columns = make_columns(values)
     sq_dists = np.zeros((len(table), SIZE), np.float32)
     rows = np.zeros(2 * SIZE + 1, np.int64)
@@ -286,8 +290,7 @@ def lower_to_center(
     `center` (1, d) in the points' type, `closest` (n,) float32, `masks` (n,) and `bit` uint8.
     """
     values = data.values
-    table = make_table(np.int64(1), values)
-    table[:1, : values.shape[1]] = center
+    table = make_table(center)
     columns = make_columns(values)
     sq_dists = np.zeros((len(table), SIZE), np.float32)
     rows = np.zeros(2 * SIZE + 1, np.int64)

@@ -23,14 +23,13 @@ FLAT = 512  # values worked on at a time, so that vectors are made for few featu
 
 
 @jit
-def add_moments(values, start, stop, repeats, middle, scale, anchors, squares):
+def add_moments(flat, start, stop, repeats, middle, scale, anchors, squares):
     """Add up, in limbs, the squares of the points' scaled distances to the middle.
 
-    `squares` has as many limbs as there are `anchors`.
-
-    `values` (n, d) float32 or float64, `middle` (d,) float64, `squares` (limbs,) int64.
+    `flat` (n * d,) are the points, float32 or float64; `middle` (d,) float64. `squares`, int64,
+    has as many limbs as there are `anchors`.
     """
-    d = np.uint64(values.shape[1])
+    d = np.uint64(middle.size)
     n_block = max(FLAT // np.int64(d), 1)
     size = np.uint64(n_block) * d
     middles = np.empty(size)
@@ -39,7 +38,6 @@ def add_moments(values, start, stop, repeats, middle, scale, anchors, squares):
     error = np.empty(size)
     for f in range(size):
         middles[f] = middle[f % d] * scale
-    flat = values.reshape(-1)
     for first in range(start, stop, n_block):
         n = np.uint64(min(first + n_block, stop) - first) * d
         at = np.uint64(first) * d

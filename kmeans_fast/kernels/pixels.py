@@ -202,13 +202,12 @@ def scatter_labels(order, ranks, color_labels, out):
 
 
 @jit
-def merge_counts(keys_a, counts_a, keys_b, counts_b):
+def merge_counts(keys_a, counts_a, keys_b, counts_b, keys, counts):
     """Merge two sorted lists of colours, adding the counts (int64) of those in both.
 
-    Returns the keys and the counts.
+    Writes the keys, and adds to the counts: there is room for all of both. Returns how many keys
+    there are.
     """
-    keys = np.empty(keys_a.size + keys_b.size, keys_a.dtype)
-    counts = np.zeros(keys.size, np.int64)
     a = 0
     b = 0
     n = 0
@@ -223,7 +222,7 @@ def merge_counts(keys_a, counts_a, keys_b, counts_b):
             counts[n] += counts_b[b]
             b += 1
         n += 1
-    return keys[:n].copy(), counts[:n].copy()
+    return n
 
 
 @jit

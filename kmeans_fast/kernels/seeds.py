@@ -110,8 +110,13 @@ def add_seed(axes, links, boxes, colors, weights, center, closest, far, potentia
     for p in range(n_parents - 1, -1, -1):  # children before their parents
         first = links[2, parents[p]]
         last = first + links[3, parents[p]]
-        far[parents[p]] = far[first:last].max()
-        potential[parents[p]] = potential[first:last].sum()
+        most = np.int64(0)
+        total = np.int64(0)
+        for cell in range(first, last):
+            most = max(most, far[cell])
+            total += potential[cell]
+        far[parents[p]] = most
+        potential[parents[p]] = total
 
 
 @jit

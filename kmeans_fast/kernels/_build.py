@@ -1,0 +1,88 @@
+"""Builds the packs of ready kernels: ``python -m kmeans_fast.kernels._build``.
+
+The kinds in `kinds.txt` are lowered by Numba to LLVM's code, which says nothing of the processor
+yet, once; then optimised and compiled for each level. Only kernels that choose the width of their
+vectors themselves (`_target.has_wide_vectors`) are lowered for each level, in processes of its own.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from contextlib import ExitStack
+from functools import cache
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from . import _pack, _target
+from ._kinds import read_kinds
+
+WIDE = {"dense"}  # files of kernels whose vectors are as wide as the processor's
+
+
+class Ready(NamedTuple):
+    """The machine code of a kernel for a kind of arguments."""
+
+    kind: str
+    level: str
+    symbol: str
+    leaves: str  # how Python passes them (`_entry.name_leaf`)
+    results: str  # what is returned (`_entry.name_results`)
+    code: bytes  # a relocatable object
+
+
+def build(folder: Path, kinds: list[str], levels: tuple[str, ...]) -> None:
+    """Compile the kinds for each level, on all cores, and write the packs to a folder."""
+    n_workers = max(1, (os.cpu_count() or 1) // len(levels))
+    todo: list[Future[list[Ready]]] = []
+    found: list[Ready] = []
+    with ExitStack() as stack:
+        pools = {
+            level: stack.enter_context(
+                ProcessPoolExecutor(n_workers, get_context("spawn"), _target.build_for, (level,))
+            )
+            for level in levels
+        }
+        wide = [kind for kind in kinds if kind.split(".")[0] in WIDE]
+        todo += [pools[level].submit(compile_kinds, wide, (level,)) for level in levels]
+        for n, kind in enumerate(each for each in kinds if each not in wide):
+            todo.append(pools[levels[n % len(levels)]].submit(compile_kinds, [kind], levels))
+        try:
+            for future in as_completed(todo):
+                found += future.result()
+        finally:
+            for future in todo:
+                future.cancel()
+    folder.mkdir(parents=True, exist_ok=True)
+    for level in levels:
+        some_ready = [each for each in found if each.level == level]
+        _pack.write(folder / f"{level}.pack", level, some_ready)
+
+
+def compile_kinds(kinds: list[str], levels: tuple[str, ...]) -> list[Ready]:
+    """Compile kinds of arguments for some levels, in a process of its own."""
+    compiler = _compiler()
+    return [ready for kind in kinds for ready in compiler.compile(kind, levels)]
+
+
+@cache
+def _compiler() -> Any:
+    from ._compiler import Compiler
+
+    gc.set_threshold(100_000, 50, 100)  # Numba's trees are many, and go when all is done: a tenth
+    return Compiler(_target.levels_to_build())
+
+
+def main(arguments: list[str]) -> None:
+    """Build the packs of this architecture, unless they are there and of these kernels."""
+    folder = Path(*arguments) if arguments else Path(__file__).parent / "ready"
+    kinds, levels = read_kinds(), _target.levels_to_build()
+    if not all(_pack.holds(folder / f"{level}.pack", level, kinds) for level in levels):
+        build(folder, kinds, levels)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,263 @@
+"""The intrinsics of kernels: machine code that LLVM does not find by itself, written out for it.
+
+Each is of the same name as what it does in NumPy, whose docstring says what that is.
+"""
+
+from __future__ import annotations
+
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.core.extending import intrinsic
+
+from ._lanes import LANES as SQUARES
+from ._lanes import WIDTH as HALF
+from ._rows import LANES
+from ._tiles import ROW, ROWS, TERMS, WIDTH
+from ._vectors import INT32, Place, Variable, find_arrays, pick, splat, zeros
+
+INT = ir.IntType(64)
+FUSED = ("contract",)
+BYTES = 64  # which every tile begins at a multiple of
+
+
+@intrinsic
+def fused(typing_context, a, b, c):
+    """Return ``a * b + c``, rounded once; all float64."""
+
+    def codegen(context, builder, signature, arguments):
+        return builder.fma(*arguments)
+
+    return types.float64(types.float64, types.float64, types.float64), codegen
+
+
+@intrinsic
+def add_squares(typing_context, values, i, centroids, k):
+    """Return the sum of ``(values[i, j] - centroids[k, j]) ** 2`` over the first features.
+
+    Over as many of them as are a multiple of SQUARES. `values` (n, d) are float32 or float64 and
+    `centroids` (k, d) float64, both in C order.
+    """
+
+    def codegen(context, builder, signature, arguments):
+        points, i, others, k = find_arrays(context, builder, signature.args, arguments)
+        nothing = zeros(ir.DoubleType(), HALF)
+        sums = [Variable(builder, nothing) for _ in range(2)]
+        point, other = builder.mul(i, points.columns), builder.mul(k, others.columns)
+        n_steps = builder.udiv(points.columns, i.type(SQUARES))
+        with cgutils.for_range(builder, n_steps) as loop:
+            first = builder.mul(loop.index, i.type(SQUARES))
+            for half, total in enumerate(sums):
+                at = builder.add(first, i.type(half * HALF))
+                x = points.load(builder.add(point, at), HALF, align=values.dtype.bitwidth // 8)
+                if values.dtype == types.float32:
+                    x = builder.fpext(x, nothing.type)
+                difference = builder.fsub(x, others.load(builder.add(other, at), HALF, align=8))
+                square = builder.fmul(difference, difference)
+                total.store(builder.fadd(total.load(), square))
+        total = builder.fadd(*(each.load() for each in sums))
+        for width in (4, 2, 1):
+            halves = (range(width), range(width, 2 * width))
+            total = builder.fadd(*(pick(builder, total, total, lanes) for lanes in halves))
+        return builder.extract_element(total, INT32(0))
+
+    return types.float64(values, types.intp, centroids, types.intp), codegen
+
+
+@intrinsic
+def add_square(typing_context, total, gap):
+    """Return ``total + gap * gap``, rounded once; all float32."""
+
+    def codegen(context, builder, signature, arguments):
+        total, gap = arguments
+        return builder.fma(gap, gap, total)
+
+    return types.float32(types.float32, types.float32), codegen
+
+
+@intrinsic
+def sqrt(typing_context, x):
+    """See `_rows`."""
+
+    def codegen(context, builder, signature, arguments):
+        name = f"llvm.sqrt.f{x.bitwidth}"
+        kind = arguments[0].type
+        function = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(kind, [kind]), name
+        )
+        return builder.call(function, arguments)
+
+    return x(x), codegen
+
+
+@intrinsic
+def prefetch(typing_context, values, i, j):
+    """Bring the cache line of ``values[i, j]``, or of ``values[i]``, nearer."""
+
+    def codegen(context, builder, signature, arguments):
+        place, i, j = find_arrays(context, builder, signature.args, arguments)
+        at = i if values.ndim == 1 else builder.add(builder.mul(i, place.columns), j)
+        pointer = place.find(at, place.number)
+        kinds = [pointer.type, INT32, INT32, INT32]
+        function = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(ir.VoidType(), kinds), "llvm.prefetch.p0"
+        )
+        read, keep, data = 0, 3, 1
+        builder.call(function, [pointer, *(INT32(number) for number in (read, keep, data))])
+        return context.get_dummy_value()
+
+    return types.void(values, types.intp, types.intp), codegen
+
+
+@intrinsic(prefer_literal=True)
+def fill_row(typing_context, values, i, table, t, n_rows, scale, out, at):
+    """Write to ``out[t + r, at]`` the sums of squares of ``values[i, j] - table[t + r, j]``.
+
+    For r below `n_rows`, which is a literal 4 or 8. A difference is taken in the type of both
+    arrays (float32 or float64, in C order), multiplied by `scale` unless that is None, and
+    becomes a float32. The table is filled up with zeros to a multiple of LANES features.
+    """
+    align = values.dtype.bitwidth // 8
+
+    def codegen(context, builder, signature, arguments):
+        points, i, others, t, _, factor, found, at = find_arrays(
+            context, builder, signature.args, arguments
+        )
+        number, nothing, index = points.number, zeros(ir.FloatType(), LANES), i.type
+        fma = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(nothing.type, [nothing.type] * 3), "llvm.fma.v8f32"
+        )
+        factor = None if isinstance(scale, types.NoneType) else splat(builder, factor, LANES)
+        point = builder.mul(i, points.columns)
+        rows = [builder.add(t, index(r)) for r in range(n_rows.literal_value)]
+        firsts = [builder.mul(row, others.columns) for row in rows]
+        sums = [Variable(builder, nothing) for _ in rows]
+
+        def add(x, column):
+            for first, total in zip(firsts, sums, strict=True):
+                gap = builder.fsub(x, others.load(builder.add(first, column), LANES, align))
+                if factor is not None:
+                    gap = builder.fmul(gap, factor)
+                if values.dtype == types.float64:
+                    gap = builder.fptrunc(gap, nothing.type)
+                total.store(builder.call(fma, [gap, gap, total.load()]))
+
+        def fold(a, b, half):
+            """Add the halves of each group of ``2 * half`` lanes; the groups of `b` follow."""
+            low = [g + j for g in range(0, 2 * LANES, 2 * half) for j in range(half)]
+            return builder.fadd(
+                pick(builder, a, b, low), pick(builder, a, b, [j + half for j in low])
+            )
+
+        n_steps = builder.udiv(points.columns, index(LANES))
+        with cgutils.for_range(builder, n_steps) as loop:
+            column = builder.mul(loop.index, index(LANES))
+            add(points.load(builder.add(point, column), LANES, align), column)
+        column = builder.mul(n_steps, index(LANES))
+        left = builder.sub(points.columns, column)
+        with builder.if_then(builder.icmp_unsigned(">", left, index(0))):
+            padded = Place(builder, cgutils.alloca_once(builder, number, size=LANES), number)
+            padded.store(zeros(number, LANES), index(0), align)
+            with cgutils.for_range(builder, left) as loop:
+                at_last = builder.add(builder.add(point, column), loop.index)
+                padded.store(points.load(at_last), loop.index)
+            add(padded.load(index(0), LANES, align), column)
+
+        folded = [total.load() for total in sums]
+        half = LANES // 2
+        while half:
+            more = len(folded) > 1
+            pairs = zip(folded[::2], folded[1::2], strict=True) if more else [(folded[0],) * 2]
+            folded = [fold(a, b, half) for a, b in pairs]
+            half //= 2
+        for r, row in enumerate(rows):
+            total = builder.extract_element(folded[0], INT32(r))
+            found.store(total, builder.add(builder.mul(row, found.columns), at))
+        return context.get_dummy_value()
+
+    return types.void(
+        values, types.intp, table, types.intp, n_rows, scale, out, types.intp
+    ), codegen
+
+
+def _add_scores(builder, block, at, d, centers, half_norms, indices):
+    """Write what finds the scores of some centroids; return them, a vector each."""
+    zero, terms, nothing = INT(0), INT(TERMS), zeros(ir.FloatType(), WIDTH)
+    firsts = [builder.mul(k, d) for k in indices]
+    totals = [Variable(builder, splat(builder, half_norms.load(k), WIDTH)) for k in indices]
+    sums = [Variable(builder, nothing) for _ in indices]
+    with cgutils.for_range_slice(builder, zero, d, terms, intp=INT) as (first, _):
+        begin = builder.icmp_signed("==", first, zero)
+        for part, total in zip(sums, totals, strict=True):
+            part.store(builder.select(begin, total.load(), nothing))
+        after = builder.add(first, terms)
+        last = builder.select(builder.icmp_signed("<", after, d), after, d)
+        with cgutils.for_range_slice(builder, first, last, INT(1), intp=INT) as (j, _):
+            x = block.load(builder.add(at, builder.mul(j, INT(WIDTH))), WIDTH, BYTES)
+            for row, part in zip(firsts, sums, strict=True):
+                factor = splat(builder, centers.load(builder.add(row, j)), WIDTH)
+                product = builder.fmul(factor, x, flags=FUSED)
+                part.store(builder.fsub(part.load(), product, flags=FUSED))
+        for part, total in zip(sums, totals, strict=True):
+            summed = builder.fadd(total.load(), part.load())
+            total.store(builder.select(begin, part.load(), summed))
+    return [total.load() for total in totals]
+
+
+@intrinsic
+def scan_tile(
+    typing_context, block, at, d, centers, half_norms, candidates, first, last, rows, to
+):  # fmt: skip
+    """Bring the least score of each point, the next, and the centroid of the least up to date.
+
+    Looks at ``candidates[first:last]``, in fours. What was found so far is in ``rows[to:]``, from
+    `ROW` on, and from ``2 * ROW`` on (the centroid, as a float).
+    """
+
+    def codegen(context, builder, signature, arguments):
+        block, at, d, centers, half_norms, candidates, first, last, rows, to = find_arrays(
+            context, builder, signature.args, arguments
+        )
+        places = [builder.add(to, INT(row * ROW)) for row in range(3)]
+        kept = [Variable(builder, rows.load(place, WIDTH, BYTES)) for place in places]
+        with cgutils.for_range_slice(builder, first, last, INT(ROWS), intp=INT) as (p, _):
+            indices = [
+                builder.sext(candidates.load(builder.add(p, INT(row))), INT) for row in range(ROWS)
+            ]
+            scores = _add_scores(builder, block, at, d, centers, half_norms, indices)
+            least, others, nearest = (each.load() for each in kept)
+            for k, score in zip(indices, scores, strict=True):
+                lower = builder.fcmp_ordered("<", score, least)
+                other = builder.select(builder.fcmp_ordered(">", least, score), least, score)
+                others = builder.select(builder.fcmp_ordered("<", other, others), other, others)
+                name = splat(builder, builder.sitofp(k, ir.FloatType()), WIDTH)
+                nearest = builder.select(lower, name, nearest)
+                least = builder.select(lower, score, least)
+            for each, value in zip(kept, (least, others, nearest), strict=True):
+                each.store(value)
+        for each, place in zip(kept, places, strict=True):
+            rows.store(each.load(), place, BYTES)
+        return context.get_dummy_value()
+
+    index = types.intp
+    arguments = (
+        block, index, index, centers, half_norms, candidates, index, index, rows, index
+    )  # fmt: skip
+    return types.void(*arguments), codegen
+
+
+@intrinsic
+def score_tile(typing_context, block, at, d, centers, half_norms, k, out, to):
+    """Write the scores of centroids ``k:k + 4``, each a tile: ``out[to + row * WIDTH + i]``."""
+
+    def codegen(context, builder, signature, arguments):
+        block, at, d, centers, half_norms, k, out, to = find_arrays(
+            context, builder, signature.args, arguments
+        )
+        indices = [builder.add(k, INT(row)) for row in range(ROWS)]
+        scores = _add_scores(builder, block, at, d, centers, half_norms, indices)
+        for row, score in enumerate(scores):
+            out.store(score, builder.add(to, INT(row * WIDTH)), BYTES)
+        return context.get_dummy_value()
+
+    index = types.intp
+    return types.void(block, index, index, centers, half_norms, index, out, index), codegen
