@@ -1,7 +1,5 @@
 """Many callers at once, Ctrl-C, errors from within: right answers, or none, and no harm done."""
 
-from __future__ import annotations
-
 import pickle
 import threading
 from concurrent.futures import ThreadPoolExecutor

@@ -1,7 +1,5 @@
 """The command line: what it writes, prints and returns, and how it fails."""
 
-from __future__ import annotations
-
 import json
 import os
 import pickle

@@ -1,7 +1,5 @@
 """Dask arrays: the bits of a local fit, whatever the chunks, the scheduler and what goes wrong."""
 
-from __future__ import annotations
-
 import os
 import pickle
 import signal

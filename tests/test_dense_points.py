@@ -1,7 +1,5 @@
 """The point set of any numbers, held against the reference."""
 
-from __future__ import annotations
-
 import tracemalloc
 from fractions import Fraction
 

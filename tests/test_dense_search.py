@@ -1,7 +1,5 @@
 """The search that seeds dense points, held against one that skips nothing."""
 
-from __future__ import annotations
-
 import math
 from fractions import Fraction
 

@@ -1,7 +1,5 @@
 """Weights of dense points: copies, fractions, and what is too large or too small."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

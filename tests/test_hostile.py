@@ -1,7 +1,5 @@
 """Hostile and odd pictures: profiles, bombs, lies, rare kinds, and a fuzz of the command line."""
 
-from __future__ import annotations
-
 import io
 import json
 import struct

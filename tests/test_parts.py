@@ -1,7 +1,5 @@
 """Dense points in several parts, as on a cluster: the bits of the points in one."""
 
-from __future__ import annotations
-
 import gc
 import pickle
 import weakref

@@ -3,8 +3,6 @@
 What other tests do with more of everything. These run with the JIT off as well (`conftest.py`).
 """
 
-from __future__ import annotations
-
 import dask
 import dask.array as da
 import numpy as np
