@@ -12,8 +12,8 @@ from kmeans_fast import memory
 from kmeans_fast.colors import tally as module
 from kmeans_fast.dense.part import DensePart
 
+from .naive import clusters
 from .pictures import photograph
-from .test_tree import clusters
 
 PICTURE = photograph(300, 400)
 POINTS = clusters(30_000, 9, 20, np.float32)

@@ -15,7 +15,7 @@ from distributed import Client, LocalCluster
 
 import kmeans_fast as kf
 from kmeans_fast.data import dask as on_dask
-from tests.test_parts import clusters
+from tests.naive import clusters
 
 # What older Dask says where the client of another test is still there.
 pytestmark = pytest.mark.filterwarnings("ignore:Running on a single-machine scheduler")

@@ -12,8 +12,7 @@ from kmeans_fast.dense.points import DensePoints
 from kmeans_fast.exact import quanta
 from kmeans_fast.kernels import dense_sums
 from kmeans_fast.threads import Threads
-from tests.naive import labels_of, part_of
-from tests.test_numbers import reference_loop
+from tests.naive import assign, labels_of, part_of, reference_loop
 
 DTYPES = [np.float32, np.float64, np.float16, np.int16, np.int64, np.bool_]
 
@@ -31,15 +30,6 @@ def random_points(n, d, dtype=np.float64, seed=0):
     return points.astype(dtype)
 
 
-def brute_force_labels(points, centroids):
-    """The definition of a label, all points at once: the sum over the features left to right."""
-    points = points.astype(np.float64)
-    sq_dists = np.zeros((len(points), len(centroids)))
-    for j in range(points.shape[1]):
-        sq_dists += (points[:, j : j + 1] - centroids[:, j]) ** 2
-    return sq_dists.argmin(axis=1)
-
-
 def check_step(points, centroids, weights=None, threads=1):
     """Hold one assignment and its means against the reference; return the point set's means."""
     with Threads(threads) as pool:
@@ -48,7 +38,7 @@ def check_step(points, centroids, weights=None, threads=1):
         means = point_set.means(point_set.step(centroids), np.full(centroids.shape, np.nan))
     k = len(centroids)
     assert labels.dtype == ref.label_dtype(k)
-    assert np.array_equal(labels, brute_force_labels(points, centroids))
+    assert np.array_equal(labels, assign(points, centroids))
     expected = ref.means(points, labels, k, weights)
     assert np.array_equal(means, expected, equal_nan=True)
     if weights is None or np.array_equal(weights, np.rint(weights)):

@@ -15,8 +15,7 @@ from kmeans_fast.dense.raw import RawPart
 from kmeans_fast.fitting import METHODS
 from kmeans_fast.lloyd import lloyd
 from kmeans_fast.threads import Threads
-from tests.naive import part_of
-from tests.test_tree import KINDS
+from tests.naive import KINDS, clusters, part_of
 
 
 class Many:
@@ -86,13 +85,6 @@ def assert_parts_change_no_bit(points, weights, init, k, forgets=False):
         many = fit(points, weights, init, k, edges, forgets)
         for ours, expected in zip(many, one, strict=True):
             np.testing.assert_array_equal(ours, expected)
-
-
-def clusters(n, d, k, dtype, seed=0):
-    rng = np.random.default_rng(seed)
-    return (rng.uniform(-9, 9, (k, d))[rng.integers(k, size=n)] + rng.normal(size=(n, d))).astype(
-        dtype
-    )
 
 
 WEIGHTS = {

@@ -19,13 +19,12 @@ from kmeans_fast.dense import tree as trees
 from kmeans_fast.dense.points import DensePoints
 from kmeans_fast.threads import Threads
 
-from . import test_dense_search, test_exact, test_parts, test_tree, test_tree_search
-from .naive import clusters, part_of
+from . import test_assignment, test_dense_search, test_exact, test_parts, test_tree_search
+from .naive import KINDS, clusters, part_of, start_of
 from .pictures import noise, photograph, some_points
 from .test_dask import assert_same
 from .test_dense_search import blobs
 from .test_numbers import assert_inertia
-from .test_tree import KINDS, start_of
 
 # ---------------------------------------------------------------------------- colours
 
@@ -170,7 +169,7 @@ def test_cells_are_assigned_as_their_points(d, dtype, room, monkeypatch):
     monkeypatch.setattr(trees, "CELLS_PER_LEAF", 0)  # begin again with room for more
     points = clusters(1500, d, 9, dtype)
     start = start_of(points, 5)
-    test_tree.assert_steps_are_brute_force(points, 5, start, start + 0.1, start + 20)
+    test_assignment.assign_each(points, "tree", start, start + 0.1, start + 20)
 
 
 @pytest.mark.parametrize(("d", "dtype"), KINDS)

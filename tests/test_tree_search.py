@@ -10,9 +10,8 @@ from kmeans_fast.dense import tree as trees
 from kmeans_fast.dense import tree_search
 from kmeans_fast.dense.points import DensePoints
 from kmeans_fast.threads import Threads
-from tests.naive import part_of
+from tests.naive import KINDS, clusters, part_of
 from tests.test_dense_search import assert_same_draws
-from tests.test_tree import KINDS, clusters
 
 
 @pytest.fixture(autouse=True)
