@@ -407,6 +407,7 @@ assert "numba" not in sys.modules
 from kmeans_fast import *
 assert fit is kmeans_fast.fit and callable(explore) and reference is kmeans_fast.reference
 assert set(kmeans_fast.__all__) <= set(globals())
+assert "sklearn" not in sys.modules
 """
 
 

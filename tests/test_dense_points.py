@@ -12,7 +12,7 @@ from kmeans_fast.dense.points import DensePoints
 from kmeans_fast.exact import quanta
 from kmeans_fast.kernels import dense_sums
 from kmeans_fast.threads import Threads
-from tests.naive import assign, labels_of, part_of, reference_loop
+from tests.naive import assign, labels_of, part_of
 
 DTYPES = [np.float32, np.float64, np.float16, np.int16, np.int64, np.bool_]
 
@@ -94,17 +94,6 @@ def test_squares_are_added_in_the_order_of_the_features(d, dtype):
     assert np.array_equal(labels, ref.assign(points, centroids))
 
 
-def test_the_smallest_and_the_largest_values():
-    tiny = np.array([[5e-324], [2.3e-308], [6e-308], [-4e-308]])
-    with Threads(1) as pool:
-        points = DensePoints(tiny, None, pool)
-        step = points.step(tiny[:2])
-        assert step.inertia == 0.0  # the squares are too small for float64
-        means = points.means(step, tiny[:2])
-    assert means[0] == ref.means(tiny, [0] * 4, 1)
-    check_step(np.array([[1e153], [-1e153], [3.0], [0.0]]), np.array([[1e153], [0.0], [-1e150]]))
-
-
 def test_integers_at_the_limit_are_exact():
     points = np.array([[2**53], [2**53 - 1], [-(2**53)], [2**53 - 1]] * 40, np.int64)
     check_step(points, np.array([[2.0**53], [0.0]]))
@@ -114,37 +103,6 @@ def test_integers_at_the_limit_are_exact():
 
 
 # -------------------------------------------------------------------- many iterations
-
-
-def dense_loop(points, centroids, iterations, weights=None, threads=1):
-    with Threads(threads) as pool:
-        point_set = DensePoints(points, weights, pool)
-        for _ in range(iterations):
-            step = point_set.step(centroids)
-            if (step.counts == 0).any():
-                step = point_set.relocate(step, centroids)
-            centroids = point_set.means(step, centroids)
-        return centroids, point_set.label(centroids)[0]
-
-
-@pytest.mark.parametrize("seed", range(6))
-@pytest.mark.parametrize("dtype", [np.float64, np.int16])
-@pytest.mark.parametrize("weighted", [None, "whole", "fractions"])
-def test_empty_clusters_fill_as_in_the_textbook(seed, dtype, weighted):
-    rng = np.random.default_rng(seed)
-    # Few distinct points, many ties, many clusters that start empty or become so.
-    points = rng.integers(-3, 4, (60, 2)).astype(dtype)
-    if dtype == np.float64:
-        points[points == 0] *= rng.choice([1.0, -1.0], np.count_nonzero(points == 0))
-    weights = None
-    if weighted:
-        weights = rng.integers(0, 3, 60) * (1 if weighted == "whole" else 0.3)
-    start = np.concatenate([rng.integers(-3, 4, (6, 2)), rng.normal(size=(8, 2)) * 50]).round()
-    for iterations in (1, 2, 4):
-        expected = reference_loop(points, start, iterations, weights)
-        centroids, labels = dense_loop(points, start, iterations, weights, threads=2)
-        assert np.array_equal(centroids, expected[0])
-        assert np.array_equal(labels, expected[1])
 
 
 def test_relocation_keeps_the_inertia_of_the_assignment():
@@ -164,15 +122,16 @@ def test_few_distinct_points_are_moved_and_drawn_in_little_memory(n_distinct, d,
     n, per_chunk = 400_000, 2 * 16384 * 8 * 16  # of both threads: sixteen numbers a point
     points = values[np.random.default_rng(0).integers(0, n_distinct, n)]
     start = np.concatenate([values[:1], np.full((k - 1, d), 50.0)]).astype(np.float64)
-    with Threads(2) as pool:
-        point_set = DensePoints(points, None, pool)
-        step = point_set.step(start)
-        part_of(point_set).labels(start)  # which are the assignment's
-        tracemalloc.start()
-        moved = point_set.relocate(step, start)
-        sample = point_set.sample_distinct(k, np.random.default_rng(0))
-        peak = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
+    for some in (points[:9000], points):  # of a few first: what is compiled takes memory too
+        with Threads(2) as pool:
+            point_set = DensePoints(some, None, pool)
+            step = point_set.step(start)
+            part_of(point_set).labels(start)  # which are the assignment's
+            tracemalloc.start()
+            moved = point_set.relocate(step, start)
+            sample = point_set.sample_distinct(k, np.random.default_rng(0))
+            peak = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
     assert np.count_nonzero(moved.counts) == len(np.unique(sample, axis=0)) == n_distinct
     assert peak < per_chunk + 2 * n
 
@@ -212,11 +171,8 @@ def test_the_same_bits_on_any_number_of_threads_and_in_any_chunks(dtype, weighte
 # --------------------------------------------------------------------------- bad input
 
 
-def test_what_no_float_holds_is_named_with_a_remedy():
+def test_centroids_out_of_reach_are_refused():
     with Threads(1) as pool:
-        for integers in (np.array([[-(2**53) - 1]]), np.array([[2**64 - 1]], np.uint64)):
-            with pytest.raises(ValueError, match="more than float64 holds exactly"):
-                DensePoints(integers, None, pool)
         points = DensePoints(np.array([[1.0], [2.0]]), None, pool)
         with pytest.raises(ValueError, match=r"centroids hold values up to 1e\+200"):
             points.step(np.array([[1e200]]))

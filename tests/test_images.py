@@ -709,14 +709,6 @@ def test_an_unknown_suffix_names_those_that_work(tmp_path, name):
     assert os.listdir(tmp_path) == []
 
 
-def test_a_missing_folder_is_one_line_of_oserror(tmp_path):
-    with pytest.raises(FileNotFoundError, match="there is no folder .*none; make it first"):
-        save_image(Image.new("P", (1, 1)), tmp_path / "none" / "out.png")
-    (tmp_path / "folder.png").mkdir()
-    with pytest.raises(IsADirectoryError, match="is a folder"):
-        save_image(Image.new("P", (1, 1)), tmp_path / "folder.png")
-
-
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
 @pytest.mark.parametrize("where", ["save", "replace"])
 def test_a_failure_leaves_nothing_behind_and_the_target_untouched(

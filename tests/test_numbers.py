@@ -330,6 +330,7 @@ def test_products_with_weights_that_underflow_are_refused():
 
 
 WEIGHTS = {
+    "whole and large": lambda rng, n: rng.integers(0, 2**40, n),
     "a denormal and zeros among ones": lambda rng, n: rng.choice([0.0, 5e-324, 1.0], n),
     "of all sizes": lambda rng, n: 10.0 ** rng.integers(-25, 25, n),
     "down to denormals": lambda rng, n: np.exp(-600 * rng.random(n)),
