@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 import kmeans_fast as kf
 from kmeans_fast.colors import counting, keys
+from kmeans_fast.dense import part as dense_part
 
 from . import naive
 from .pictures import few_colors, noise, photograph, some_points
@@ -151,7 +152,10 @@ def test_fractional_weights_have_the_bits_of_the_reference(dtype, size):
 @pytest.mark.parametrize("weighted", ["not", "whole", "fractions"])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int16, np.float32, np.float64])
 @pytest.mark.parametrize(("k", "n_far"), [(1, 0), (3, 0), (12, 0), (6, 8)])
-def test_weights_and_empty_clusters_have_the_bits_of_the_reference(dtype, weighted, k, n_far):
+def test_weights_and_empty_clusters_have_the_bits_of_the_reference(
+    dtype, weighted, k, n_far, monkeypatch
+):
+    monkeypatch.setattr(dense_part, "CHUNK", 32)  # two chunks
     rng = np.random.default_rng(k)
     least = 0 if np.dtype(dtype).kind == "u" else -1
     points = rng.integers(least, least + 3, (60, 3)).astype(dtype)  # copies and ties

@@ -1,9 +1,9 @@
 """Numbers at their extremes: the bits of the reference, or an error with a remedy.
 
 This is the set, through the public functions. More of it is tested where it belongs: values of
-every size from one assignment to the next (`test_assignment`), draws (`test_dense_search`,
-`test_tree_search`) and quotients (`test_quotients`); weights (`test_dense_weights`); what is no
-data, no centroids, labels or weights, and the errors of every other argument (`test_bad_input`).
+every size from one assignment to the next (`test_assignment`), draws (`test_dense_search`) and
+quotients (`test_quotients`); weights (`test_dense_weights`); what is no data, no centroids, labels
+or weights, and the errors of every other argument (`test_bad_input`).
 """
 
 from fractions import Fraction

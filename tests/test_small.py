@@ -19,7 +19,7 @@ from kmeans_fast.dense import tree as trees
 from kmeans_fast.dense.points import DensePoints
 from kmeans_fast.threads import Threads
 
-from . import test_assignment, test_dense_search, test_exact, test_parts, test_tree_search
+from . import test_assignment, test_dense_search, test_exact, test_parts
 from .naive import KINDS, clusters, part_of, start_of
 from .pictures import noise, photograph, some_points
 from .test_dask import assert_same
@@ -157,7 +157,7 @@ def test_sums_of_several_limbs():
 @pytest.fixture
 def in_trees(monkeypatch):
     """Use trees for few points."""
-    monkeypatch.setattr(trees, "LEAST_POINTS", 1)
+    monkeypatch.setattr(trees, "LEAST_POINTS", 0)
     monkeypatch.setattr(trees, "LEAST_DISTANCES", 1)
 
 
@@ -175,7 +175,7 @@ def test_cells_are_assigned_as_their_points(d, dtype, room, monkeypatch):
 @pytest.mark.parametrize(("d", "dtype"), KINDS)
 def test_seeds_in_trees_are_those_of_brute_force(d, dtype, in_trees):
     points = clusters(700, d, 12, dtype)
-    test_tree_search.assert_seeds_are_brute_force(points, n_centers=3, n_trials=2)
+    test_dense_search.assert_seeds_are_brute_force(points, n_centers=3, n_trials=2)
 
 
 def test_seeds_in_trees_that_share_a_root(in_trees, monkeypatch):
