@@ -25,6 +25,13 @@ def ctrl_c():
 
 
 @pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Work in an empty folder, and return it."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
 def use(monkeypatch):
     """Return a function that has an engine, "tree" or "dense", take points of any number."""
 

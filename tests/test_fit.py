@@ -12,7 +12,7 @@ from kmeans_fast import api, info
 from kmeans_fast.data.opening import as_dataset
 from kmeans_fast.threads import Threads
 
-from .pictures import few_colors, noise, photograph, some_points
+from .pictures import colors_of, few_colors, noise, photograph, some_points
 
 
 def same(a, b):
@@ -174,12 +174,12 @@ def test_a_seed_gives_the_same_bits_and_another_gives_others(init, dtype):
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 def test_seeds_are_distinct_points_of_the_data(dtype):
     picture = few_colors((20, 20, 3), levels=3).astype(dtype)  # 27 colours at most
-    colors = {tuple(row) for row in picture.reshape(-1, 3).tolist()}
+    colors = colors_of(picture)
     k = len(colors)
     starts = []
     kf.fit(picture, k, init="random", max_iter=1, callback=lambda p: starts.append(p.centroids))
     for start in (*starts, kf.kmeans_plusplus(picture, k)):
-        assert {tuple(row) for row in start.tolist()} == colors
+        assert colors_of(start) == colors
 
 
 def test_seeds_follow_the_weights():

@@ -6,6 +6,7 @@ import pickle
 import struct
 import threading
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -527,16 +528,9 @@ def test_out_has_to_fit(out, error, message):
 
 def test_pickles_leave_the_table_behind_and_threads_share_it(at_once):
     result = kf.fit(PICTURE, 6)
-    found = []
-    threads = [
-        threading.Thread(target=lambda: found.append(result.predict(PICTURE, n_threads=1)))
-        for _ in range(4)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert all(np.array_equal(labels, result.labels) for labels in found)
+    with ThreadPoolExecutor(4) as pool:
+        found = pool.map(lambda _: result.predict(PICTURE, n_threads=1), range(4))
+        assert all(np.array_equal(labels, result.labels) for labels in found)
     assert result._labeller._table.size == 2**24
     assert len(pickle.dumps(result)) < result.labels.nbytes + 5000
     again = pickle.loads(pickle.dumps(result))

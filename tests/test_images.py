@@ -3,9 +3,9 @@
 import io
 import os
 import struct
-import threading
 import warnings
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ from kmeans_fast.pictures.reading import LeftOutWarning, open_image, to_array
 from kmeans_fast.pictures.saving import save_image
 
 from .hostile import png
-from .pictures import SRGB_CURVE, grey_profile
+from .pictures import SRGB_CURVE, colors_of, grey_profile
 
 
 def noise(*shape, dtype=np.uint8, seed=0):
@@ -28,10 +28,6 @@ def noise(*shape, dtype=np.uint8, seed=0):
 
 def rgba_of(image):
     return np.asarray(image.convert("RGBA"))
-
-
-def colors_of(pixels):
-    return set(map(tuple, pixels.reshape(-1, pixels.shape[-1]).tolist()))
 
 
 @pytest.fixture
@@ -331,11 +327,8 @@ def test_pictures_open_in_many_threads_with_limits_of_their_own(tmp_path):
             except ValueError:
                 answers.append(max_pixels < 200)
 
-    threads = [threading.Thread(target=work, args=[limit]) for limit in (199, 200, 10, 1000)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, (199, 200, 10, 1000)))
     assert answers == [True] * 80
 
 

@@ -2,7 +2,7 @@
 
 This is the set, through the public functions. More of it is tested where it belongs: values of
 every size from one assignment to the next (`test_assignment`), draws (`test_dense_search`) and
-quotients (`test_quotients`); weights (`test_dense_weights`); what is no data, no centroids, labels
+quotients (`test_quotients`); weights (`test_dense_points`); what is no data, no centroids, labels
 or weights, and the errors of every other argument (`test_bad_input`).
 """
 

@@ -51,12 +51,6 @@ WRITERS = {
 each_output = pytest.mark.parametrize("name", WRITERS)
 
 
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def write(path, data=b"after"):
     write_whole(path, lambda file: file.write(data))
 
