@@ -493,24 +493,6 @@ def test_a_grey_picture_needs_no_third_axis():
         quantize(noise(600, 3), 5)
 
 
-@pytest.mark.parametrize(
-    ("image", "n_colors", "error", "message"),
-    [
-        (np.zeros((3, 3), np.uint8), 2, ValueError, r"image has shape \(3, 3\)"),
-        (np.zeros((3, 3, 2), np.uint8), 2, ValueError, "1, 3 or 4 channels"),
-        (np.zeros((3, 3, 3), np.float32), 2, ValueError, "dtype float32"),
-        (np.zeros((0, 3, 3), np.uint8), 2, ValueError, r"image has shape \(0, 3, 3\)"),
-        ("photo.jpg", 2, FileNotFoundError, "photo.jpg"),
-        (np.zeros((3, 3, 3), np.uint8), 0, ValueError, "n_colors=0"),
-        (np.zeros((3, 3, 3), np.uint8), 2.5, TypeError, "n_colors=2.5"),
-        (Image.new("F", (3, 3)), 2, ValueError, "mode 'F'"),
-    ],
-)
-def test_bad_arguments_are_named(image, n_colors, error, message):
-    with pytest.raises(error, match=message):
-        quantize(image, n_colors)
-
-
 # ---------------------------------------------------------------------------- transparency
 
 

@@ -77,11 +77,21 @@ def test_a_palette_for_pictures_of_other_kinds():
         ({"palette": ["red"], "medoids": True}, ValueError, "a palette is used as it is"),
         ({"n_colors": 3, "sort": "hue"}, ValueError, "give one of luminance, share"),
         ({"palette": ["red"] * 300, "dither": True}, ValueError, "too many to dither"),
+        ({"n_colors": 0}, ValueError, "n_colors=0"),
+        ({"n_colors": 2.5}, TypeError, "n_colors=2.5"),
+        ({"image": np.zeros((3, 3), np.uint8)}, ValueError, r"image has shape \(3, 3\)"),
+        ({"image": PICTURE[..., :2]}, ValueError, "1, 3 or 4 channels"),
+        ({"image": PICTURE.astype(np.float32)}, ValueError, "dtype float32"),
+        ({"image": PICTURE[:0]}, ValueError, r"image has shape \(0, 30, 3\)"),
+        ({"image": "photo.jpg"}, FileNotFoundError, "photo.jpg"),
+        ({"image": Image.new("F", (3, 3))}, ValueError, "mode 'F'"),
     ],
 )
-def test_palettes_that_are_none(arguments, error, message):
+def test_bad_arguments_are_named(arguments, error, message):
+    if "image" in arguments:
+        arguments = {"n_colors": 2, **arguments}
     with pytest.raises(error, match=message):
-        kf.quantize(PICTURE, **arguments)
+        kf.quantize(**{"image": PICTURE, **arguments})
 
 
 # --------------------------------------------------------------------------------- in order

@@ -105,9 +105,8 @@ def test_a_fit_in_parts_has_the_bits_of_a_fit_in_one(d, weights, init, forgets):
 
 @pytest.mark.parametrize("forgets", [False, True])
 @pytest.mark.parametrize("d, dtype", KINDS[:2])
-def test_draws_from_trees_below_a_root_that_they_share(d, dtype, forgets, monkeypatch):
-    monkeypatch.setattr(trees, "LEAST_POINTS", 1)
-    monkeypatch.setattr(trees, "LEAST_DISTANCES", 1)
+def test_draws_from_trees_below_a_root_that_they_share(d, dtype, forgets, use, monkeypatch):
+    use("tree")
     monkeypatch.setattr(trees, "SAMPLE", 100)
     points = clusters(4000, d, 12, dtype)
     points[:600] = np.round(points[:600], 1)  # copies, and ties along axes
@@ -135,8 +134,8 @@ def test_the_first_bad_row_of_all_parts_is_named():
         fit(points, None, "random", 3, edges=[30, 80])
 
 
-def test_memory_goes_with_the_point_set_not_with_the_garbage_collector(monkeypatch):
-    monkeypatch.setattr(trees, "LEAST_POINTS", 1)
+def test_memory_goes_with_the_point_set_not_with_the_garbage_collector(use):
+    use("tree")
     gc.collect()
     gc.disable()
     try:
@@ -153,8 +152,8 @@ def test_memory_goes_with_the_point_set_not_with_the_garbage_collector(monkeypat
 
 
 @pytest.mark.parametrize("d", [3, 9])
-def test_two_searches_at_a_time_do_not_mix(d, monkeypatch):
-    monkeypatch.setattr(trees, "LEAST_POINTS", 1)
+def test_two_searches_at_a_time_do_not_mix(d, use):
+    use("tree")
     points = clusters(500, d, 5, np.float32)
 
     def potentials(*all_centers):
