@@ -6,6 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from kmeans_fast import ColorHistogram
 from kmeans_fast import reference as ref
 from kmeans_fast.dense import part as dense_part
 from kmeans_fast.dense.points import DensePoints
@@ -103,12 +104,13 @@ def test_integers_at_the_limit_are_exact():
 
 
 def test_relocation_keeps_the_inertia_of_the_assignment():
-    centroids = np.array([[1.0], [99.0]])
+    centroids, values = np.array([[1.0], [99.0]]), np.array([[1.0], [4.0]])
     with Threads(1) as pool:
-        points = DensePoints(np.array([[1.0], [4.0]]), None, pool)
-        step = points.relocate(points.step(centroids), centroids)
-    assert step.inertia == 9.0
-    assert step.counts.tolist() == [1, 1]
+        colors = ColorHistogram(values.astype(np.uint8)).as_points(pool)
+        for points in (DensePoints(values, None, pool), colors):
+            step = points.relocate(points.step(centroids), centroids)
+            assert step.inertia == 9.0
+            assert step.counts.reshape(-1).tolist() == [1, 1]
 
 
 @pytest.mark.parametrize("n_distinct, k", [(1, 3), (7, 9)])
