@@ -121,9 +121,9 @@ def test_few_distinct_points_are_moved_and_drawn_in_little_memory(n_distinct, d,
     n, per_chunk = 400_000, 2 * 16384 * 8 * 16  # of both threads: sixteen numbers a point
     points = values[np.random.default_rng(0).integers(0, n_distinct, n)]
     start = np.concatenate([values[:1], np.full((k - 1, d), 50.0)]).astype(np.float64)
-    for some in (points[:9000], points):  # of a few first: what is compiled takes memory too
+    for _ in range(2):  # what is compiled takes memory too
         with Threads(2) as pool:
-            point_set = DensePoints(some, None, pool)
+            point_set = DensePoints(points, None, pool)
             step = point_set.step(start)
             part_of(point_set).labels(start)  # which are the assignment's
             tracemalloc.start()
