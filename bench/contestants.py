@@ -142,23 +142,16 @@ class Contestant:
 
 
 SAME, OWN = "our start, ten iterations", "its own start and stop"
+
+
+def estimator(title: str, module: str) -> Contestant:
+    """Return one whose Lloyd is an estimator's."""
+    return Contestant(title, module, (title,), lloyd_of(module), SAME, has_tol=True)
+
+
 PEERS = {
-    "sklearn": Contestant(
-        "scikit-learn",
-        "sklearn.cluster",
-        ("scikit-learn",),
-        lloyd_of("sklearn.cluster"),
-        SAME,
-        True,
-    ),
-    "sklearnex": Contestant(
-        "scikit-learn-intelex",
-        "sklearnex.cluster",
-        ("scikit-learn-intelex",),
-        lloyd_of("sklearnex.cluster"),
-        SAME,
-        True,
-    ),
+    "sklearn": estimator("scikit-learn", "sklearn.cluster"),
+    "sklearnex": estimator("scikit-learn-intelex", "sklearnex.cluster"),
     "faiss": Contestant("FAISS", "faiss", ("faiss-cpu", "faiss"), faiss, SAME),
     "opencv": Contestant(
         "OpenCV",

@@ -15,27 +15,18 @@ from unittest import mock
 
 Seconds = dict[str, float]
 
-# What each stage is, and the functions that are it, each with the room of the package that it is
-# found in. The rest of a fit: checks, threads starting, the first touch of memory.
-STAGES: dict[str, tuple[str, list[str]]] = {
-    "count": (
-        "the pixels, into a table of all colours",
-        [
-            "colors: CountTable.add",
-            "colors: _count_by_sorting",
-            "colors: CountedPixels._sort_all",
-        ],
-    ),
-    "gather": (
-        "the colours that occur, into a tree",
-        ["colors: CountTable.gather", "colors: ColorPoints.__init__"],
-    ),
-    "seed": ("k-means++", ["seeding: kmeans_plusplus"]),
-    "iterate": ("Lloyd's iterations", ["lloyd: lloyd"]),
-    "label": (
-        "the colours, then the pixels",
-        ["colors: ColorPoints.label", "colors: CountedPixels.paint"],
-    ),
+# The functions that each stage is, with the room of the package that each is found in. The rest of
+# a fit: checks, threads starting, the first touch of memory.
+STAGES = {
+    "count": [
+        "colors: CountTable.add",
+        "colors: _count_by_sorting",
+        "colors: CountedPixels._sort_all",
+    ],
+    "gather": ["colors: CountTable.gather", "colors: ColorPoints.__init__"],
+    "seed": ["seeding: kmeans_plusplus"],
+    "iterate": ["lloyd: lloyd"],
+    "label": ["colors: ColorPoints.label", "colors: CountedPixels.paint"],
 }
 CHECKS = ("checks", "arrays", "memory")  # the rooms that look at arguments, and for memory
 
@@ -113,7 +104,7 @@ def _timing(
 @contextlib.contextmanager
 def timing() -> Iterator[Seconds]:
     """Time the stages of what runs within; the seconds are there at the end."""
-    functions = [(stage, *find(where)) for stage, (_, all_) in STAGES.items() for where in all_]
+    functions = [(stage, *find(where)) for stage, all_ in STAGES.items() for where in all_]
     seconds = dict.fromkeys(STAGES, 0.0)
     with _timing(functions) as calls:
         yield seconds

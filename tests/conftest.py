@@ -5,6 +5,8 @@ import threading
 
 import pytest
 
+from kmeans_fast.dense import tree
+
 
 @pytest.fixture
 def ctrl_c():
@@ -20,3 +22,22 @@ def ctrl_c():
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield lambda: signal.pthread_kill(main.ident, signal.SIGINT)
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Work in an empty folder, and return it."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def use(monkeypatch):
+    """Return a function that has an engine, "tree" or "dense", take points of any number."""
+
+    def use(engine):
+        monkeypatch.setattr(tree, "LEAST_POINTS", 0 if engine == "tree" else 10**9)
+        monkeypatch.setattr(tree, "LEAST_DISTANCES", 0)
+        monkeypatch.setattr(tree, "LEAST_CLUSTERS", (1,) * tree.MOST_FEATURES)
+
+    return use

@@ -2,18 +2,27 @@
 
 import numpy as np
 
+from kmeans_fast import reference as ref
+
+# Few dimensions, and a type: what trees are tested with. Each compiles the kernels: some 10 s.
+KINDS = [(2, np.float64), (3, np.float32), (4, np.float32)]
+
+
+def sq_dists(points, centroids):
+    """Return squared distances (n, k) in float64, feature after feature."""
+    total = np.zeros((len(points), len(centroids)))
+    for j in range(points.shape[1]):
+        total += (points[:, j, None].astype(np.float64) - centroids[None, :, j]) ** 2
+    return total
+
 
 def assign(points, centroids):
-    """Label the points (n, d) by brute force, in float64."""
-    points = np.asarray(points, np.float64)
+    """Label the points (n, d) by brute force."""
     labels = np.empty(len(points), np.int64)
     block = max(1, 2_000_000 // len(centroids))
     for start in range(0, len(points), block):
-        part = points[start : start + block]
-        dist = np.zeros((len(part), len(centroids)))
-        for j in range(points.shape[1]):
-            dist += (part[:, j, None] - centroids[None, :, j]) ** 2
-        labels[start : start + block] = dist.argmin(axis=1)
+        part = slice(start, start + block)
+        labels[part] = sq_dists(points[part], centroids).argmin(axis=1)
     return labels
 
 
@@ -22,6 +31,12 @@ def clusters(n, d, k, dtype, seed=0, spread=5.0):
     rng = np.random.default_rng(seed)
     centers = rng.uniform(-spread, spread, (k, d))
     return (centers[rng.integers(k, size=n)] + rng.standard_normal((n, d))).astype(dtype)
+
+
+def start_of(points, k, seed=0):
+    """Return `k` of the points, float64, to start from."""
+    rows = np.random.default_rng(seed).choice(len(points), k, replace=k > len(points))
+    return points[rows].astype(np.float64)
 
 
 def means(points, labels, previous):
@@ -46,6 +61,15 @@ def k_means(centroids, points, max_iterations):
             break
         centroids = new
     return centroids, assign(points, centroids)
+
+
+def reference_loop(points, centroids, iterations, weights):
+    """Run `reference.k_means` with weights."""
+    for _ in range(iterations):
+        labels = ref.fill_empty(points, ref.assign(points, centroids), centroids, weights)
+        means = ref.means(points, labels, len(centroids), weights)
+        centroids = np.where(np.isnan(means), centroids, means)
+    return centroids, ref.assign(points, centroids)
 
 
 def part_of(point_set):

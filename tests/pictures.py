@@ -37,6 +37,11 @@ def some_points(picture, k, seed=0):
     return colors[chosen].astype(np.float64)
 
 
+def colors_of(pixels):
+    """Return the set of colours of a picture, or of a list of them, as tuples."""
+    return set(map(tuple, pixels.reshape(-1, pixels.shape[-1]).tolist()))
+
+
 # Of each space: what red, green and blue are in XYZ (for D50), and the power of its numbers.
 SPACES = {
     "P3": ([0.51512, 0.2412, -0.00105], [0.29198, 0.69225, 0.04189], [0.1571, 0.06657, 0.78407]),

@@ -1,7 +1,5 @@
 """Many callers at once, Ctrl-C, errors from within: right answers, or none, and no harm done."""
 
-from __future__ import annotations
-
 import pickle
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -14,8 +12,8 @@ from kmeans_fast import memory
 from kmeans_fast.colors import tally as module
 from kmeans_fast.dense.part import DensePart
 
+from .naive import clusters
 from .pictures import photograph
-from .test_tree import clusters
 
 PICTURE = photograph(300, 400)
 POINTS = clusters(30_000, 9, 20, np.float32)

@@ -1,4 +1,4 @@
-"""The dense engine from one assignment to the next: bounds, rounding, sums kept up to date."""
+"""Dense points from one assignment to the next, in a tree or not: each against brute force."""
 
 import math
 from fractions import Fraction
@@ -8,123 +8,301 @@ import numpy as np
 import pytest
 
 import kmeans_fast as kf
-from kmeans_fast.dense import assignment, tree
+from kmeans_fast.dense import assignment
 from kmeans_fast.dense import part as dense_part
+from kmeans_fast.dense import tree as trees
 from kmeans_fast.dense.points import DensePoints
-from kmeans_fast.kernels import _lanes, _tiles
+from kmeans_fast.dense.tree_assignment import TreeAssignment
+from kmeans_fast.kernels import _lanes, _tiles, tree_filter
+from kmeans_fast.kernels.tree import LEAF
 from kmeans_fast.threads import Threads
-from tests.naive import clusters, labels_of, part_of
+from tests.naive import KINDS, assign, clusters, labels_of, part_of, sq_dists, start_of
 
 DTYPES = [np.float32, np.float64]
+FEATURES = {np.float32: 3, np.float64: 2}  # of a tree: its kernels are compiled for each kind
+both = pytest.mark.parametrize("engine", ["dense", "tree"])
+of_each_type = pytest.mark.parametrize("dtype", DTYPES)
 
 
-@pytest.fixture(autouse=True)
-def without_a_tree(monkeypatch):
-    monkeypatch.setattr(tree, "LEAST_POINTS", 10**9)
+def assert_tree_holds_all(tree):
+    """Each point is in one leaf, inside its box, and every cell has the sums of its points."""
+    cells, grids, n = tree.cells, tree.grids, tree.n
+    leaves = np.flatnonzero(cells.inner < 0)
+    leaves = leaves[np.argsort(cells.start[leaves])]
+    assert cells.start[leaves[0]] == 0 and cells.stop[leaves[-1]] == n
+    np.testing.assert_array_equal(cells.stop[leaves[:-1]], cells.start[leaves[1:]])
+    assert (cells.stop[leaves] > cells.start[leaves]).all()
+    inside = tree.points[:, :n]
+    for cell in range(1, cells.start.size):
+        some = inside[:, cells.start[cell] : cells.stop[cell]]
+        np.testing.assert_array_equal(cells.low[cell], some.min(axis=1))
+        np.testing.assert_array_equal(cells.high[cell], some.max(axis=1))
+    for g, cell in enumerate(grids.cell):
+        children = np.arange(grids.n_children[g]) + grids.child[g]
+        assert cells.inner[cell] == g
+        assert cells.start[cell] == cells.start[children[0]]
+        assert cells.stop[cell] == cells.stop[children[-1]]
+        np.testing.assert_array_equal(cells.stop[children[:-1]], cells.start[children[1:]])
+        np.testing.assert_array_equal(cells.sums[cell], cells.sums[children].sum(axis=0))
+    np.testing.assert_array_equal(np.sort(inside, axis=1), np.sort(tree.values.T, axis=1))
+    runs = np.concatenate(tree.tasks)
+    held = sorted((cells.start[a], cells.stop[a + m - 1]) for a, m, _ in runs)
+    assert held[0][0] == 0 and held[-1][1] == n
+    assert all(a[1] == b[0] for a, b in zip(held, held[1:], strict=False))
 
 
-def sq_dists(points, centroids):
-    """In the reference's order: feature after feature."""
-    total = np.zeros((len(points), len(centroids)))
-    for j in range(points.shape[1]):
-        t = points[:, j, None].astype(np.float64) - centroids[None, :, j]
-        total += t * t
-    return total
+class Walk:
+    """Assignments of one point set, each compared with brute force."""
+
+    def __init__(self, points, k, engine, pool):
+        self.points, self.k, self.pool = points, k, pool
+        self.dense = DensePoints(points, None, pool)
+        self.part = part_of(self.dense)
+        if engine == "tree":
+            self.part._assignment = TreeAssignment(self.part.tree(), k, pool)
+            assert_tree_holds_all(self.part.tree())
+
+    def assign(self, centroids, labelled=True):
+        """Return the step of brute force, its labels, and its means, after all are compared."""
+        now = self.part._assign(centroids)
+        with np.errstate(over="ignore"):
+            labels = assign(self.points, centroids)
+        step = self.dense.add_up(labels, self.k)
+        np.testing.assert_array_equal(now.totals, step.sums.totals)
+        np.testing.assert_array_equal(now.values, step.sums.values)
+        if labelled:
+            np.testing.assert_array_equal(now.labels, labels)
+        return step, labels, self.dense.means(step, centroids)
+
+    def step(self, centroids, labelled=True):
+        """Compare the inertia too, also with a point set that never saw another; return means."""
+        step = self.dense.step(centroids)
+        expected, labels, means = self.assign(centroids, labelled)
+        np.testing.assert_array_equal(step.counts, expected.counts)
+        exact = math.fsum(np.square(self.points - centroids[labels]).ravel())
+        assert step.inertia == pytest.approx(exact, rel=1e-12, abs=0)
+        fresh = DensePoints(self.points, None, self.pool).step(centroids)
+        assert step.inertia == fresh.inertia
+        np.testing.assert_array_equal(step.sums.values, fresh.sums.values)
+        np.testing.assert_array_equal(step.sums.totals, fresh.sums.totals)
+        return means
 
 
-def assert_step_is_brute_force(points, dense, centroids):
-    """Compare a step with brute force and with a point set that never saw another."""
-    step = dense.step(centroids)
-    distances = sq_dists(points, centroids)
-    labels = distances.argmin(axis=1)
-    np.testing.assert_array_equal(labels_of(dense), labels)
-    np.testing.assert_array_equal(step.counts, np.bincount(labels, minlength=len(centroids)))
-    exact = math.fsum(distances[np.arange(len(points)), labels])
-    assert step.inertia == pytest.approx(exact, rel=1e-12, abs=0)
-    with Threads(1) as pool:
-        fresh = DensePoints(points, None, pool).step(centroids)
-    assert step.inertia == fresh.inertia
-    np.testing.assert_array_equal(step.sums.values, fresh.sums.values)
-    np.testing.assert_array_equal(step.sums.totals, fresh.sums.totals)
+def walk(points, centroids, engine, iterations=4):
+    """Iterate, jump somewhere else and back, move hardly at all, and change places."""
+    with Threads(2) as pool:
+        it = Walk(points, len(centroids), engine, pool)
+        for i in range(iterations):
+            centroids = it.step(centroids, labelled=i % 2 == 0 or engine == "dense")
+        jumps = [start_of(points, len(centroids), seed=1), centroids]
+        moves = [centroids * (1 + 1e-9 * i) + 1e-7 * i for i in range(1, 4)]
+        for there in [*jumps, *moves, centroids[::-1].copy()]:
+            it.step(there)
+    return it.part
 
 
-def assert_walk_is_brute_force(points, centroids, iterations=4, threads=2):
-    """Iterate, jump somewhere else and back, then move hardly at all; compare each step."""
-    rng = np.random.default_rng(0)
-    with Threads(threads) as pool:
-        dense = DensePoints(points, None, pool)
-        for _ in range(iterations):
-            assert_step_is_brute_force(points, dense, centroids)
-            centroids = dense.means(dense.step(centroids), centroids)
-        jumps = [points[rng.choice(len(points), len(centroids))].astype(np.float64), centroids]
-        for there in [*jumps, *(centroids * (1 + 1e-9 * i) + 1e-7 * i for i in range(1, 4))]:
-            assert_step_is_brute_force(points, dense, there)
+def assign_each(points, engine, *places):
+    with Threads(2) as pool:
+        it = Walk(points, len(places[0]), engine, pool)
+        for there in places:
+            it.assign(there)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("d", [1, 2, 3, 7, 8, 16, 33, 100])
-@pytest.mark.parametrize("k", [1, 2, 9, 40])
-def test_every_iteration_is_brute_force(dtype, d, k):
-    points = clusters(900, d, max(2, k // 2), dtype, seed=d)
-    assert_walk_is_brute_force(points, points[:k].astype(np.float64))
+# ------------------------------------------------------------------------ points of every kind
 
 
-@pytest.mark.parametrize("n", [31, 32, 33, 511, 512, 513, 1025])
-@pytest.mark.parametrize("k", [9, 40, None])
-def test_sizes_around_a_block(n, k):
-    k = min(k or n, n, 300)
+@pytest.mark.parametrize(
+    "engine, n, d, dtype",
+    [("dense", 900, d, dtype) for d in (1, 2, 3, 7, 8, 16, 33, 100) for dtype in DTYPES]
+    + [("tree", 5000, *kind) for kind in KINDS],
+)
+@pytest.mark.parametrize("k", [1, 2, 9, 40, 200])
+def test_every_iteration_is_brute_force(engine, n, d, dtype, k):
+    points = clusters(n, d, max(2, k // 2), dtype, seed=d)
+    walk(points, start_of(points, k), engine)
+
+
+@pytest.mark.parametrize(
+    "engine, n",
+    [("dense", n) for n in (31, 32, 33, 511, 512, 513, 1025)]
+    + [("tree", n) for n in (1, 2, LEAF - 1, LEAF, LEAF + 1, 2 * LEAF + 1, 8191, 8193)],
+)
+@pytest.mark.parametrize("k", [1, 5, 9, 40, 300])
+def test_sizes_around_a_block_or_a_leaf(engine, n, k):
     points = clusters(n, 3, 9, np.float32)
-    assert_walk_is_brute_force(points, points[:k].astype(np.float64), iterations=2)
+    k = min(k, n) if engine == "dense" else k
+    walk(points, start_of(points, k), engine, iterations=2)
 
 
-@pytest.mark.parametrize("k", [9, 40])
-@pytest.mark.parametrize("d", [2, 16, 200])
 @pytest.mark.parametrize(
     "dtype, offset", [(np.float32, 1e4), (np.float32, 1e6), (np.float64, 1e8), (np.float64, -1e13)]
 )
-def test_far_from_the_origin(dtype, offset, d, k):
-    points = (clusters(700, d, 5, np.float64) + offset).astype(dtype)
-    assert_walk_is_brute_force(points, points[:k].astype(np.float64))
+@pytest.mark.parametrize(
+    "engine, n, d", [("dense", 700, 2), ("dense", 700, 16), ("dense", 700, 200), ("tree", 4000, 0)]
+)
+@pytest.mark.parametrize("k", [9, 40])
+def test_far_from_the_origin(engine, n, d, dtype, offset, k):
+    points = (clusters(n, d or FEATURES[dtype], 5, np.float64) + offset).astype(dtype)
+    walk(points, start_of(points, k), engine)
 
 
 @pytest.mark.parametrize("k", [9, 40])
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_clusters_of_very_different_scales(dtype, k):
+@of_each_type
+@both
+def test_points_of_very_different_scales(engine, dtype, k):
+    n, d = (4000, FEATURES[dtype]) if engine == "tree" else (800, 5)
     rng = np.random.default_rng(1)
-    scales = 10.0 ** rng.integers(-6, 7, size=800)
-    points = (scales[:, None] * (1 + 1e-3 * rng.standard_normal((800, 5)))).astype(dtype)
-    assert_walk_is_brute_force(points, points[:k].astype(np.float64))
+    scales = 10.0 ** rng.integers(-12, 13, size=n)
+    points = (scales[:, None] * (1 + 1e-3 * rng.standard_normal((n, d)))).astype(dtype)
+    walk(points, start_of(points, k), engine)
 
 
-@pytest.mark.parametrize("d", [1, 2, 3, 20])
-def test_ties_and_equal_centroids(d):
-    points = np.random.default_rng(d).integers(0, 3, (800, d)).astype(np.float32)
-    centroids = np.concatenate([points[:30], points[:10], points[5:20] + 0.5]).astype(np.float64)
-    assert_walk_is_brute_force(points, centroids)
+@pytest.mark.parametrize(
+    "engine, d", [*(("dense", d) for d in (1, 2, 3, 20)), *(("tree", d) for d in (1, 3, 4))]
+)
+@pytest.mark.parametrize("shift", [0.0, 0.5])
+def test_ties_and_equal_centroids(engine, d, shift):
+    n, levels = (4000, 12) if engine == "tree" else (800, 3)
+    points = np.random.default_rng(d).integers(0, levels, (n, d)).astype(np.float32)
+    some = start_of(points, 25) + shift
+    walk(points, np.concatenate([some, some[:10], some[5:] + 0.5]), engine)
 
 
-def assert_labels_are_brute_force(points, *places):
-    with Threads(1) as pool:
-        dense = DensePoints(points, None, pool)
-        for there in places:
-            dense.step(there)
-            labels = sq_dists(points, there).argmin(axis=1)
-            np.testing.assert_array_equal(labels_of(dense), labels)
+@pytest.mark.parametrize(
+    "size, dtype",
+    [(s, np.float64) for s in (1e-310, 1e-300, 1e-160, 1e-40, 1e-30, 1e30, 1e140)]
+    + [(s, np.float32) for s in (1e-44, 1e-38, 1e30, 2e37)],
+)
+@both
+def test_tiny_and_huge_values(engine, size, dtype):
+    d = 3 if engine == "dense" else 2 if size > 1e36 else FEATURES[dtype]  # float64 beyond
+    points = (clusters(2000, d, 9, np.float64) * size).astype(dtype)
+    start = start_of(points, 20)
+    assign_each(points, engine, start, start * 1.01, start * 1.02)
 
 
-@pytest.mark.parametrize("size", [1e-300, 1e-160, 1e-40, 1e-30, 1e30, 1e140])
-def test_tiny_and_huge_values(size):
-    points = clusters(400, 3, 9, np.float64) * size
-    start = points[:20].copy()
-    assert_labels_are_brute_force(points, start, start * 1.01, start * 1.02)
-
-
-def test_centroids_far_outside_the_data():
-    points = clusters(500, 4, 5, np.float32)
-    near = points[:20].astype(np.float64)
-    far = near.copy()
+@both
+def test_centroids_far_outside_the_data(engine):
+    points = clusters(3000, 4 if engine == "dense" else 3, 5, np.float32)
+    near = start_of(points, 20)
+    far, farther = near.copy(), near.copy()
     far[3:] *= 1e30
-    assert_labels_are_brute_force(points, near, far, near, far + 1.0)
+    farther[7:] *= 1e200  # their squares overflow, and no caller of the dense engine gives them
+    farthest = [farther, near * 1e200, near] if engine == "tree" else []
+    assign_each(points, engine, near, far, near, far + 1.0, *farthest)
+
+
+@pytest.mark.parametrize("distinct", [1, 3, 50])
+@pytest.mark.parametrize("k", [1, 4, 70])
+@both
+def test_duplicates_only(engine, distinct, k):
+    rng = np.random.default_rng(1)
+    values = rng.standard_normal((distinct, 3)).astype(np.float32)
+    points = values[rng.integers(distinct, size=3000)]
+    walk(points, start_of(points, k), engine)
+
+
+@of_each_type
+@both
+def test_constant_features_and_negative_zeros(engine, dtype):
+    points = clusters(3000, FEATURES[dtype], 9, dtype)
+    points[:, 1] = 7.5
+    points[::2, 0] = np.where(points[::2, 0] > 0, 0.0, -0.0)
+    walk(points, start_of(points, 20), engine)
+
+
+@of_each_type
+@pytest.mark.parametrize("n_far", [1, 40])
+@both
+def test_outliers(engine, n_far, dtype):
+    points = clusters(5000, FEATURES[dtype], 9, dtype)
+    points[:n_far] *= 1e12
+    centroids = start_of(points[n_far:], 20)
+    walk(points, centroids, engine)
+    centroids[0] = points[0]
+    part = walk(points, centroids, engine)
+    if engine == "tree":
+        cells = part.tree().cells
+        assert (cells.stop - cells.start)[cells.inner < 0].max() <= LEAF
+
+
+@pytest.mark.parametrize("k", [3, 40])
+@both
+def test_ties_of_whole_cells_go_to_the_first(engine, k):
+    # Mirror images: in the plane between two centroids all points are as near to both.
+    rng = np.random.default_rng(0)
+    points = rng.random((3000, 3)).astype(np.float32)
+    points[:, 0] = 0.5
+    half = rng.random((k, 3))
+    other = half * [-1, 1, 1] + [1, 0, 0]
+    walk(points, np.concatenate([half, other]), engine, iterations=1)
+    walk(points, np.concatenate([other, half]), engine, iterations=1)
+
+
+@pytest.mark.parametrize("ulp", [0.0, 2.0**-56])
+@both
+def test_hardly_any_difference_is_left_to_rounding(engine, ulp):
+    # Points within a few ulp of the plane between two centroids.
+    rng = np.random.default_rng(3)
+    points = rng.random((4000, 2))
+    points[:, 0] = 0.1 + np.arange(-2000, 2000) * ulp
+    there = rng.random((30, 2))
+    there[15:, 1:] = there[:15, 1:]
+    there[15:, 0] = 0.2 - there[:15, 0]
+    walk(points, there, engine, iterations=1)
+
+
+# ------------------------------------------------------------------------------ work and faults
+
+
+@pytest.mark.parametrize(
+    "engine, n, d, k",
+    [("dense", 5000, 3, 40), ("dense", 5000, 40, 12), ("tree", 20_000, 1, 200),
+     ("tree", 20_000, 3, 300)],
+)  # fmt: skip
+def test_the_same_bits_however_the_work_is_cut(engine, n, d, k, monkeypatch):
+    assert trees.pays(n, d, k) == (engine == "tree")
+    points = clusters(n, d, k, np.float32, spread=2.0)
+    results = []
+    monkeypatch.setattr(assignment, "CHUNK_PER_CLUSTER", 1)
+    for threads, chunk in [(1, 16384), (2, 700), (3, 64), (7, 1000)]:
+        monkeypatch.setattr(assignment, "CHUNK", chunk)
+        monkeypatch.setattr(assignment, "MEDIUM_CHUNK", chunk)
+        monkeypatch.setattr(trees, "CHUNK", chunk)
+        results.append(kf.fit(points, k, n_threads=threads, tol=0, max_iter=15))
+    for result in results[1:]:
+        np.testing.assert_array_equal(result.centroids, results[0].centroids)
+        np.testing.assert_array_equal(result.labels, results[0].labels)
+        assert [i[:2] for i in result.history] == [i[:2] for i in results[0].history]
+
+
+@pytest.mark.parametrize("engine, k", [("dense", 9), ("dense", 40), ("tree", 9), ("tree", 40)])
+def test_an_update_that_is_interrupted_leaves_no_trace(engine, k, monkeypatch):
+    monkeypatch.setattr(assignment, "MEDIUM_CHUNK", 500)
+    monkeypatch.setattr(assignment, "CHUNK_PER_CLUSTER", 1)
+    kernels, name, n, last = {
+        "dense": (assignment.kernels, "reassign_points", 3000, 3),
+        "tree": (tree_filter, "filter_cells", 20_000, 7),
+    }[engine]
+    calls, true = [], getattr(kernels, name)
+
+    def break_off(*arguments):
+        calls.append(0)
+        if len(calls) == last:
+            raise KeyboardInterrupt
+        return true(*arguments)
+
+    points = clusters(n, 3, k, np.float32)
+    with Threads(2 if engine == "tree" else 1) as pool:
+        it = Walk(points, k, engine, pool)
+        before = start_of(points, k)
+        centroids = it.step(before)
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(kernels, name, break_off)
+            it.dense.step(centroids)
+        it.step(before)
+        for _ in range(3):
+            centroids = it.step(centroids)
 
 
 def share_of(points, k):
@@ -143,7 +321,8 @@ def share_of(points, k):
 
 
 @pytest.mark.parametrize("d, k", [(2, 60), (3, 200), (16, 40), (40, 8)])
-def test_few_distances_are_looked_at(d, k):
+def test_few_distances_are_looked_at(d, k, use):
+    use("dense")
     shares = share_of(clusters(20_000, d, k, np.float32, spread=10.0), k)
     assert shares[0] == 1.0
     assert shares[-1] < 0.25
@@ -154,32 +333,6 @@ def test_where_nothing_can_be_left_out_all_distances_are_looked_at(monkeypatch):
     monkeypatch.setattr(assignment, "LEAST_TRIAL", 512)
     points = np.random.default_rng(0).random((4000, 50)).astype(np.float32)
     assert share_of(points, 40)[1] > 0.9
-
-
-@pytest.mark.parametrize("k", [9, 40])
-def test_an_update_that_is_interrupted_leaves_no_trace(k, monkeypatch):
-    points = clusters(3000, 3, k, np.float32)
-    monkeypatch.setattr(assignment, "MEDIUM_CHUNK", 500)
-    monkeypatch.setattr(assignment, "CHUNK_PER_CLUSTER", 1)
-    centroids = points[:k].astype(np.float64)
-    calls = []
-
-    def break_off(*arguments, true=assignment.kernels.reassign_points):
-        calls.append(0)
-        if len(calls) == 3:
-            raise KeyboardInterrupt
-        return true(*arguments)
-
-    with Threads(1) as pool:
-        dense = DensePoints(points, None, pool)
-        centroids = dense.means(dense.step(centroids), centroids)
-        monkeypatch.setattr(assignment.kernels, "reassign_points", break_off)
-        with pytest.raises(KeyboardInterrupt):
-            dense.step(centroids)
-        for _ in range(3):
-            step = dense.step(centroids)
-            assert_step_is_brute_force(points, dense, centroids)
-            centroids = dense.means(step, centroids)
 
 
 def test_the_debug_switch_finds_a_wrong_label(monkeypatch):
@@ -199,8 +352,50 @@ def test_the_debug_switch_finds_a_wrong_label(monkeypatch):
     assert expected.converged
 
 
+# ------------------------------------------------------------------------------ trees alone
+
+
+@pytest.mark.parametrize("k", [2, 9])
+def test_cells_of_one_cluster_are_divided_and_joined_again(k):
+    points = clusters(20_000, 3, 9, np.float32)
+    near, far = start_of(points, k), start_of(points, k)
+    far[1:] += 1000.0
+    places = far, near, far[::-1].copy(), near, near[::-1].copy(), far
+    assign_each(points, "tree", *places)
+
+
+def test_where_a_tree_pays():
+    assert trees.pays(400_000, 3, 64) and trees.pays(20_000, 3, 512)
+    assert not trees.pays(400_000, 3, 4) and not trees.pays(2000, 3, 512)
+    assert not trees.pays(400_000, 5, 512)
+
+
+@pytest.mark.parametrize("k, dtype", [(256, np.uint8), (257, np.uint16)])
+def test_the_type_of_the_labels(k, dtype):
+    points = clusters(3000, 3, 30, np.float32)
+    now = walk(points, start_of(points, k), "tree", iterations=1)._assignment
+    assert now.labels.dtype == dtype
+    assert now.labels is now.labels
+
+
+def test_a_tree_serves_several_numbers_of_clusters():
+    points = clusters(6000, 3, 12, np.float32)
+    with Threads(2) as pool:
+        dense = DensePoints(points, None, pool)
+        tree = trees.Tree(points, pool, dense.facts.quanta)
+        both = [TreeAssignment(tree, k, pool) for k in (7, 90)]
+        for seed in range(3):
+            for now in both:
+                centroids = start_of(points, now.k, seed)
+                now.update(centroids)
+                np.testing.assert_array_equal(now.labels, assign(points, centroids))
+
+
+# ------------------------------------------------------- weights, bounds, kernels, the inertia
+
+
 @pytest.mark.parametrize("k", [9, 40])
-@pytest.mark.parametrize("dtype", DTYPES)
+@of_each_type
 def test_whole_weights_are_repetition(dtype, k):
     points = clusters(1000, 4, 20, dtype)
     weights = np.random.default_rng(2).integers(0, 4, 1000)
@@ -229,7 +424,7 @@ def test_outliers_without_weight_do_not_disturb(weights):
     assert among.inertia == pytest.approx(plain.inertia, rel=1e-12)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@of_each_type
 @pytest.mark.parametrize("d", [16, 17, 31, 32, 100])
 def test_a_sum_of_squares_in_vectors_has_the_bits_written_down(dtype, d):
     values = clusters(20, d, 3, dtype)
@@ -244,22 +439,7 @@ def test_a_sum_of_squares_in_vectors_has_the_bits_written_down(dtype, d):
         assert add_up(values, i, centroids, i % 5) == expected
 
 
-@pytest.mark.parametrize("d, k", [(3, 40), (40, 12)])
-def test_the_same_bits_however_the_work_is_cut(d, k, monkeypatch):
-    points = clusters(5000, d, k, np.float32, spread=2.0)
-    results = []
-    for threads, chunk in [(1, 16384), (2, 700), (3, 64), (7, 1000)]:
-        monkeypatch.setattr(assignment, "CHUNK", chunk)
-        monkeypatch.setattr(assignment, "MEDIUM_CHUNK", chunk)
-        monkeypatch.setattr(assignment, "CHUNK_PER_CLUSTER", 1)
-        results.append(kf.fit(points, k, n_threads=threads, tol=0, max_iter=15))
-    for result in results[1:]:
-        np.testing.assert_array_equal(result.centroids, results[0].centroids)
-        np.testing.assert_array_equal(result.labels, results[0].labels)
-        assert [i[:2] for i in result.history] == [i[:2] for i in results[0].history]
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
+@of_each_type
 @pytest.mark.parametrize("d, k", [(1, 5), (3, 9), (3, 40), (70, 40)])
 @pytest.mark.parametrize("spread", [1.0, 1000.0])
 def test_distances_are_within_their_bounds(dtype, d, k, spread):

@@ -1,7 +1,5 @@
 """The command line: what it writes, prints and returns, and how it fails."""
 
-from __future__ import annotations
-
 import json
 import os
 import pickle
@@ -20,21 +18,20 @@ from kmeans_fast.cli.messages import saying_that_it_compiles
 from kmeans_fast.painting import paint
 from kmeans_fast.pictures.reading import open_image
 
-from .pictures import rgb_profile
+from .pictures import colors_of, rgb_profile
 
 # What cannot be printed is found when it is flushed, and must not be found again at the end.
 BUFFERED = os.environ | {"PYTHONUNBUFFERED": ""}
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
+def folder(folder):
     """A folder to work in, with pictures a.png, b.png and c.png in it, and an empty folder out."""
-    monkeypatch.chdir(tmp_path)
     for seed, name in enumerate("abc"):
         pixels = np.random.default_rng(seed).integers(0, 256, (20, 30, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(f"{name}.png")
     os.mkdir("out")
-    return tmp_path
+    return folder
 
 
 @pytest.fixture
@@ -51,11 +48,6 @@ def fails(capsys):
         return err
 
     return run
-
-
-def used_colors(path):
-    pixels = open_image(path)
-    return set(map(tuple, pixels.reshape(-1, pixels.shape[2]).tolist()))
 
 
 # ---------------------------------------------------------------------------- quantize
@@ -137,7 +129,7 @@ def test_options_reach_the_fit_and_a_folder_takes_the_name(folder, k, options, g
 def test_dither_uses_the_same_colors(folder):
     assert cli.main(["quantize", "a.png", "-k", "5", "-o", "plain.png"]) == 0
     assert cli.main(["quantize", "a.png", "-k", "5", "--dither", "-o", "dithered.gif"]) == 0
-    assert used_colors("dithered.gif") == used_colors("plain.png")
+    assert colors_of(open_image("dithered.gif")) == colors_of(open_image("plain.png"))
     assert not np.array_equal(open_image("dithered.gif"), open_image("plain.png"))
 
 
@@ -409,6 +401,7 @@ assert "numba" not in sys.modules
 from kmeans_fast import *
 assert fit is kmeans_fast.fit and callable(explore) and reference is kmeans_fast.reference
 assert set(kmeans_fast.__all__) <= set(globals())
+assert "sklearn" not in sys.modules
 """
 
 

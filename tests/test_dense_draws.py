@@ -1,7 +1,5 @@
 """Draws from dense points: by weight, by weight times squared distance, and distinct."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,6 +1,4 @@
-"""The search that seeds dense points, held against one that skips nothing."""
-
-from __future__ import annotations
+"""The searches that seed dense points, in a tree or not, held against ones that skip nothing."""
 
 import math
 from fractions import Fraction
@@ -8,12 +6,15 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+import kmeans_fast as kf
 from kmeans_fast.dense import part as dense_part
 from kmeans_fast.dense import search as dense_search
+from kmeans_fast.dense import tree as trees
+from kmeans_fast.dense import tree_search
 from kmeans_fast.dense.points import DensePoints
 from kmeans_fast.kernels import _rows, dense_seeds
 from kmeans_fast.threads import Threads
-from tests.naive import part_of
+from tests.naive import KINDS, clusters, part_of
 
 
 @pytest.fixture(autouse=True)
@@ -78,6 +79,58 @@ class SlowSearch:
         return np.ldexp(np.array(sums, float), self.top - 51 + self.exponent)
 
 
+class SlowTreeSearch:
+    """Every distance, rounded as is written down, and sums in Python's integers."""
+
+    def __init__(self, search, point_set):
+        self.tree = tree = part_of(point_set).tree()
+        self.points = tree.points[:, : tree.n]
+        self.scale = tree_search.scale_of(point_set.facts)
+        self.closest = np.full(tree.n, tree_search.INFINITE, np.uint16)
+        self.search, self.point_set = search, point_set
+
+    def codes(self, center):
+        total = np.zeros(self.points.shape[1], np.float32)
+        for x, c in zip(self.points, center.astype(self.points.dtype), strict=True):
+            t = ((x - c) * self.scale).astype(np.float32)
+            total = total + t * t
+        return ((total.view(np.uint32) + np.uint32(1 << 14)) >> 15).astype(np.uint16)
+
+    def add(self, center):
+        self.closest = np.minimum(self.closest, self.codes(center))
+
+    def whole_numbers(self, codes):
+        numbers = (codes.astype(np.uint32) << 15).view(np.float32).astype(np.float64)
+        return np.rint(np.ldexp(numbers, self.search._exponent)).astype(np.int64)
+
+    def draw(self, n, rng):
+        whole = self.whole_numbers(self.closest)
+        cells, grids = self.tree.cells, self.tree.grids
+        places = []
+        for top in range(1, 1 + len(self.tree.children)):
+            grid = cells.inner[top]
+            first, n_cells = (top, 1) if grid < 0 else (grids.child[grid], grids.n_children[grid])
+            places += [slice(cells.start[c], cells.stop[c]) for c in range(first, first + n_cells)]
+        ends = np.cumsum([whole[some].sum() for some in places])
+        if ends[-1] == 0:
+            return np.stack([self.point_set.draw(rng) for _ in range(n)])
+        drawn = []
+        for ticket in rng.integers(ends[-1], size=n):
+            at = np.searchsorted(ends, ticket, side="right")
+            left = ticket - (ends[at - 1] if at else 0)
+            points = self.points[:, places[at]].T.astype(np.float64)
+            drawn.append(tree_search.find_in_cell(points, whole[places[at]], left))
+        return np.array(drawn)
+
+    def potentials(self, candidates):
+        sums = [
+            int(self.whole_numbers(np.minimum(self.closest, self.codes(c))).sum())
+            for c in candidates
+        ]
+        unit = math.ldexp(1.0, -self.search._exponent) / float(self.scale) / float(self.scale)
+        return np.array(sums) * unit
+
+
 def blobs(n, d, n_blobs=20, seed=0, spread=0.1):
     rng = np.random.default_rng(seed)
     middles = rng.uniform(-10, 10, (n_blobs, d))
@@ -104,8 +157,12 @@ def assert_seeds_are_brute_force(points, weights=None, n_centers=24, n_trials=6,
     with Threads(threads) as pool:
         point_set = DensePoints(points, weights, pool)
         search = point_set.nearest_search()
-        assert_same_draws(point_set, search, SlowSearch(point_set), n_centers, n_trials)
-    return part_of(point_set).search.n_tried / (len(points) * n_trials * n_centers)
+        in_tree = isinstance(search, tree_search.TreeSearch)
+        assert in_tree == (trees.LEAST_POINTS == 0)
+        slow = SlowTreeSearch(search, point_set) if in_tree else SlowSearch(point_set)
+        assert_same_draws(point_set, search, slow, n_centers, n_trials)
+    n_tried = 0 if in_tree else part_of(point_set).search.n_tried
+    return n_tried / (len(points) * n_trials * n_centers)
 
 
 @pytest.mark.parametrize("d", [1, 3, 8, 33, 100])
@@ -114,19 +171,34 @@ def test_draws_and_potentials_are_those_of_brute_force(dtype, d):
     assert assert_seeds_are_brute_force(blobs(1500, d).astype(dtype)) < 0.5
 
 
-@pytest.mark.parametrize("d", [3, 40])
+@pytest.mark.parametrize("d, dtype", KINDS)
+@pytest.mark.parametrize("n", [300, 5000])
+def test_draws_and_potentials_in_a_tree_are_those_of_brute_force(n, d, dtype, use):
+    use("tree")
+    assert_seeds_are_brute_force(clusters(n, d, 12, dtype), n_centers=30, threads=2)
+
+
+@pytest.mark.parametrize(
+    "engine, d, dtype",
+    [("dense", d, dtype) for d in (3, 40) for dtype in (np.float32, np.float64)]
+    + [("tree", 3, np.float32)],
+)
 @pytest.mark.parametrize("offset", [1e3, 1e6])
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_data_far_from_the_origin(dtype, offset, d):
+def test_data_far_from_the_origin(engine, dtype, offset, d, use):
+    use(engine)
     assert assert_seeds_are_brute_force((blobs(1200, d) + offset).astype(dtype)) < 0.7
 
 
-@pytest.mark.parametrize("scale", [1e-155, 1e-25, 1e17, 1e140])
-@pytest.mark.parametrize("d", [2, 40])
-def test_squares_that_nearly_underflow_or_overflow(scale, d):
+@pytest.mark.parametrize(
+    "engine, d, scale",
+    [("dense", d, scale) for d in (2, 40) for scale in (1e-155, 1e-25, 1e17, 1e140)]
+    + [("tree", 2, scale) for scale in (1e-300, 1e-30, 1e30)],
+)
+def test_squares_that_nearly_underflow_or_overflow(engine, scale, d, use):
+    use(engine)
     points = blobs(800, d) * scale
     assert_seeds_are_brute_force(points)
-    if 1e-30 < scale < 1e20:
+    if 1e-30 < scale < 1e20 and engine == "dense":
         assert_seeds_are_brute_force(points.astype(np.float32))
 
 
@@ -138,9 +210,11 @@ def test_points_on_a_line_where_the_triangle_inequality_is_tight(step, d):
     assert_seeds_are_brute_force(points, n_centers=60)
 
 
-@pytest.mark.parametrize("d", [3, 40])
-def test_copies_of_few_points(d):
-    points = blobs(30, d, 30)[np.random.default_rng(0).integers(30, size=2000)]
+@pytest.mark.parametrize("engine, d", [("dense", 3), ("dense", 40), ("tree", 3)])
+@pytest.mark.parametrize("n_distinct", [7, 30])
+def test_copies_of_few_points(engine, n_distinct, d, use):
+    use(engine)
+    points = blobs(n_distinct, d, 30)[np.random.default_rng(0).integers(n_distinct, size=2000)]
     assert_seeds_are_brute_force(points.astype(np.float32), n_centers=20)
 
 
@@ -275,3 +349,42 @@ def test_a_center_nearer_by_a_rounding_is_seen(dtype, d):
             assert np.array_equal(search.potentials(candidates), slow.potentials(candidates))
             search.potentials(candidates[:1])
             assert np.array_equal(part_of(point_set).search._closest, slow.closest)
+
+
+# ------------------------------------------------------------------------------- in a tree
+
+
+def test_values_whose_differences_overflow_in_float32_are_left_to_another_search(use):
+    use("tree")
+    with Threads(1) as pool:
+        point_set = DensePoints(np.array([[-3e38], [3e38]], np.float32), None, pool)
+        assert not isinstance(point_set.nearest_search(), tree_search.TreeSearch)
+
+
+def test_an_outlier_takes_no_digits_from_the_rest(use):
+    use("tree")
+    points = np.concatenate([clusters(2000, 2, 12, np.float64), np.full((1, 2), 1e9)])
+    assert_seeds_are_brute_force(points)
+    rows = kf.kmeans_plusplus(points, 12)
+    assert len(np.unique(rows, axis=0)) == 12
+
+
+def test_draws_go_by_squared_distance(use):
+    use("tree")
+    # 900 points at distance 1 of the center, 100 at distance 3: as much in all.
+    points = np.repeat(np.array([[0.0], [1.0], [3.0]], np.float32), [1000, 900, 100], axis=0)
+    with Threads(1) as pool:
+        search = DensePoints(points, None, pool).nearest_search()
+        search.add(np.array([0.0]))
+        drawn = search.draw(20_000, np.random.default_rng(0))[:, 0]
+    assert set(drawn) == {1.0, 3.0}
+    assert abs((drawn == 1.0).mean() - 0.5) < 0.015
+
+
+def test_threads_change_no_bit_in_a_tree(monkeypatch):
+    monkeypatch.setattr(trees, "ROOM", 500)  # some cells are sorted in place
+    monkeypatch.setattr(tree_search, "WORTH_THREADS", 1)
+    points = clusters(20_000, 3, 30, np.float32)
+    one, *others = (kf.kmeans_plusplus(points, 60, n_threads=n) for n in (1, 2, 5))
+    for other in others:
+        np.testing.assert_array_equal(other, one)

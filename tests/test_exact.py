@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 
 import kmeans_fast as kf
 from kmeans_fast.colors import counting, keys
+from kmeans_fast.dense import part as dense_part
+from kmeans_fast.threads import Threads
 
 from . import naive
 from .pictures import few_colors, noise, photograph, some_points
@@ -118,6 +120,31 @@ def test_no_counter_example_is_found(picture, k, iterations, levels):
     assert found[1].dtype == expected[1].dtype and found[1].shape == data.shape[:2]
 
 
+@pytest.mark.parametrize(
+    "picture", [photograph(200, 300), noise(150, 200), noise(90, 90, 3, np.uint16)]
+)
+def test_the_search_that_seeds_draws_as_brute_force_does(picture):
+    histogram = kf.ColorHistogram(picture)
+    colors, counts = histogram.colors.astype(np.int64), histogram.counts
+    rng = np.random.default_rng(0)
+    with Threads(1) as threads:
+        search = histogram.as_points(threads).nearest_search()
+        closest = np.full(len(colors), np.iinfo(np.int64).max)
+        for center in colors[rng.choice(len(colors), 40, replace=False)]:
+            search.add(center.astype(np.float64))
+            closest = np.minimum(closest, np.square(colors - center).sum(axis=1))
+            candidates = colors[rng.choice(len(colors), 5)]
+            expected = [
+                (counts * np.minimum(closest, np.square(colors - c).sum(axis=1))).sum()
+                for c in candidates
+            ]
+            assert np.array_equal(search.potentials(candidates.astype(np.float64)), expected)
+            totals = np.cumsum(counts * closest)
+            targets = np.random.default_rng(1).integers(totals[-1], size=8)
+            drawn = search.draw(8, np.random.default_rng(1))
+            assert np.array_equal(drawn, colors[np.searchsorted(totals, targets, side="right")])
+
+
 @pytest.mark.parametrize("threads", [2, 3, 8])
 @pytest.mark.parametrize("init", ["k-means++", "random"])
 def test_the_same_bits_on_any_number_of_threads(init, threads):
@@ -128,29 +155,6 @@ def test_the_same_bits_on_any_number_of_threads(init, threads):
         assert np.array_equal(one.labels, many.labels)
         assert one.inertia == many.inertia
         assert [i[:2] for i in one.history] == [i[:2] for i in many.history]
-
-
-def test_counts_above_2_to_the_32_and_sums_above_2_to_the_53_are_exact():
-    colors = np.array([[255, 254, 0], [253, 255, 1], [3, 1, 2], [0, 2, 1]], np.uint8)
-    weights = np.array([2**50 + 1, 2**49 + 3, 2**45 + 5, 7])
-    start = colors[[0, 2]].astype(float)
-    result = kf.fit(colors, 2, init=start, sample_weight=weights, tol=0)
-    assert result.counts.tolist() == [2**50 + 2**49 + 4, 2**45 + 12]
-    for cluster, members in enumerate(([0, 1], [2, 3])):
-        total = sum(int(weights[i]) for i in members)
-        for j in range(3):
-            exact = sum(int(weights[i]) * int(colors[i, j]) for i in members) / total
-            assert result.centroids[cluster, j] == exact
-    expected = kf.reference.inertia(colors, result.labels, result.centroids, weights)
-    assert result.inertia == pytest.approx(expected, rel=1e-12)
-
-
-def test_counts_above_2_to_the_32_in_16_bits_are_exact():
-    colors = np.array([[65535, 1, 0], [65534, 0, 65535], [3, 1, 2]], np.uint16)
-    weights = np.array([2**44 + 1, 2**43 + 3, 2**40 + 5])
-    result = kf.fit(colors, 2, init=colors[[0, 2]], sample_weight=weights, tol=0, max_iter=1)
-    again = kf.reference.means(colors, kf.reference.assign(colors, colors[[0, 2]]), 2, weights)
-    assert np.array_equal(result.centroids, again)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.float64, np.int32])
@@ -171,28 +175,35 @@ def test_fractional_weights_have_the_bits_of_the_reference(dtype, size):
     assert result.inertia == pytest.approx(expected, rel=1e-7)
 
 
-def reference_fit(points, centroids, iterations, weights):
-    """Run the loop of the reference with weights, from its own parts."""
-    for _ in range(iterations):
-        labels = kf.reference.assign(points, centroids)
-        filled = kf.reference.fill_empty(points, labels, centroids, weights)
-        new = kf.reference.means(points, filled, len(centroids), weights)
-        centroids = np.where(np.isnan(new), centroids, new)
-    return centroids, kf.reference.assign(points, centroids)
-
-
-@pytest.mark.parametrize("whole", [True, False])
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.float64])
-@pytest.mark.parametrize("k", [1, 3, 12])
-def test_a_weighted_fit_has_the_bits_of_the_reference(dtype, whole, k):
+@pytest.mark.parametrize("weighted", ["not", "whole", "fractions"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int16, np.float32, np.float64])
+@pytest.mark.parametrize(("k", "n_far"), [(1, 0), (3, 0), (12, 0), (6, 8)])
+def test_weights_and_empty_clusters_have_the_bits_of_the_reference(
+    dtype, weighted, k, n_far, monkeypatch
+):
+    monkeypatch.setattr(dense_part, "CHUNK", 32)  # two chunks
     rng = np.random.default_rng(k)
-    points = few_colors((60, 3), levels=4, seed=k).astype(dtype)
-    weights = rng.integers(0, 4, 60) if whole else rng.random(60) * rng.integers(0, 2, 60)
-    start = points[rng.integers(0, 60, k)].astype(np.float64)  # empty clusters too
-    result = kf.fit(points, k, init=start, max_iter=4, tol=0, sample_weight=weights)
-    centroids, labels = reference_fit(points, start, 4, weights)
-    assert np.array_equal(result.centroids, centroids)
-    assert np.array_equal(result.labels, labels)
-    expected = kf.reference.inertia(points, labels, centroids, weights)
-    tolerance = 1e-6 if dtype == np.uint16 and not whole else 1e-12  # of weights in quanta
-    assert result.inertia == pytest.approx(expected, rel=tolerance)
+    least = 0 if np.dtype(dtype).kind == "u" else -1
+    points = rng.integers(least, least + 3, (60, 3)).astype(dtype)  # copies and ties
+    if np.dtype(dtype).kind == "f":
+        points[points == 0] *= rng.choice([1, -1], np.count_nonzero(points == 0)).astype(dtype)
+    weights = {
+        "not": None,
+        "whole": rng.integers(0, 4, 60),
+        "fractions": rng.random(60) * rng.integers(0, 2, 60),
+    }[weighted]
+    for _ in range(3):
+        start = points[rng.integers(0, 60, k)].astype(np.float64)  # some twice
+        start = np.concatenate([start, (50 * rng.normal(size=(n_far, 3))).round()])
+        for n_iter in (1, 2, 4):
+            options = {"max_iter": n_iter, "tol": 0, "sample_weight": weights, "n_threads": 2}
+            result = kf.fit(points, len(start), init=start, **options)
+            centroids, labels = naive.reference_loop(points, start, n_iter, weights)
+            assert np.array_equal(result.centroids, centroids)
+            assert np.array_equal(result.labels, labels)
+            expected = kf.reference.inertia(points, labels, centroids, weights)
+            assert result.inertia == pytest.approx(expected, rel=1e-12)
+            # That of an assignment, before empty clusters are filled.
+            labels = kf.reference.assign(points, start)
+            expected = kf.reference.inertia(points, labels, start, weights)
+            assert result.history[0].inertia == pytest.approx(expected, rel=1e-12)

@@ -6,6 +6,7 @@ import pickle
 import struct
 import threading
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -63,7 +64,9 @@ def test_tiles_count_as_the_whole_does_and_fit_to_the_same_bits(size, looks, dty
             assert histogram.counts.sum() == histogram.n_pixels == n_pixels
     assert histogram == kf.ColorHistogram(picture)
     found, expected = counts_of(histogram, picture)
-    assert found == expected
+    assert found == expected and histogram.n_pixels == 630_000
+    assert len(histogram) == histogram.n_colors == len(found)
+    assert repr(histogram) == f"ColorHistogram(n_colors={len(found):,}, n_pixels=630,000)"
     whole, tiled = kf.fit(picture, 7), kf.fit(histogram, 7)
     assert np.array_equal(whole.centroids, tiled.centroids)
     assert (whole.inertia, whole.n_iter) == (tiled.inertia, tiled.n_iter)
@@ -418,8 +421,10 @@ def test_a_file_that_is_no_histogram_is_refused(data, message, tmp_path):
 def test_folders_and_files_that_are_not_there_are_said(tmp_path):
     with pytest.raises(FileNotFoundError, match="missing.npz"):
         kf.ColorHistogram.load(tmp_path / "missing.npz")
-    with pytest.raises(FileNotFoundError, match="there is no folder"):
+    with pytest.raises(FileNotFoundError, match="there is no folder .*none; make it first"):
         kf.ColorHistogram().save(tmp_path / "none" / "colors.npz")
+    with pytest.raises(IsADirectoryError, match="is a folder"):
+        kf.ColorHistogram().save(tmp_path)
 
 
 # ------------------------------------------------------------------------ label tables
@@ -523,16 +528,9 @@ def test_out_has_to_fit(out, error, message):
 
 def test_pickles_leave_the_table_behind_and_threads_share_it(at_once):
     result = kf.fit(PICTURE, 6)
-    found = []
-    threads = [
-        threading.Thread(target=lambda: found.append(result.predict(PICTURE, n_threads=1)))
-        for _ in range(4)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert all(np.array_equal(labels, result.labels) for labels in found)
+    with ThreadPoolExecutor(4) as pool:
+        found = pool.map(lambda _: result.predict(PICTURE, n_threads=1), range(4))
+        assert all(np.array_equal(labels, result.labels) for labels in found)
     assert result._labeller._table.size == 2**24
     assert len(pickle.dumps(result)) < result.labels.nbytes + 5000
     again = pickle.loads(pickle.dumps(result))

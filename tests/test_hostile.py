@@ -1,7 +1,5 @@
 """Hostile and odd pictures: profiles, bombs, lies, rare kinds, and a fuzz of the command line."""
 
-from __future__ import annotations
-
 import io
 import json
 import struct
@@ -23,6 +21,7 @@ from kmeans_fast.pictures.saving import save_image
 from . import hostile
 from .pictures import (
     SRGB_CURVE,
+    colors_of,
     few_colors,
     formula_curve,
     grey_profile,
@@ -74,12 +73,6 @@ def run(*arguments):
 SEEN = shown(Image.fromarray(PICTURE), P3)
 COLORS_SEEN = shown(Image.fromarray(COLORS[np.newaxis]), P3)[0].tolist()
 assert np.abs(SEEN - PICTURE).max() > 20
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 # ------------------------------------------------------------------------------ profiles
@@ -184,8 +177,7 @@ def test_palettes_of_the_command_line_are_srgb(folder, capsys):
         run("palette", name, "-k", 6, "--json", "-o", "swatch.png")
         colors = json.loads(capsys.readouterr().out)["colors"]
         assert sorted(color["hex"] for color in colors) == expected
-        swatch = {tuple(color) for color in kf.open_image("swatch.png").reshape(-1, 3).tolist()}
-        assert swatch == {tuple(color["rgb"]) for color in colors}
+        assert colors_of(kf.open_image("swatch.png")) == {tuple(color["rgb"]) for color in colors}
 
 
 def test_pictures_that_share_a_palette_are_brought_to_srgb(folder, monkeypatch):

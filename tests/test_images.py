@@ -1,19 +1,14 @@
 """Pictures in and out: every mode and orientation, limits, broken files, palettes, safe writes."""
 
-from __future__ import annotations
-
 import io
 import os
 import struct
-import threading
 import warnings
 import zlib
-from pathlib import Path
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from PIL import Image, ImageCms
 from PIL.TiffImagePlugin import AppendingTiffWriter
 
@@ -23,26 +18,20 @@ from kmeans_fast.pictures.reading import LeftOutWarning, open_image, to_array
 from kmeans_fast.pictures.saving import save_image
 
 from .hostile import png
-from .pictures import SRGB_CURVE, grey_profile
-
-Array = NDArray[Any]
+from .pictures import SRGB_CURVE, colors_of, grey_profile
 
 
-def noise(*shape: int, dtype: type = np.uint8, seed: int = 0) -> Array:
+def noise(*shape, dtype=np.uint8, seed=0):
     rng = np.random.default_rng(seed)
     return rng.integers(0, np.iinfo(dtype).max, shape, dtype, endpoint=True)
 
 
-def rgba_of(image: Image.Image) -> Array:
+def rgba_of(image):
     return np.asarray(image.convert("RGBA"))
 
 
-def colors_of(pixels: Array) -> set[tuple[int, ...]]:
-    return set(map(tuple, pixels.reshape(-1, pixels.shape[-1]).tolist()))
-
-
 @pytest.fixture
-def picture() -> Array:
+def picture():
     """Smooth, with more than 256 colours and no two rows or columns alike."""
     y, x = np.mgrid[:40, :30]
     return np.stack([6 * y, 8 * x, 3 * (x + y)], axis=2).astype(np.uint8)
@@ -69,9 +58,7 @@ def picture() -> Array:
         ("LAB", ".tif", 3),
     ],
 )
-def test_every_mode_opens_as_uint8_with_1_3_or_4_channels(
-    tmp_path: Path, mode: str, suffix: str, channels: int
-) -> None:
+def test_every_mode_opens_as_uint8_with_1_3_or_4_channels(tmp_path, mode, suffix, channels):
     path = tmp_path / f"picture{suffix}"
     source = noise(6, 8, 4) if mode in ("LA", "RGBA") else noise(6, 8, 3)
     Image.fromarray(source).convert(mode).save(path)
@@ -84,7 +71,7 @@ def test_every_mode_opens_as_uint8_with_1_3_or_4_channels(
 @pytest.mark.parametrize(
     "mode", ["1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV"]
 )
-def test_every_mode_in_memory_has_the_colors_that_pillow_shows(mode: str) -> None:
+def test_every_mode_in_memory_has_the_colors_that_pillow_shows(mode):
     source = Image.fromarray(noise(5, 7, 4))
     if mode == "La":
         image = source.convert("LA").convert("La")
@@ -100,7 +87,7 @@ def test_every_mode_in_memory_has_the_colors_that_pillow_shows(mode: str) -> Non
 
 
 @pytest.mark.parametrize("mode", ["I;16", "I;16B", "I"])
-def test_16_bit_grey_opens_as_uint16_in_both_byte_orders(tmp_path: Path, mode: str) -> None:
+def test_16_bit_grey_opens_as_uint16_in_both_byte_orders(tmp_path, mode):
     values = noise(5, 7, dtype=np.uint16)
     if mode == "I":
         image = Image.fromarray(values.astype(np.int32))
@@ -116,7 +103,7 @@ def test_16_bit_grey_opens_as_uint16_in_both_byte_orders(tmp_path: Path, mode: s
     assert np.array_equal(array[..., 0], values)
 
 
-def test_16_bit_grey_with_a_transparent_value_opens_as_rgba(tmp_path: Path) -> None:
+def test_16_bit_grey_with_a_transparent_value_opens_as_rgba(tmp_path):
     values = np.array([[0, 257, 1000], [65535, 1000, 300]], np.uint16)
     Image.fromarray(values).save(tmp_path / "grey.png", transparency=1000)
     array = open_image(tmp_path / "grey.png")
@@ -125,12 +112,10 @@ def test_16_bit_grey_with_a_transparent_value_opens_as_rgba(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("mode", "transparency", "hidden"),
-    [("L", 3, (3,)), ("RGB", (3, 3, 3), (3, 3, 3)), ("P", 3, (3,)), ("P", b"\xff\xff\xff\0", (3,))],
+    ("mode", "transparency"),
+    [("L", 3), ("RGB", (3, 3, 3)), ("P", 3), ("P", b"\xff\xff\xff\0")],
 )
-def test_a_transparent_color_opens_as_alpha(
-    tmp_path: Path, mode: str, transparency: Any, hidden: tuple[int, ...]
-) -> None:
+def test_a_transparent_color_opens_as_alpha(tmp_path, mode, transparency):
     values = np.arange(6, dtype=np.uint8).reshape(2, 3)
     image = Image.fromarray(values)
     if mode == "P":
@@ -142,7 +127,7 @@ def test_a_transparent_color_opens_as_alpha(
     assert alpha.tolist() == [[255, 255, 255], [0, 255, 255]]
 
 
-def test_floats_are_refused_with_the_mode_and_the_remedy(tmp_path: Path) -> None:
+def test_floats_are_refused_with_the_mode_and_the_remedy(tmp_path):
     Image.new("F", (3, 2)).save(tmp_path / "floats.tif")
     with pytest.raises(ValueError, match=r"floats\.tif: image of mode 'F' .* cluster numpy"):
         open_image(tmp_path / "floats.tif")
@@ -153,9 +138,7 @@ def test_floats_are_refused_with_the_mode_and_the_remedy(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("interlaced", [False, True])
-def test_a_transparent_color_of_16_bits_is_compared_in_full(
-    tmp_path: Path, interlaced: bool
-) -> None:
+def test_a_transparent_color_of_16_bits_is_compared_in_full(tmp_path, interlaced):
     pixels = noise(8, 8, 3, dtype=np.uint16)
     pixels[0, 1] = color = np.array([0x1234, 0xFF00, 0x0001])
     pixels[0, 2:5] = color + np.eye(3, dtype=int)  # differ in a low byte
@@ -183,7 +166,7 @@ def test_a_transparent_color_of_16_bits_is_compared_in_full(
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4])
-def test_a_transparent_grey_of_few_bits_is_that_grey(tmp_path: Path, bits: int) -> None:
+def test_a_transparent_grey_of_few_bits_is_that_grey(tmp_path, bits):
     most = 2**bits - 1
     values = np.arange(8) % (most + 1)
     row = int("".join(f"{value:0{bits}b}" for value in values), 2).to_bytes(bits, "big")
@@ -197,7 +180,7 @@ def test_a_transparent_grey_of_few_bits_is_that_grey(tmp_path: Path, bits: int) 
 
 
 @pytest.mark.parametrize("suffix", [".gif", ".png", ".webp", ".tif"])
-def test_an_animation_gives_its_first_frame(tmp_path: Path, suffix: str) -> None:
+def test_an_animation_gives_its_first_frame(tmp_path, suffix):
     frames = [Image.new("RGB", (6, 4), color) for color in ("red", "blue", "lime")]
     path = tmp_path / f"animation{suffix}"
     options = {"lossless": True} if suffix == ".webp" else {}
@@ -212,7 +195,7 @@ def test_an_animation_gives_its_first_frame(tmp_path: Path, suffix: str) -> None
         assert [str(warning.message) for warning in caught] == [told]
 
 
-def test_previews_smaller_copies_and_masks_are_no_frames_that_are_lost(tmp_path: Path) -> None:
+def test_previews_smaller_copies_and_masks_are_no_frames_that_are_lost(tmp_path):
     first, second = Image.new("RGB", (6, 4), "red"), Image.new("RGB", (3, 2), "red")
     first.save(tmp_path / "of_a_camera.jpg", "MPO", save_all=True, append_images=[second])
     first.save(tmp_path / "icon.ico", sizes=[(6, 4), (3, 2)])
@@ -233,9 +216,7 @@ def test_previews_smaller_copies_and_masks_are_no_frames_that_are_lost(tmp_path:
 
 
 @pytest.mark.parametrize("suffix", [".gif", ".tif"])
-def test_what_is_broken_behind_the_first_frame_does_not_cost_the_first(
-    tmp_path: Path, suffix: str
-) -> None:
+def test_what_is_broken_behind_the_first_frame_does_not_cost_the_first(tmp_path, suffix):
     path = tmp_path / f"broken{suffix}"
     frames = [Image.new("RGB", (6, 4), color) for color in ("red", "blue", "lime")]
     frames[0].save(path, save_all=True, append_images=frames[1:])
@@ -250,7 +231,7 @@ def test_what_is_broken_behind_the_first_frame_does_not_cost_the_first(
         assert {warning.category for warning in caught} <= {LeftOutWarning}
 
 
-def test_pages_in_a_circle_are_counted_once(tmp_path: Path) -> None:
+def test_pages_in_a_circle_are_counted_once(tmp_path):
     path = tmp_path / "circle.tif"
     frames = [Image.new("RGB", (6, 4), color) for color in ("red", "blue")]
     frames[0].save(path, save_all=True, append_images=frames[1:])
@@ -271,7 +252,7 @@ def test_pages_in_a_circle_are_counted_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".jpg", ".webp"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_exif_orientation_is_applied(tmp_path: Path, orientation: int, suffix: str) -> None:
+def test_exif_orientation_is_applied(tmp_path, orientation, suffix):
     upright = np.zeros((16, 32, 3), np.uint8)
     upright[:8, :16] = 250, 0, 0
     upright[:8, 16:] = 0, 250, 0
@@ -300,7 +281,7 @@ def test_exif_orientation_is_applied(tmp_path: Path, orientation: int, suffix: s
         assert np.array_equal(array, np.asarray(image))
 
 
-def test_broken_exif_does_not_refuse_a_sound_picture(tmp_path: Path) -> None:
+def test_broken_exif_does_not_refuse_a_sound_picture(tmp_path):
     path = tmp_path / "picture.png"
     Image.new("RGB", (3, 2)).save(path, exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
     with warnings.catch_warnings():
@@ -312,9 +293,7 @@ def test_broken_exif_does_not_refuse_a_sound_picture(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".gif", ".tif", ".bmp", ".ppm"])
-def test_max_pixels_alone_is_the_limit_and_pillow_is_not_asked(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
-) -> None:
+def test_max_pixels_alone_is_the_limit_and_pillow_is_not_asked(tmp_path, monkeypatch, suffix):
     path = tmp_path / f"picture{suffix}"
     Image.fromarray(noise(10, 20, 3)).save(path)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 50)
@@ -331,18 +310,16 @@ def test_max_pixels_alone_is_the_limit_and_pillow_is_not_asked(
 @pytest.mark.parametrize(
     ("max_pixels", "error"), [(0, ValueError), (-1, ValueError), (1.5, TypeError), ("9", TypeError)]
 )
-def test_max_pixels_must_be_a_positive_integer(
-    tmp_path: Path, max_pixels: Any, error: type[Exception]
-) -> None:
+def test_max_pixels_must_be_a_positive_integer(tmp_path, max_pixels, error):
     with pytest.raises(error, match="max_pixels="):
         open_image(tmp_path / "picture.png", max_pixels=max_pixels)
 
 
-def test_pictures_open_in_many_threads_with_limits_of_their_own(tmp_path: Path) -> None:
+def test_pictures_open_in_many_threads_with_limits_of_their_own(tmp_path):
     Image.new("RGB", (20, 10)).save(tmp_path / "picture.png")
-    answers: list[bool] = []
+    answers = []
 
-    def work(max_pixels: int) -> None:
+    def work(max_pixels):
         for _ in range(20):
             try:
                 open_image(tmp_path / "picture.png", max_pixels=max_pixels)
@@ -350,25 +327,22 @@ def test_pictures_open_in_many_threads_with_limits_of_their_own(tmp_path: Path) 
             except ValueError:
                 answers.append(max_pixels < 200)
 
-    threads = [threading.Thread(target=work, args=[limit]) for limit in (199, 200, 10, 1000)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, (199, 200, 10, 1000)))
     assert answers == [True] * 80
 
 
 # ---------------------------------------------------------------------------- broken files
 
 
-def encoded(name: str) -> bytes:
+def encoded(name):
     file = io.BytesIO()
     Image.fromarray(noise(32, 32, 3)).save(file, name)
     return file.getvalue()
 
 
 @pytest.mark.parametrize("name", ["PNG", "JPEG", "GIF", "TIFF", "BMP", "WEBP", "PPM", "ICO"])
-def test_a_truncated_file_is_one_line_of_oserror_that_names_it(tmp_path: Path, name: str) -> None:
+def test_a_truncated_file_is_one_line_of_oserror_that_names_it(tmp_path, name):
     data = encoded(name)
     path = tmp_path / "cut.bin"
     for length in (1, 9, 17, 30, len(data) // 2, len(data) * 9 // 10):
@@ -382,13 +356,13 @@ def test_a_truncated_file_is_one_line_of_oserror_that_names_it(tmp_path: Path, n
 @pytest.mark.parametrize(
     "data", [b"", b"\0", b"no picture at all, but some text", b"\x89PNG\r\n\x1a\n"]
 )
-def test_what_is_no_picture_is_an_oserror(tmp_path: Path, data: bytes) -> None:
+def test_what_is_no_picture_is_an_oserror(tmp_path, data):
     (tmp_path / "text.png").write_bytes(data)
     with pytest.raises(OSError, match=r"text\.png: (not a picture|a broken or empty PNG)"):
         open_image(tmp_path / "text.png")
 
 
-def test_a_missing_file_and_a_folder_are_the_usual_errors(tmp_path: Path) -> None:
+def test_a_missing_file_and_a_folder_are_the_usual_errors(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"none\.png"):
         open_image(tmp_path / "none.png")
     with pytest.raises(OSError):
@@ -400,7 +374,7 @@ def test_a_missing_file_and_a_folder_are_the_usual_errors(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("k", [1, 2, 7, 16, 255, 256])
 @pytest.mark.parametrize("channels", [1, 3, 4])
-def test_up_to_256_colors_the_palette_is_exactly_the_fitted_colors(k: int, channels: int) -> None:
+def test_up_to_256_colors_the_palette_is_exactly_the_fitted_colors(k, channels):
     pixels = noise(40, 30, channels)
     if channels == 4:
         pixels[..., 3] |= 1  # nothing fully transparent
@@ -417,7 +391,7 @@ def test_up_to_256_colors_the_palette_is_exactly_the_fitted_colors(k: int, chann
 
 
 @pytest.mark.parametrize("channels", [3, 4])
-def test_more_than_256_colors_paint_every_pixel(channels: int) -> None:
+def test_more_than_256_colors_paint_every_pixel(channels):
     pixels = noise(40, 30, channels)
     pixels[..., 3:] |= 1
     painted = quantize(pixels, 300)
@@ -426,7 +400,7 @@ def test_more_than_256_colors_paint_every_pixel(channels: int) -> None:
     assert np.array_equal(to_array(painted), result.recolor())
 
 
-def test_16_bit_grey_is_scaled_to_8_bits_in_a_palette_and_kept_beyond_it() -> None:
+def test_16_bit_grey_is_scaled_to_8_bits_in_a_palette_and_kept_beyond_it():
     pixels = noise(40, 30, 1, dtype=np.uint16)
     painted = quantize(pixels, 16)
     expected = np.rint(kf.fit(pixels, 16).centroids / 257)
@@ -436,7 +410,7 @@ def test_16_bit_grey_is_scaled_to_8_bits_in_a_palette_and_kept_beyond_it() -> No
     assert np.array_equal(to_array(deep), kf.fit(pixels, 400).recolor())
 
 
-def test_a_picture_with_fewer_colors_keeps_them_without_a_warning(recwarn: Any) -> None:
+def test_a_picture_with_fewer_colors_keeps_them_without_a_warning(recwarn):
     pixels = np.zeros((6, 6, 3), np.uint8)
     pixels[:2] = 10, 20, 30
     pixels[2:4] = 255, 0, 255
@@ -447,14 +421,14 @@ def test_a_picture_with_fewer_colors_keeps_them_without_a_warning(recwarn: Any) 
     assert len(recwarn) == 0
 
 
-def test_a_pillow_image_gives_what_its_array_gives(picture: Array) -> None:
+def test_a_pillow_image_gives_what_its_array_gives(picture):
     from_array = quantize(picture, 8)
     from_image = quantize(Image.fromarray(picture), 8)
     assert from_array.getpalette() == from_image.getpalette()
     assert np.array_equal(np.asarray(from_array), np.asarray(from_image))
 
 
-def test_the_options_reach_the_fit(picture: Array) -> None:
+def test_the_options_reach_the_fit(picture):
     start = np.array([[0.0, 0, 0], [255, 255, 255]])
     one = quantize(picture, 2, init=start, max_iter=1)
     assert (
@@ -464,9 +438,7 @@ def test_the_options_reach_the_fit(picture: Array) -> None:
     assert other.getpalette() == kf.fit(picture, 5, random_state=3).palette.reshape(-1).tolist()
 
 
-def test_a_path_or_a_file_is_read_where_a_picture_is_expected(
-    tmp_path: Path, picture: Array
-) -> None:
+def test_a_path_or_a_file_is_read_where_a_picture_is_expected(tmp_path, picture):
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -488,16 +460,16 @@ def test_a_path_or_a_file_is_read_where_a_picture_is_expected(
 class Stream(io.RawIOBase):
     """What comes over a line, once."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data):
         self._file = io.BytesIO(data)
 
-    def read(self, size: int = -1) -> bytes:
+    def read(self, size=-1):
         return self._file.read(size)
 
 
-def test_files_that_are_no_files_on_a_disk(tmp_path: Path) -> None:
+def test_files_that_are_no_files_on_a_disk(tmp_path):
     data = encoded("PNG")
-    assert open_image(Stream(data)).shape == (32, 32, 3)  # type: ignore[arg-type]
+    assert open_image(Stream(data)).shape == (32, 32, 3)
     with pytest.raises(ValueError, match="BytesIO: 32 x 32 pixels are more than max_pixels=9"):
         open_image(io.BytesIO(data), max_pixels=9)
     with pytest.raises(OSError, match="BytesIO: image file is truncated"):
@@ -507,12 +479,12 @@ def test_files_that_are_no_files_on_a_disk(tmp_path: Path) -> None:
         with pytest.raises(OSError, match=r"a\.txt: not a picture"):
             open_image(file)
     with open(tmp_path / "a.txt") as text, pytest.raises(TypeError, match="open it with mode 'rb'"):
-        open_image(text)  # type: ignore[arg-type]
+        open_image(text)
     with pytest.raises(TypeError, match="path is BytesIO; give the path of the file"):
-        kf.open_tiles(io.BytesIO(data))  # type: ignore[arg-type]
+        kf.open_tiles(io.BytesIO(data))
 
 
-def test_a_grey_picture_needs_no_third_axis() -> None:
+def test_a_grey_picture_needs_no_third_axis():
     for dtype in (np.uint8, np.uint16):
         grey = noise(20, 30, dtype=dtype)
         assert quantize(grey, 5).tobytes() == quantize(grey[..., None], 5).tobytes()
@@ -521,39 +493,17 @@ def test_a_grey_picture_needs_no_third_axis() -> None:
         quantize(noise(600, 3), 5)
 
 
-@pytest.mark.parametrize(
-    ("image", "n_colors", "error", "message"),
-    [
-        (np.zeros((3, 3), np.uint8), 2, ValueError, r"image has shape \(3, 3\)"),
-        (np.zeros((3, 3, 2), np.uint8), 2, ValueError, "1, 3 or 4 channels"),
-        (np.zeros((3, 3, 3), np.float32), 2, ValueError, "dtype float32"),
-        (np.zeros((0, 3, 3), np.uint8), 2, ValueError, r"image has shape \(0, 3, 3\)"),
-        ("photo.jpg", 2, FileNotFoundError, "photo.jpg"),
-        (np.zeros((3, 3, 3), np.uint8), 0, ValueError, "n_colors=0"),
-        (np.zeros((3, 3, 3), np.uint8), 2.5, TypeError, "n_colors=2.5"),
-        (Image.new("F", (3, 3)), 2, ValueError, "mode 'F'"),
-    ],
-)
-def test_bad_arguments_are_named(
-    image: Any, n_colors: Any, error: type[Exception], message: str
-) -> None:
-    with pytest.raises(error, match=message):
-        quantize(image, n_colors)
-
-
 # ---------------------------------------------------------------------------- transparency
 
 
-def with_alpha(picture: Array) -> Array:
+def with_alpha(picture):
     alpha = np.full(picture.shape[:2], 255, np.uint8)
     alpha[:, :10] = 0
     return np.dstack([picture, alpha])
 
 
 @pytest.mark.parametrize(("k", "visible"), [(1, 1), (5, 5), (255, 255), (256, 255)])
-def test_transparent_pixels_have_no_say_and_stay_transparent(
-    picture: Array, k: int, visible: int
-) -> None:
+def test_transparent_pixels_have_no_say_and_stay_transparent(picture, k, visible):
     pixels = with_alpha(picture)
     painted = quantize(pixels, k)
     result = kf.fit(np.ascontiguousarray(picture[:, 10:]), visible)
@@ -564,7 +514,7 @@ def test_transparent_pixels_have_no_say_and_stay_transparent(
     assert np.array_equal(shown[:, 10:, :3], result.recolor())
 
 
-def test_what_transparent_pixels_hold_changes_nothing(picture: Array) -> None:
+def test_what_transparent_pixels_hold_changes_nothing(picture):
     pixels = with_alpha(picture)
     other = pixels.copy()
     other[:, :10, :3] = noise(40, 10, 3)
@@ -572,7 +522,7 @@ def test_what_transparent_pixels_hold_changes_nothing(picture: Array) -> None:
         assert quantize(pixels, k).tobytes() == quantize(other, k).tobytes()
 
 
-def test_translucent_pixels_are_fitted_in_four_channels(picture: Array) -> None:
+def test_translucent_pixels_are_fitted_in_four_channels(picture):
     pixels = with_alpha(picture)
     pixels[:, 10:20, 3] = 100
     painted = quantize(pixels, 6)
@@ -583,7 +533,7 @@ def test_translucent_pixels_are_fitted_in_four_channels(picture: Array) -> None:
     assert np.array_equal(shown[:, 10:], result.recolor())
 
 
-def test_an_all_transparent_picture_stays_so() -> None:
+def test_an_all_transparent_picture_stays_so():
     pixels = noise(5, 7, 4)
     pixels[..., 3] = 0
     for k in (1, 256, 300):
@@ -597,19 +547,17 @@ def test_an_all_transparent_picture_stays_so() -> None:
 
 @pytest.mark.parametrize("k", [1, 2, 3, 16, 200, 256])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_dithering_uses_the_fitted_colors_and_no_others(
-    picture: Array, k: int, channels: int
-) -> None:
+def test_dithering_uses_the_fitted_colors_and_no_others(picture, k, channels):
     pixels = np.ascontiguousarray(picture[..., :channels])
     plain, dithered = quantize(pixels, k), quantize(pixels, k, dither=True)
     assert dithered.mode == "P" and dithered.getpalette() == plain.getpalette()
     assert colors_of(rgba_of(dithered)) <= colors_of(rgba_of(plain))
 
 
-def test_dithering_brings_the_mean_of_a_ramp_nearer() -> None:
+def test_dithering_brings_the_mean_of_a_ramp_nearer():
     ramp = np.repeat(np.arange(256, dtype=np.uint8), 64).reshape(128, 128, 1)
 
-    def error_of_means(image: Image.Image) -> float:
+    def error_of_means(image):
         shown = np.asarray(image.convert("L"), float)
         blocks = (shown - ramp[..., 0]).reshape(16, 8, 16, 8).mean(axis=(1, 3))
         return float(np.abs(blocks[5:11]).mean())  # between the two greys: 64 and 192
@@ -617,7 +565,7 @@ def test_dithering_brings_the_mean_of_a_ramp_nearer() -> None:
     assert error_of_means(quantize(ramp, 2, dither=True)) < error_of_means(quantize(ramp, 2)) / 2
 
 
-def test_dithering_leaves_transparent_and_translucent_pixels_alone(picture: Array) -> None:
+def test_dithering_leaves_transparent_and_translucent_pixels_alone(picture):
     pixels = with_alpha(picture)
     plain, dithered = quantize(pixels, 4), quantize(pixels, 4, dither=True)
     assert np.array_equal(rgba_of(dithered)[..., 3], pixels[..., 3])
@@ -629,7 +577,7 @@ def test_dithering_leaves_transparent_and_translucent_pixels_alone(picture: Arra
 
 @pytest.mark.parametrize("kind", ["grey", "rgb", "rgba", "deep grey", "deep rgb"])
 @pytest.mark.parametrize("k", [16, 256])
-def test_dithering_leaves_a_picture_of_no_more_colors_as_it_is(kind: str, k: int) -> None:
+def test_dithering_leaves_a_picture_of_no_more_colors_as_it_is(kind, k):
     shades = np.random.default_rng(0).integers(0, k - (kind == "rgba"), (40, 30, 1), np.uint8)
     pixels = shades if "grey" in kind else np.insert(shades % 16, [1, 1], shades // 16, axis=2)
     pixels = with_alpha(pixels) if kind == "rgba" else pixels
@@ -641,7 +589,7 @@ def test_dithering_leaves_a_picture_of_no_more_colors_as_it_is(kind: str, k: int
     assert np.array_equal(shown[seen][:, :3], expected[seen])
 
 
-def test_dithering_leaves_the_colors_of_a_palette_that_is_given_as_they_are() -> None:
+def test_dithering_leaves_the_colors_of_a_palette_that_is_given_as_they_are():
     palette = [(shade, shade, shade) for shade in range(40, 56)]
     pixels = noise(40, 30, 1) % 16 + 40
     dithered = quantize(pixels, palette=palette, dither=True)
@@ -660,7 +608,7 @@ SAVED = [".png", ".gif", ".tif", ".tiff", ".bmp", ".webp", ".jpg", ".jpeg"]
 
 
 @pytest.mark.parametrize("suffix", [*SAVED, ".PNG"])
-def test_every_format_shows_the_same_colors(tmp_path: Path, picture: Array, suffix: str) -> None:
+def test_every_format_shows_the_same_colors(tmp_path, picture, suffix):
     path = tmp_path / f"out{suffix}"
     painted = quantize(picture, 8)
     save_image(painted, path)
@@ -674,7 +622,7 @@ def test_every_format_shows_the_same_colors(tmp_path: Path, picture: Array, suff
 
 
 @pytest.mark.parametrize("suffix", [".png", ".gif"])
-def test_an_indexed_format_keeps_the_palette(tmp_path: Path, picture: Array, suffix: str) -> None:
+def test_an_indexed_format_keeps_the_palette(tmp_path, picture, suffix):
     painted = quantize(with_alpha(picture), 7)
     save_image(painted, tmp_path / f"out{suffix}")
     with Image.open(tmp_path / f"out{suffix}") as image:
@@ -687,8 +635,8 @@ def test_an_indexed_format_keeps_the_palette(tmp_path: Path, picture: Array, suf
 @pytest.mark.parametrize("translucent", [False, True])
 @pytest.mark.parametrize("k", [7, 300])
 def test_transparency_survives_where_the_format_can_hold_it(
-    tmp_path: Path, picture: Array, suffix: str, translucent: bool, k: int
-) -> None:
+    tmp_path, picture, suffix, translucent, k
+):
     pixels = with_alpha(picture)
     if translucent:
         pixels[:, 10:20, 3] = 100
@@ -711,8 +659,8 @@ def test_transparency_survives_where_the_format_can_hold_it(
     ],
 )
 def test_a_format_that_cannot_hold_the_picture_is_refused_with_the_remedy(
-    tmp_path: Path, picture: Array, suffix: str, k: int, alpha: int, message: str
-) -> None:
+    tmp_path, picture, suffix, k, alpha, message
+):
     pixels = with_alpha(picture)
     pixels[:, :10, 3] = alpha
     target = tmp_path / f"out{suffix}"
@@ -722,7 +670,7 @@ def test_a_format_that_cannot_hold_the_picture_is_refused_with_the_remedy(
     assert target.read_bytes() == b"before"
 
 
-def test_16_bit_grey_is_written_in_full(tmp_path: Path) -> None:
+def test_16_bit_grey_is_written_in_full(tmp_path):
     painted = quantize(noise(40, 30, 1, dtype=np.uint16), 400)
     for suffix in (".png", ".tif"):
         save_image(painted, tmp_path / f"out{suffix}")
@@ -730,29 +678,21 @@ def test_16_bit_grey_is_written_in_full(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["out.xyz", "out", "out.pdf"])
-def test_an_unknown_suffix_names_those_that_work(tmp_path: Path, name: str) -> None:
+def test_an_unknown_suffix_names_those_that_work(tmp_path, name):
     with pytest.raises(ValueError, match=r"unknown suffix '.*'; use one of \.png, \.gif"):
         save_image(Image.new("P", (1, 1)), tmp_path / name)
     assert os.listdir(tmp_path) == []
 
 
-def test_a_missing_folder_is_one_line_of_oserror(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="there is no folder .*none; make it first"):
-        save_image(Image.new("P", (1, 1)), tmp_path / "none" / "out.png")
-    (tmp_path / "folder.png").mkdir()
-    with pytest.raises(IsADirectoryError, match="is a folder"):
-        save_image(Image.new("P", (1, 1)), tmp_path / "folder.png")
-
-
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
 @pytest.mark.parametrize("where", ["save", "replace"])
 def test_a_failure_leaves_nothing_behind_and_the_target_untouched(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, where: str
-) -> None:
+    tmp_path, monkeypatch, error, where
+):
     target = tmp_path / "out.png"
     target.write_bytes(b"before")
 
-    def fail(*args: Any, **options: Any) -> None:
+    def fail(*args, **options):
         raise error
 
     if where == "save":
@@ -767,7 +707,7 @@ def test_a_failure_leaves_nothing_behind_and_the_target_untouched(
 
 @pytest.mark.skipif(os.name == "nt", reason="permissions of POSIX")
 @pytest.mark.parametrize("mask", [0o022, 0o077])
-def test_the_permissions_follow_the_umask(tmp_path: Path, mask: int) -> None:
+def test_the_permissions_follow_the_umask(tmp_path, mask):
     before = os.umask(mask)
     try:
         save_image(Image.new("P", (1, 1)), tmp_path / "out.png")
@@ -780,9 +720,7 @@ def test_the_permissions_follow_the_umask(tmp_path: Path, mask: int) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".jpg"])
-def test_profile_and_resolution_of_the_source_are_kept(
-    tmp_path: Path, picture: Array, suffix: str
-) -> None:
+def test_profile_and_resolution_of_the_source_are_kept(tmp_path, picture, suffix):
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     source = Image.fromarray(picture)
     source.save(tmp_path / "source.png", icc_profile=profile, dpi=(150, 150))
@@ -793,7 +731,7 @@ def test_profile_and_resolution_of_the_source_are_kept(
         assert tuple(map(round, image.info["dpi"])) == (150, 150)
 
 
-def test_what_is_not_true_of_the_result_is_not_carried(picture: Array) -> None:
+def test_what_is_not_true_of_the_result_is_not_carried(picture):
     image = Image.fromarray(picture).convert("L")
     image.info |= {"icc_profile": grey_profile(SRGB_CURVE), "dpi": (float("nan"), 72)}
     assert quantize(image, 4).info == {}

@@ -1,7 +1,5 @@
 """Arrays of other libraries, which NumPy's own protocol lets in, and of other byte orders."""
 
-from __future__ import annotations
-
 import dask.array as da
 import numpy as np
 import pandas as pd

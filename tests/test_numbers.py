@@ -1,9 +1,9 @@
 """Numbers at their extremes: the bits of the reference, or an error with a remedy.
 
 This is the set, through the public functions. More of it is tested where it belongs: values of
-every size in trees (`test_tree`), bounds (`test_assignment`), draws (`test_dense_search`,
-`test_tree_search`) and quotients (`test_quotients`); weights (`test_dense_weights`); what is no
-data, no centroids, labels or weights, and the errors of every other argument (`test_bad_input`).
+every size from one assignment to the next (`test_assignment`), draws (`test_dense_search`) and
+quotients (`test_quotients`); weights (`test_dense_points`); what is no data, no centroids, labels
+or weights, and the errors of every other argument (`test_bad_input`).
 """
 
 from fractions import Fraction
@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 import kmeans_fast as kf
 from kmeans_fast import reference as ref
 from kmeans_fast.colors import counting, keys
-from kmeans_fast.dense import tree
 
+from .naive import reference_loop
 from .pictures import few_colors, noise
 
 COLORS = [(np.uint8, 1), (np.uint8, 3), (np.uint8, 4), (np.uint16, 1)]
@@ -34,27 +34,6 @@ POINTS = np.random.default_rng(0).normal(size=(48, 2))
 WIDER = np.longdouble(10.0) ** (4000 if np.finfo(np.longdouble).maxexp > 1024 else 0)
 pytestmark = pytest.mark.filterwarnings("ignore:the data hold .* distinct points")
 is_wider = pytest.mark.skipif(WIDER == 1, reason="long double has 64 bits here")
-
-
-@pytest.fixture
-def use(monkeypatch):
-    """Let an engine take points of any number."""
-
-    def use(engine):
-        monkeypatch.setattr(tree, "LEAST_POINTS", 0 if engine == "tree" else 10**9)
-        monkeypatch.setattr(tree, "LEAST_DISTANCES", 0)
-        monkeypatch.setattr(tree, "LEAST_CLUSTERS", (1,) * tree.MOST_FEATURES)
-
-    return use
-
-
-def reference_loop(points, centroids, iterations, weights):
-    """`reference.k_means` with weights."""
-    for _ in range(iterations):
-        labels = ref.fill_empty(points, ref.assign(points, centroids), centroids, weights)
-        means = ref.means(points, labels, len(centroids), weights)
-        centroids = np.where(np.isnan(means), centroids, means)
-    return centroids, ref.assign(points, centroids)
 
 
 def same_bits(found, expected):
@@ -351,6 +330,7 @@ def test_products_with_weights_that_underflow_are_refused():
 
 
 WEIGHTS = {
+    "whole and large": lambda rng, n: rng.integers(0, 2**40, n),
     "a denormal and zeros among ones": lambda rng, n: rng.choice([0.0, 5e-324, 1.0], n),
     "of all sizes": lambda rng, n: 10.0 ** rng.integers(-25, 25, n),
     "down to denormals": lambda rng, n: np.exp(-600 * rng.random(n)),

@@ -10,11 +10,13 @@ import kmeans_fast as kf
 from kmeans_fast import cli
 from kmeans_fast.painting import VisibleColors, in_order
 
+from .pictures import colors_of
+
 RNG = np.random.default_rng(2)
 PICTURE = RNG.integers(0, 256, (20, 30, 3)).astype(np.uint8)
 
 
-def colors_of(indexed):
+def palette_of(indexed):
     return np.array(indexed.getpalette("RGB"), dtype=np.uint8).reshape(-1, 3)
 
 
@@ -26,7 +28,7 @@ def test_each_pixel_takes_the_nearest_color_of_a_palette():
     painted = kf.quantize(PICTURE, palette=palette)
     expected = np.array([[0, 0, 0], [255, 255, 255], [255, 0, 0], [0, 120, 200]])
     assert painted.mode == "P"
-    assert np.array_equal(colors_of(painted), expected)
+    assert np.array_equal(palette_of(painted), expected)
     assert np.array_equal(np.asarray(painted), kf.reference.assign(PICTURE, expected))
 
 
@@ -38,7 +40,7 @@ def test_a_palette_in_oklab_and_with_dithering():
     assert (in_rgb != in_oklab).any()
     assert np.array_equal(in_oklab, kf.assign(PICTURE, palette, space="oklab"))
     dithered = kf.quantize(PICTURE, palette=palette, dither=True)
-    assert np.array_equal(colors_of(dithered), palette)
+    assert np.array_equal(palette_of(dithered), palette)
 
 
 def test_a_palette_for_pictures_of_other_kinds():
@@ -75,11 +77,21 @@ def test_a_palette_for_pictures_of_other_kinds():
         ({"palette": ["red"], "medoids": True}, ValueError, "a palette is used as it is"),
         ({"n_colors": 3, "sort": "hue"}, ValueError, "give one of luminance, share"),
         ({"palette": ["red"] * 300, "dither": True}, ValueError, "too many to dither"),
+        ({"n_colors": 0}, ValueError, "n_colors=0"),
+        ({"n_colors": 2.5}, TypeError, "n_colors=2.5"),
+        ({"image": np.zeros((3, 3), np.uint8)}, ValueError, r"image has shape \(3, 3\)"),
+        ({"image": PICTURE[..., :2]}, ValueError, "1, 3 or 4 channels"),
+        ({"image": PICTURE.astype(np.float32)}, ValueError, "dtype float32"),
+        ({"image": PICTURE[:0]}, ValueError, r"image has shape \(0, 30, 3\)"),
+        ({"image": "photo.jpg"}, FileNotFoundError, "photo.jpg"),
+        ({"image": Image.new("F", (3, 3))}, ValueError, "mode 'F'"),
     ],
 )
-def test_palettes_that_are_none(arguments, error, message):
+def test_bad_arguments_are_named(arguments, error, message):
+    if "image" in arguments:
+        arguments = {"n_colors": 2, **arguments}
     with pytest.raises(error, match=message):
-        kf.quantize(PICTURE, **arguments)
+        kf.quantize(**{"image": PICTURE, **arguments})
 
 
 # --------------------------------------------------------------------------------- in order
@@ -93,9 +105,9 @@ def test_a_palette_in_order(given):
     )
     for ordered in (by_light, by_share):
         assert np.array_equal(np.asarray(ordered.convert("RGB")), np.asarray(plain))
-    light = colors_of(by_light) @ [0.2126, 0.7152, 0.0722]
+    light = palette_of(by_light) @ [0.2126, 0.7152, 0.0722]
     assert (np.diff(light) >= 0).all()
-    n = np.bincount(np.asarray(by_share).reshape(-1), minlength=len(colors_of(by_share)))
+    n = np.bincount(np.asarray(by_share).reshape(-1), minlength=len(palette_of(by_share)))
     assert (np.diff(n) <= 0).all()
 
 
@@ -116,12 +128,11 @@ def test_a_result_in_order_is_the_same_result():
 def test_medoids_are_the_nearest_colors_that_occur(space):
     picture = PICTURE // 40 * 40
     painted = kf.quantize(picture, 6, medoids=True, space=space)
-    there = {tuple(color) for color in picture.reshape(-1, 3).tolist()}
-    assert {tuple(color) for color in colors_of(painted).tolist()} <= there
+    assert colors_of(palette_of(painted)) <= colors_of(picture)
     result = kf.fit(picture, 6, space=space)
     measure = kf.spaces.to_oklab if space == "oklab" else np.asarray
     colors = np.unique(picture.reshape(-1, 3), axis=0)
-    for centroid, found in zip(result.centroids, colors_of(painted), strict=True):
+    for centroid, found in zip(result.centroids, palette_of(painted), strict=True):
         apart = ((measure(colors) - measure(centroid[None])) ** 2).sum(axis=1)
         own = ((measure(found[None]) - measure(centroid[None])) ** 2).sum()
         assert own == pytest.approx(apart.min(), rel=1e-12)
@@ -132,7 +143,7 @@ def test_medoids_of_pictures_with_transparency():
     seen[0, :, 3] = 0
     seen[1, :, 3] = 128
     painted = kf.quantize(seen, 5, medoids=True)
-    there = {tuple(color) for color in seen[seen[..., 3] > 0].tolist()}
+    there = colors_of(seen[seen[..., 3] > 0])
     found = np.unique(np.asarray(painted.convert("RGBA")).reshape(-1, 4), axis=0).tolist()
     assert {tuple(color) for color in found if color[3] > 0} <= there
     invisible = np.zeros((4, 4, 4), np.uint8)
@@ -149,7 +160,7 @@ def test_the_command_line_measures_in_oklab_too(tmp_path, capsys):
     assert np.array_equal(np.asarray(found), np.asarray(expected.convert("RGB")))
     assert cli.main(["palette", *given, "--json"]) == 0
     printed = {tuple(row["rgb"]) for row in json.loads(capsys.readouterr().out)["colors"]}
-    assert printed == {tuple(color) for color in colors_of(expected).tolist()}
+    assert printed == colors_of(palette_of(expected))
 
 
 def test_a_pillow_picture_keeps_what_it_carries():

@@ -1,7 +1,5 @@
 """Dense points in several parts, as on a cluster: the bits of the points in one."""
 
-from __future__ import annotations
-
 import gc
 import pickle
 import weakref
@@ -17,8 +15,7 @@ from kmeans_fast.dense.raw import RawPart
 from kmeans_fast.fitting import METHODS
 from kmeans_fast.lloyd import lloyd
 from kmeans_fast.threads import Threads
-from tests.naive import part_of
-from tests.test_tree import KINDS
+from tests.naive import KINDS, clusters, part_of
 
 
 class Many:
@@ -90,13 +87,6 @@ def assert_parts_change_no_bit(points, weights, init, k, forgets=False):
             np.testing.assert_array_equal(ours, expected)
 
 
-def clusters(n, d, k, dtype, seed=0):
-    rng = np.random.default_rng(seed)
-    return (rng.uniform(-9, 9, (k, d))[rng.integers(k, size=n)] + rng.normal(size=(n, d))).astype(
-        dtype
-    )
-
-
 WEIGHTS = {
     "none": lambda n: None,
     "whole": lambda n: np.random.default_rng(1).integers(0, 5, n),
@@ -115,9 +105,8 @@ def test_a_fit_in_parts_has_the_bits_of_a_fit_in_one(d, weights, init, forgets):
 
 @pytest.mark.parametrize("forgets", [False, True])
 @pytest.mark.parametrize("d, dtype", KINDS[:2])
-def test_draws_from_trees_below_a_root_that_they_share(d, dtype, forgets, monkeypatch):
-    monkeypatch.setattr(trees, "LEAST_POINTS", 1)
-    monkeypatch.setattr(trees, "LEAST_DISTANCES", 1)
+def test_draws_from_trees_below_a_root_that_they_share(d, dtype, forgets, use, monkeypatch):
+    use("tree")
     monkeypatch.setattr(trees, "SAMPLE", 100)
     points = clusters(4000, d, 12, dtype)
     points[:600] = np.round(points[:600], 1)  # copies, and ties along axes
@@ -145,8 +134,8 @@ def test_the_first_bad_row_of_all_parts_is_named():
         fit(points, None, "random", 3, edges=[30, 80])
 
 
-def test_memory_goes_with_the_point_set_not_with_the_garbage_collector(monkeypatch):
-    monkeypatch.setattr(trees, "LEAST_POINTS", 1)
+def test_memory_goes_with_the_point_set_not_with_the_garbage_collector(use):
+    use("tree")
     gc.collect()
     gc.disable()
     try:
@@ -163,8 +152,8 @@ def test_memory_goes_with_the_point_set_not_with_the_garbage_collector(monkeypat
 
 
 @pytest.mark.parametrize("d", [3, 9])
-def test_two_searches_at_a_time_do_not_mix(d, monkeypatch):
-    monkeypatch.setattr(trees, "LEAST_POINTS", 1)
+def test_two_searches_at_a_time_do_not_mix(d, use):
+    use("tree")
     points = clusters(500, d, 5, np.float32)
 
     def potentials(*all_centers):

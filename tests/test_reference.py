@@ -1,7 +1,5 @@
 """The reference by itself, against numbers worked out by hand."""
 
-from __future__ import annotations
-
 import math
 from fractions import Fraction
 

@@ -1,7 +1,5 @@
 """Outputs: what becomes of what is there already, and what is left behind."""
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import io
@@ -12,9 +10,7 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any
 
 import pytest
 from PIL import Image
@@ -31,12 +27,12 @@ PICTURE = photograph(60, 50)
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="links, pipes and modes of POSIX")
 
 
-def save_page(path: str) -> None:
+def save_page(path):
     go = pytest.importorskip("plotly.graph_objects")
     write_page(go.Figure(frames=[]), path)
 
 
-def save_in_tiles(path: str) -> None:
+def save_in_tiles(path):
     Image.fromarray(PICTURE).save("large.tif", compression="tiff_lzw", strip_size=1000)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tiles, "TILE_PIXELS", 500)
@@ -46,7 +42,7 @@ def save_in_tiles(path: str) -> None:
 
 
 # Every kind of output, with the name of one.
-WRITERS: dict[str, Callable[[str], None]] = {
+WRITERS = {
     "out.png": lambda path: save_image(Image.new("P", (9, 5)), path),
     "out.npz": lambda path: kf.ColorHistogram(PICTURE).save(path),
     "out.html": save_page,
@@ -55,31 +51,25 @@ WRITERS: dict[str, Callable[[str], None]] = {
 each_output = pytest.mark.parametrize("name", WRITERS)
 
 
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def write(path: str, data: bytes = b"after") -> None:
+def write(path, data=b"after"):
     write_whole(path, lambda file: file.write(data))
 
 
-def state(path: str) -> tuple[int, int, int, int]:
+def state(path):
     found = os.stat(path)
     return found.st_ino, found.st_mode, found.st_uid, found.st_gid
 
 
-def owned_by_another(path: str) -> None:
+def owned_by_another(path):
     if os.geteuid() == 0:
         os.chown(path, 4321, 4322)
 
 
 @contextlib.contextmanager
-def reading(pipe: str) -> Iterator[list[bytes]]:
+def reading(pipe):
     """Read a pipe to its end, which is not before the work within is done."""
     keeper = os.open(pipe, os.O_RDWR)
-    read: list[bytes] = []
+    read = []
     with open(pipe, "rb") as end:
         reader = threading.Thread(target=lambda: read.append(end.read()))
         reader.start()
@@ -94,7 +84,7 @@ def reading(pipe: str) -> Iterator[list[bytes]]:
 
 
 @each_output
-def test_a_file_that_is_replaced_keeps_its_mode_and_its_owner(folder: Path, name: str) -> None:
+def test_a_file_that_is_replaced_keeps_its_mode_and_its_owner(folder, name):
     Path(name).write_bytes(b"before")
     os.chmod(name, 0o640)
     os.utime(name, (0, 0))
@@ -106,11 +96,11 @@ def test_a_file_that_is_replaced_keeps_its_mode_and_its_owner(folder: Path, name
     assert Path(name).stat().st_size > 60
 
 
-def test_what_replaces_a_private_file_is_private_from_the_first(folder: Path) -> None:
-    def look(file: IO[bytes]) -> None:
+def test_what_replaces_a_private_file_is_private_from_the_first(folder):
+    def look(file):
         modes.append(os.fstat(file.fileno()).st_mode & 0o777)
 
-    modes: list[int] = []
+    modes = []
     write_whole("out", look)
     os.chmod("out", 0o644)
     write_whole("out", look)
@@ -118,7 +108,7 @@ def test_what_replaces_a_private_file_is_private_from_the_first(folder: Path) ->
 
 
 @each_output
-def test_a_file_of_several_names_keeps_them(folder: Path, name: str) -> None:
+def test_a_file_of_several_names_keeps_them(folder, name):
     Path(name).write_bytes(bytes(10_000_000))
     os.link(name, "other")
     before = state(name)
@@ -128,9 +118,7 @@ def test_a_file_of_several_names_keeps_them(folder: Path, name: str) -> None:
 
 
 @each_output
-def test_a_file_that_nobody_may_write_is_refused_even_to_root(
-    folder: Path, name: str, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_file_that_nobody_may_write_is_refused_even_to_root(folder, name, capfd):
     Path(name).write_bytes(b"before")
     os.chmod(name, 0o444)
     with pytest.raises(OSError, match=f"{name}: is not writable; make it so|see stderr"):
@@ -140,10 +128,8 @@ def test_a_file_that_nobody_may_write_is_refused_even_to_root(
 
 
 @pytest.mark.parametrize("number", [errno.EBUSY, errno.EXDEV, errno.EPERM, errno.EACCES])
-def test_where_a_rename_cannot_be_the_file_is_written_in_place(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, number: int
-) -> None:
-    def refuse(*_: str) -> None:
+def test_where_a_rename_cannot_be_the_file_is_written_in_place(folder, monkeypatch, number):
+    def refuse(*_):
         raise OSError(number, os.strerror(number))
 
     for step in ("replace", "chown"):
@@ -159,14 +145,12 @@ def test_where_a_rename_cannot_be_the_file_is_written_in_place(
             assert state("out")[0] == before[0] or (step == "chown" and os.geteuid() != 0)
 
 
-def test_a_file_in_a_folder_that_is_not_writable_is_written_in_place(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_in_a_folder_that_is_not_writable_is_written_in_place(folder, monkeypatch):
     Path("out").write_bytes(b"before")
     before, here = state("out"), os.path.realpath(folder)
     access = os.access
     monkeypatch.setattr(os, "access", lambda path, mode: path != here and access(path, mode))
-    seen: list[list[str]] = []
+    seen = []
     write_whole("out", lambda file: (file.write(b"after"), seen.append(os.listdir())))
     assert seen == [["out"]] and state("out") == before and Path("out").read_bytes() == b"after"
     with pytest.raises(PermissionError, match="the folder .* is not writable"):
@@ -174,16 +158,16 @@ def test_a_file_in_a_folder_that_is_not_writable_is_written_in_place(
 
 
 def test_a_disk_that_is_full_takes_nothing_from_a_file_that_is_written_in_place(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    folder, monkeypatch
+):
     class Full(io.FileIO):
-        def write(self, data: Any) -> int:
+        def write(self, data):
             room = 20 - self.tell()
             if room == 0:
                 raise OSError(errno.ENOSPC, "No space left on device")
             return super().write(data[:room])
 
-    def fill(path: str, mode: str, **options: Any) -> IO[Any]:
+    def fill(path, mode, **options):
         return Full(path, "r+") if mode == "wb" else open(path, mode, **options)
 
     monkeypatch.setattr(saving, "open", fill, raising=False)
@@ -201,7 +185,7 @@ def test_a_disk_that_is_full_takes_nothing_from_a_file_that_is_written_in_place(
 
 @each_output
 @pytest.mark.parametrize("linked", [False, True])
-def test_a_pipe_is_written_to(folder: Path, name: str, linked: bool) -> None:
+def test_a_pipe_is_written_to(folder, name, linked):
     pipe = "pipe" if linked else name
     os.mkfifo(pipe)
     if linked:
@@ -214,7 +198,7 @@ def test_a_pipe_is_written_to(folder: Path, name: str, linked: bool) -> None:
     assert Path(name).stat().st_size == len(read[0])
 
 
-def test_a_pipe_that_nobody_reads_is_not_waited_for(folder: Path) -> None:
+def test_a_pipe_that_nobody_reads_is_not_waited_for(folder):
     os.mkfifo("pipe")
     with pytest.raises(OSError, match="pipe: cannot be written: nobody reads from it; start its"):
         write("pipe")
@@ -222,7 +206,7 @@ def test_a_pipe_that_nobody_reads_is_not_waited_for(folder: Path) -> None:
 
 
 @each_output
-def test_a_device_stays_one(folder: Path, name: str) -> None:
+def test_a_device_stays_one(folder, name):
     """One that this test makes: what takes all, as /dev/null, and what takes nothing."""
     before = []
     try:
@@ -243,7 +227,7 @@ def test_a_device_stays_one(folder: Path, name: str) -> None:
     assert os.path.islink(name)
 
 
-def test_sockets_and_links_in_a_circle_are_refused(folder: Path) -> None:
+def test_sockets_and_links_in_a_circle_are_refused(folder):
     with socket.socket(socket.AF_UNIX) as made:
         made.bind("socket")
         with pytest.raises(OSError, match="socket: is a disk or a socket, not a file"):
@@ -258,13 +242,13 @@ def test_sockets_and_links_in_a_circle_are_refused(folder: Path) -> None:
 
 
 @pytest.fixture
-def fails(folder: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+def fails(folder, capsys):
     """Run the command line amid a.png, b.png and in/c.png; it fails in a line, and changes none."""
     os.mkdir("in")
     for seed, name in enumerate(("a.png", "b.png", "in/c.png")):
         Image.fromarray(photograph(20, 30, seed=seed)).save(name)
 
-    def run(*arguments: str) -> str:
+    def run(*arguments):
         before = {path: path.read_bytes() for path in Path(".").rglob("*") if path.is_file()}
         assert cli.main(arguments) == 2
         out, err = capsys.readouterr()
@@ -287,9 +271,7 @@ each_command = pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMAND
 
 @each_command
 @pytest.mark.parametrize("more", [[], ["--force"]])
-def test_an_output_that_is_an_input_is_refused(
-    fails: Callable[..., str], command: list[str], more: list[str]
-) -> None:
+def test_an_output_that_is_an_input_is_refused(fails, command, more):
     if command[0] == "explore":
         os.rename("a.png", "a.html")  # a name says nothing
         command = ["explore", "a.html", "-k", "3", "-o"]
@@ -300,16 +282,14 @@ def test_an_output_that_is_an_input_is_refused(
         assert f"{name} is one of the pictures to read" in fails(*command, name, *more)
 
 
-def test_an_output_among_many_inputs_is_refused(fails: Callable[..., str]) -> None:
+def test_an_output_among_many_inputs_is_refused(fails):
     for command in (["quantize", "a.png", "in"], ["quantize", "in", "--shared"]):
         assert "in/c.png is one of the" in fails(*command, "-k", "3", "-o", "in", "--force")
     assert "in/c.png is one of the" in fails("palette", "in", "-k", "3", "-o", "in/c.png")
 
 
 @each_command
-def test_another_file_is_replaced_by_force_only(
-    fails: Callable[..., str], command: list[str]
-) -> None:
+def test_another_file_is_replaced_by_force_only(fails, command):
     if command[0] == "explore":
         pytest.importorskip("plotly")
     name = "out.html" if command[0] == "explore" else "b.png"
@@ -320,8 +300,8 @@ def test_another_file_is_replaced_by_force_only(
 
 
 def test_all_outputs_in_a_folder_are_looked_at_before_any_work(
-    fails: Callable[..., str],
-) -> None:
+    fails,
+):
     os.mkdir("out")
     Path("out/b.png").write_bytes(b"before")
     command = ["quantize", "a.png", "b.png", "-k", "3", "-o", "out"]
@@ -334,12 +314,12 @@ def test_all_outputs_in_a_folder_are_looked_at_before_any_work(
 
 
 @pytest.mark.parametrize("name", ["page", "page.png", "page.html.gz"])
-def test_a_page_has_the_suffix_of_one(fails: Callable[..., str], name: str) -> None:
+def test_a_page_has_the_suffix_of_one(fails, name):
     message = f"{name}: unknown suffix '{Path(name).suffix}'; use one of .html, .htm"
     assert message in fails(*COMMANDS["explore"], name, "--force")
 
 
-def test_a_pipe_needs_neither_force_nor_suffix_for_a_page(folder: Path) -> None:
+def test_a_pipe_needs_neither_force_nor_suffix_for_a_page(folder):
     pytest.importorskip("plotly")
     Image.fromarray(PICTURE).save("a.png")
     os.mkfifo("pipe")
@@ -372,11 +352,11 @@ sys.exit(status)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_amid_a_large_tiff_leaves_nothing_behind(folder: Path, number: int) -> None:
+def test_a_signal_amid_a_large_tiff_leaves_nothing_behind(folder, number):
     os.mkdir("out")
     Image.fromarray(PICTURE).save("large.tif", compression="tiff_lzw", strip_size=1000)
 
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    def run(*arguments):
         command = [*arguments, "quantize", "large.tif", "-k", "3", "-o", "out/large.tif"]
         return subprocess.run(
             [sys.executable, "-c", INTERRUPTED, str(int(number)), *command],
@@ -394,9 +374,7 @@ def test_a_signal_amid_a_large_tiff_leaves_nothing_behind(folder: Path, number: 
     assert os.listdir("out") == ["large.tif"]
 
 
-def test_what_a_dead_process_has_left_is_in_nobodys_way(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_a_dead_process_has_left_is_in_nobodys_way(folder, capsys):
     os.mkdir("out")
     for seed in range(2):
         Image.fromarray(photograph(20, 30, seed=seed)).save(f"{seed}.png")

@@ -3,8 +3,6 @@
 What other tests do with more of everything. These run with the JIT off as well (`conftest.py`).
 """
 
-from __future__ import annotations
-
 import dask
 import dask.array as da
 import numpy as np
@@ -21,13 +19,12 @@ from kmeans_fast.dense import tree as trees
 from kmeans_fast.dense.points import DensePoints
 from kmeans_fast.threads import Threads
 
-from . import test_dense_search, test_exact, test_parts, test_tree, test_tree_search
-from .naive import clusters, part_of
+from . import test_assignment, test_dense_search, test_exact, test_parts
+from .naive import KINDS, clusters, part_of, start_of
 from .pictures import noise, photograph, some_points
 from .test_dask import assert_same
 from .test_dense_search import blobs
 from .test_numbers import assert_inertia
-from .test_tree import KINDS, start_of
 
 # ---------------------------------------------------------------------------- colours
 
@@ -114,11 +111,9 @@ def test_seeds_are_those_of_brute_force(d, dtype, weights, monkeypatch):
 
 
 @pytest.mark.parametrize("kind", ["colors", "floats", "tree"])
-def test_empty_clusters_get_the_farthest_points(kind, request, monkeypatch):
+def test_empty_clusters_get_the_farthest_points(kind, use, monkeypatch):
     monkeypatch.setattr(dense_part, "CHECK", True)
-    if kind == "tree":
-        request.getfixturevalue("in_trees")
-        assert trees.pays(72, 3, 6)
+    use("tree" if kind == "tree" else "dense")
     data = photograph(9, 8) if kind == "colors" else clusters(72, 3, 5, np.float32)
     points = data.reshape(-1, 3)
     start = points[[0, 0, 9, 0, 20, 30]].astype(np.float64)
@@ -157,13 +152,6 @@ def test_sums_of_several_limbs():
 # ------------------------------------------------------------------------------- trees
 
 
-@pytest.fixture
-def in_trees(monkeypatch):
-    """Use trees for few points."""
-    monkeypatch.setattr(trees, "LEAST_POINTS", 1)
-    monkeypatch.setattr(trees, "LEAST_DISTANCES", 1)
-
-
 @pytest.mark.parametrize("room", [0, 700])
 @pytest.mark.parametrize(("d", "dtype"), [(1, np.float32), *KINDS])
 def test_cells_are_assigned_as_their_points(d, dtype, room, monkeypatch):
@@ -172,16 +160,18 @@ def test_cells_are_assigned_as_their_points(d, dtype, room, monkeypatch):
     monkeypatch.setattr(trees, "CELLS_PER_LEAF", 0)  # begin again with room for more
     points = clusters(1500, d, 9, dtype)
     start = start_of(points, 5)
-    test_tree.assert_steps_are_brute_force(points, 5, start, start + 0.1, start + 20)
+    test_assignment.assign_each(points, "tree", start, start + 0.1, start + 20)
 
 
 @pytest.mark.parametrize(("d", "dtype"), KINDS)
-def test_seeds_in_trees_are_those_of_brute_force(d, dtype, in_trees):
+def test_seeds_in_trees_are_those_of_brute_force(d, dtype, use):
+    use("tree")
     points = clusters(700, d, 12, dtype)
-    test_tree_search.assert_seeds_are_brute_force(points, n_centers=3, n_trials=2)
+    test_dense_search.assert_seeds_are_brute_force(points, n_centers=3, n_trials=2)
 
 
-def test_seeds_in_trees_that_share_a_root(in_trees, monkeypatch):
+def test_seeds_in_trees_that_share_a_root(use, monkeypatch):
+    use("tree")
     monkeypatch.setattr(trees, "SAMPLE", 100)
     points = clusters(900, 2, 2, np.float64)
     points[:200] = np.round(points[:200], 1)  # copies, and ties along axes

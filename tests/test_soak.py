@@ -1,7 +1,5 @@
 """The soak runs, and stops where an answer is wrong; ``python -m tests.soak`` is the long one."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

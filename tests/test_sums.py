@@ -1,7 +1,5 @@
 """Sums are exact, whatever values and weights lie beside each other."""
 
-from __future__ import annotations
-
 import math
 from fractions import Fraction
 
