@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,33 +36,33 @@ def picture(h: int, w: int, c: int, dtype: Any = np.uint8) -> np.ndarray:
     return ((smooth + rng.integers(0, 12, (h, w, c))) % (top + 1)).astype(dtype)
 
 
-def fits() -> dict[str, kf.KMeansResult]:
-    """Return the fits by name."""
+def fits() -> dict[str, Callable[[], kf.KMeansResult]]:
+    """Return the fits by name, to be run."""
     rgb, whole = picture(120, 160, 3), np.arange(120 * 160) % 5
     large, flat = picture(600, 700, 3), blobs(4000, 9, np.float32)
     low, plain = blobs(25_000, 3, np.float32), blobs(3000, 3, np.float64)
     tiles = kf.ColorHistogram.from_tiles([large[:250], large[250:]])
     return {
-        "grey": kf.fit(picture(90, 80, 1), 5),
-        "RGB": kf.fit(rgb, 16),
-        "RGB, other seed": kf.fit(rgb, 16, random_state=7),
-        "RGB, one cluster": kf.fit(rgb, 1),
-        "RGB, 100 clusters": kf.fit(rgb, 100, tol=0),
-        "RGB, random starts": kf.fit(rgb, 9, init="random", n_init=3),
-        "RGB, start given": kf.fit(rgb, 4, init=rgb[0, :4], max_iter=5),
-        "RGB, whole weights": kf.fit(rgb, 8, sample_weight=whole),
-        "RGB, fractional weights": kf.fit(rgb, 8, sample_weight=whole / 3),
-        "RGB, by table": kf.fit(large, 24),
-        "RGB, in tiles": kf.fit(tiles, 24),
-        "RGBA": kf.fit(picture(70, 90, 4), 12),
-        "16 bits, grey": kf.fit(picture(90, 80, 1, np.uint16), 6),
-        "16 bits, RGB": kf.fit(picture(90, 80, 3, np.uint16), 6),
-        "floats, few dimensions": kf.fit(low, 150),
-        "floats, few dimensions, random": kf.fit(low, 150, init="random", max_iter=4),
-        "floats": kf.fit(flat, 30),
-        "floats, whole weights": kf.fit(flat, 7, sample_weight=np.arange(4000) % 4),
-        "floats, fractional weights": kf.fit(plain, 7, sample_weight=np.arange(3000) / 7),
-        "floats, empty clusters": kf.fit(plain, 6, init=np.full((6, 3), 1e4) + plain[:6]),
+        "grey": lambda: kf.fit(picture(90, 80, 1), 5),
+        "RGB": lambda: kf.fit(rgb, 16),
+        "RGB, other seed": lambda: kf.fit(rgb, 16, random_state=7),
+        "RGB, one cluster": lambda: kf.fit(rgb, 1),
+        "RGB, 100 clusters": lambda: kf.fit(rgb, 100, tol=0),
+        "RGB, random starts": lambda: kf.fit(rgb, 9, init="random", n_init=3),
+        "RGB, start given": lambda: kf.fit(rgb, 4, init=rgb[0, :4], max_iter=5),
+        "RGB, whole weights": lambda: kf.fit(rgb, 8, sample_weight=whole),
+        "RGB, fractional weights": lambda: kf.fit(rgb, 8, sample_weight=whole / 3),
+        "RGB, by table": lambda: kf.fit(large, 24),
+        "RGB, in tiles": lambda: kf.fit(tiles, 24),
+        "RGBA": lambda: kf.fit(picture(70, 90, 4), 12),
+        "16 bits, grey": lambda: kf.fit(picture(90, 80, 1, np.uint16), 6),
+        "16 bits, RGB": lambda: kf.fit(picture(90, 80, 3, np.uint16), 6),
+        "floats, few dimensions": lambda: kf.fit(low, 150),
+        "floats, few dimensions, random": lambda: kf.fit(low, 150, init="random", max_iter=4),
+        "floats": lambda: kf.fit(flat, 30),
+        "floats, whole weights": lambda: kf.fit(flat, 7, sample_weight=np.arange(4000) % 4),
+        "floats, fractional weights": lambda: kf.fit(plain, 7, sample_weight=np.arange(3000) / 7),
+        "floats, empty clusters": lambda: kf.fit(plain, 6, init=np.full((6, 3), 1e4) + plain[:6]),
     }
 
 
@@ -74,9 +76,13 @@ def digest(result: kf.KMeansResult) -> str:
     return hashed.hexdigest()[:32]
 
 
-def main() -> None:
-    """Write the file, and say what CHANGELOG.md has to name."""
-    found = {name: digest(fit) for name, fit in fits().items()}
+def main(names: list[str]) -> None:
+    """Print the digests of some fits, as JSON; or write the file, and say what is to be named."""
+    all_fits = fits()
+    found = {name: digest(all_fits[name]()) for name in names or all_fits}
+    if names:
+        print(json.dumps(found))
+        return
     PATH.write_text(json.dumps(found, indent=1) + "\n")
     print(f"golden {digest_of_file()}: give it a line in CHANGELOG.md that says what changed, why")
 
@@ -87,4 +93,4 @@ def digest_of_file() -> str:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

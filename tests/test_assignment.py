@@ -371,11 +371,10 @@ def test_where_a_tree_pays():
 
 
 @pytest.mark.parametrize("k, dtype", [(256, np.uint8), (257, np.uint16)])
-def test_the_type_of_the_labels(k, dtype):
+def test_the_type_of_the_labels(k, dtype, use):
+    use("tree")
     points = clusters(3000, 3, 30, np.float32)
-    now = walk(points, start_of(points, k), "tree", iterations=1)._assignment
-    assert now.labels.dtype == dtype
-    assert now.labels is now.labels
+    assert kf.fit(points, k, init=start_of(points, k), max_iter=1).labels.dtype == dtype
 
 
 def test_a_tree_serves_several_numbers_of_clusters():

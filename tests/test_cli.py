@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numba
 import numpy as np
 import pytest
 from PIL import Image
@@ -426,18 +427,23 @@ def test_the_names_of_the_package_are_there_whoever_asks():
         from kmeans_fast import kmeans  # noqa: F401
 
 
-def test_compiling_is_announced_once_and_only_where_it_happens(capsys):
-    from numba.core import event
+def test_compiling_is_announced_once_and_only_where_it_happens(capsys, monkeypatch):
+    from kmeans_fast.kernels import _compiled
+    from kmeans_fast.kernels._jit import jit
 
+    def add(a, b):
+        return a + b
+
+    add.__module__ = "kmeans_fast.kernels.somewhere"
+    monkeypatch.setattr(_compiled, "compiled_here", [])
     with saying_that_it_compiles():
+        numba.njit(lambda x: x + 1)(1)  # another's
         assert capsys.readouterr().err == ""
-        for _ in range(3):
-            with event.trigger_event("numba:compile"):
-                pass
-    with event.trigger_event("numba:compile"):
-        pass
-    message = "kmeans-fast: compiling the kernels for this machine, once (about 15 s)\n"
-    assert capsys.readouterr() == ("", message)
+        for kind in (1, 1.0, 1j):
+            jit(add, forceinline=True).dispatcher(kind, 1)  # what is kept nowhere
+    assert _compiled.compiled_here == ["somewhere.add"] * 3
+    line = "compiling kernels that there is no ready code for: this takes seconds"
+    assert capsys.readouterr() == ("", f"kmeans-fast: {line}, once on this machine\n")
 
 
 @pytest.mark.parametrize(

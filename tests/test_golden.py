@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from . import golden
 
+ROOT = Path(__file__).parent.parent
 EXPECTED = json.loads(golden.PATH.read_text())
 
 
 @pytest.fixture(scope="module")
 def fits():
-    return golden.fits()
+    return {name: fit() for name, fit in golden.fits().items()}
 
 
 def test_there_are_twenty(fits):
@@ -30,10 +34,34 @@ def test_a_fit_has_the_bits_that_are_promised(name, fits):
     )
 
 
+# What takes the plain Python of kernels some seconds at most.
+QUICK = ["grey", "RGB, one cluster", "RGB, start given", "RGB, whole weights", "16 bits, grey",
+         "floats, fractional weights", "floats, empty clusters"]  # fmt: skip
+CODE = {
+    "the pack for AVX2": ({"KMEANS_FAST_PACK": "x86-64-v3"}, list(EXPECTED)),
+    "Numba's, for this processor": ({"KMEANS_FAST_PACK": "0"}, list(EXPECTED)),
+    "Numba's, for any processor": (
+        {"KMEANS_FAST_PACK": "0", "NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""},
+        list(EXPECTED),
+    ),
+    "none: the JIT is off": ({"NUMBA_DISABLE_JIT": "1"}, QUICK),
+}
+
+
+@pytest.mark.parametrize("code", CODE)
+def test_other_machine_code_gives_the_same_bits(code):
+    env, names = CODE[code]
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.golden", *names],
+        env={**os.environ, **env}, cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert json.loads(done.stdout) == {name: EXPECTED[name] for name in names}
+
+
 def test_tiles_are_the_whole(fits):
     assert (fits["RGB, by table"].centroids == fits["RGB, in tiles"].centroids).all()
 
 
 def test_the_change_log_names_the_digest_of_the_file():
-    log = (Path(__file__).parent.parent / "CHANGELOG.md").read_text()
+    log = (ROOT / "CHANGELOG.md").read_text()
     assert f"golden {golden.digest_of_file()}" in log

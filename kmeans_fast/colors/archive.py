@@ -14,6 +14,7 @@ from ..checks import SUM_BITS, are_colors
 from ..pictures.identify import one_line
 from ..pictures.saving import check_target, write_whole
 from .keys import PixelChunks
+from .tally import exact_total
 
 Array = NDArray[Any]
 Path = str | os.PathLike[str]
@@ -88,8 +89,3 @@ def _checked(version: Array, colors: Array, counts: Array) -> tuple[int, int, Ar
     if not (keys[1:] > keys[:-1]).all():
         raise ValueError("holds colors that are not sorted, or not distinct")
     return chunks.format.n_channels, chunks.format.depth, keys, counts
-
-
-def exact_total(counts: Array) -> int:
-    """Return the sum of numbers that are not negative, exact where an int64 would overflow."""
-    return (int((counts >> 31).sum()) << 31) + int((counts & (2**31 - 1)).sum())

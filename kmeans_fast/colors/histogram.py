@@ -14,11 +14,10 @@ from numpy.typing import ArrayLike, NDArray
 from ..arrays import as_pixels, to_numpy, unmasked
 from ..checks import SUM_BITS, check_threads
 from ..threads import Threads, as_caller
-from . import archive
 from .counting import SMALL
 from .keys import PixelChunks, color_format, split_keys
 from .points import ColorPoints
-from .tally import Tally
+from .tally import Tally, exact_total
 
 Array = NDArray[Any]
 
@@ -221,7 +220,7 @@ class ColorHistogram:
             pixels = pixels.reshape(-1, form.n_channels).take(chosen, axis=0)
             weights = weights if isinstance(weights, int) else weights[chosen]
         n = pixels.size // form.n_channels
-        total = n * weights if isinstance(weights, int) else archive.exact_total(weights)
+        total = n * weights if isinstance(weights, int) else exact_total(weights)
         self._tally.check(form, total)  # before any work, and again when it is added
         if total > 0:
             self._tally.count(PixelChunks(pixels), weights, threads)
@@ -305,6 +304,8 @@ class ColorHistogram:
         >>> kf.ColorHistogram.load(path) == histogram
         True
         """
+        from . import archive
+
         whole = self.copy()  # of one moment
         archive.write(path, whole.colors, whole.counts)
 
@@ -323,6 +324,8 @@ class ColorHistogram:
         ValueError
             It is truncated, changed, of another version, or no histogram.
         """
+        from . import archive
+
         return cls._restored(*archive.read(path))
 
     @classmethod

@@ -170,3 +170,8 @@ def _finish(work: Callable[[], None]) -> bool:
     if outcome[0] is not None:
         raise outcome[0]
     return True
+
+
+def exact_total(counts: Array) -> int:
+    """Return the sum of numbers that are not negative, exact where an int64 would overflow."""
+    return (int((counts >> 31).sum()) << 31) + int((counts & (2**31 - 1)).sum())

@@ -15,23 +15,13 @@ from contextlib import ExitStack
 from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from . import _pack, _target
 from ._kinds import read_kinds
+from ._pack import Ready
 
 WIDE = {"dense"}  # files of kernels whose vectors are as wide as the processor's
-
-
-class Ready(NamedTuple):
-    """The machine code of a kernel for a kind of arguments."""
-
-    kind: str
-    level: str
-    symbol: str
-    leaves: str  # how Python passes them (`_entry.name_leaf`)
-    results: str  # what is returned (`_entry.name_results`)
-    code: bytes  # a relocatable object
 
 
 def build(folder: Path, kinds: list[str], levels: tuple[str, ...]) -> None:

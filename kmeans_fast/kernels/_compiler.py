@@ -12,8 +12,8 @@ from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import cpu_target
 
 from . import _compiled, _entry, _pack
-from ._build import Ready
 from ._jit import Kernel
+from ._pack import Ready
 from ._target import BASE
 
 

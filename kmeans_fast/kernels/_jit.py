@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable
 from ctypes import ArgumentError
 from functools import update_wrapper, wraps
+from importlib import import_module
 from threading import RLock
 from typing import Any
 
@@ -42,22 +43,22 @@ class Kernel:
         self.is_part_of_others = bool(options.get("forceinline"))
         self.compiled: Any = None  # Numba's dispatcher, once it is needed
         self.name = f"{function.__module__.rsplit('.', 1)[-1]}.{function.__name__}"
-        # By how many leaves the arguments have, those of tuples counted. None: all is Numba's.
-        self._ready: Any = {}
+        self._ready: Any = {}  # code by the form of the tuples; None: all is Numba's
 
     def __call__(self, *arguments: Any) -> Any:
         """Run it."""
         if self._ready is None:
             return self.dispatcher(*arguments)
-        leaves = _flatten(arguments)
-        for code in self._ready.get(len(leaves), ()):
+        leaves: list[Any] = []
+        form = _flatten(arguments, leaves)
+        for code in self._ready.get(form, ()):
             try:
                 return code(leaves)
             except ArgumentError:  # of another kind
                 continue
-        return self._look_up(leaves, arguments)
+        return self._look_up(form, leaves, arguments)
 
-    def _look_up(self, leaves: list[Any], arguments: tuple[Any, ...]) -> Any:
+    def _look_up(self, form: tuple[Any, ...], leaves: list[Any], arguments: tuple[Any, ...]) -> Any:
         """Run it with arguments of a kind that is not at hand."""
         pack = _pack.current()
         if pack is None:
@@ -65,8 +66,8 @@ class Kernel:
             return self.dispatcher(*arguments)
         code = pack.find(name_kind(self.name, arguments))
         if code is not None:
-            known = self._ready.get(len(leaves), ())
-            self._ready[len(leaves)] = (code, *(each for each in known if each is not code))
+            known = self._ready.get(form, ())
+            self._ready[form] = (code, *(each for each in known if each is not code))
             try:
                 return code([_as_plain(each) for each in leaves])
             except ArgumentError:
@@ -77,22 +78,23 @@ class Kernel:
     def dispatcher(self) -> Any:
         """What Numba calls it, and calls from other kernels."""
         if self.compiled is None:
-            from ._compiled import compile_lazily
-
             with _lock:
+                # By its name, as it is built on this file.
+                compiler: Any = import_module("._compiled", __package__)
                 if self.compiled is None:
-                    self.compiled = compile_lazily(self)
+                    self.compiled = compiler.compile_lazily(self)
         return self.compiled
 
 
-def _flatten(arguments: tuple[Any, ...]) -> list[Any]:
-    leaves: list[Any] = []
+def _flatten(arguments: tuple[Any, ...], leaves: list[Any]) -> tuple[Any, ...]:
+    """Add the arguments to `leaves`, tuples taken apart; return the form of the tuples."""
+    form: tuple[Any, ...] = ()
     for each in arguments:
         if isinstance(each, tuple):
-            leaves += _flatten(each)
+            form += (_flatten(each, leaves), len(leaves))
         else:
             leaves.append(each)
-    return leaves
+    return (*form, len(leaves))
 
 
 def _as_plain(leaf: Any) -> Any:

@@ -21,8 +21,9 @@ import warnings
 from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from threading import RLock
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -34,6 +35,17 @@ MALLOC, FREE = "kmeans_fast_malloc", "kmeans_fast_free"  # what ready code calls
 MISMATCH = -1  # what it answers to arguments of another kind
 
 _lock = RLock()
+
+
+class Ready(NamedTuple):
+    """The machine code of a kernel for a kind of arguments."""
+
+    kind: str
+    level: str
+    symbol: str
+    leaves: str  # how Python passes them (`_entry.name_leaf`)
+    results: str  # what is returned (`_entry.name_results`)
+    code: bytes  # a relocatable object
 
 
 class Code:
@@ -130,7 +142,7 @@ def digest_sources() -> str:
     return digest.hexdigest()[:16]
 
 
-def write(path: Any, level: str, ready: Iterable[Any]) -> None:
+def write(path: Path, level: str, ready: Iterable[Ready]) -> None:
     """Write the pack of a level, whole or not at all."""
     kinds, blocks, start = {}, [], 0
     for each in sorted(ready):
@@ -147,7 +159,7 @@ def write(path: Any, level: str, ready: Iterable[Any]) -> None:
     os.replace(new, path)
 
 
-def holds(path: Any, level: str, kinds: Iterable[str]) -> bool:
+def holds(path: Path, level: str, kinds: Iterable[str]) -> bool:
     """Say whether a file is the pack of these kinds, and whole."""
     try:
         return set(Pack(path.read_bytes(), level).kinds) == set(kinds)

@@ -36,6 +36,9 @@ _SUFFIXES = {f".{name.lower()}": name for name in _FORMATS} | {".jpg": "JPEG", "
 # The largest profile that a format carries; Pillow reads back no larger one from a PNG.
 _PROFILES = {"PNG": 2**20 - 1, "TIFF": 2**30, "WEBP": 2**30, "JPEG": 255 * 65519}
 _OPTIONS: dict[str, dict[str, Any]] = {
+    # Of 9 to 11 megapixels in 256 colours: 0.18 s where Pillow's 6 takes 0.38, and 2 % larger in
+    # the mean of four photographs (3 % smaller to 8 % larger). Level 1: 0.13 s and 7 % larger.
+    "PNG": {"compress_level": 3},
     "WEBP": {"lossless": True},
     "JPEG": {"quality": 95, "subsampling": 0},  # Pillow's 75 would blur the edges of flat colours
 }
