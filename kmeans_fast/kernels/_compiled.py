@@ -33,6 +33,8 @@ from ._kinds import split_kind
 
 SIZE = 32  # of a digest
 
+log = logging.getLogger("kmeans_fast")
+
 
 def compile_lazily(kernel: Kernel) -> Any:
     """Return Numba's dispatcher, which compiles a kind of arguments when it first meets it.
@@ -73,7 +75,7 @@ class _Listener(event.Listener):  # type: ignore[misc]
         module, name = event.data["dispatcher"].__module__, event.data["dispatcher"].__name__
         if str(module).startswith(__package__):
             if not compiled_here:
-                logging.getLogger("kmeans_fast").warning(
+                log.warning(
                     "compiling kernels that there is no ready code for: this takes seconds, "
                     "once on this machine"
                 )

@@ -43,14 +43,20 @@ class Kernel:
         self.is_part_of_others = bool(options.get("forceinline"))
         self.compiled: Any = None  # Numba's dispatcher, once it is needed
         self.name = f"{function.__module__.rsplit('.', 1)[-1]}.{function.__name__}"
-        self._ready: Any = {}  # code by the form of the tuples; None: all is Numba's
+        self._ready: Any = {}  # code by the form of the arguments; None: all is Numba's
 
     def __call__(self, *arguments: Any) -> Any:
         """Run it."""
         if self._ready is None:
             return self.dispatcher(*arguments)
         leaves: list[Any] = []
-        form = _flatten(arguments, leaves)
+        lengths: list[int] = []
+        for each in arguments:
+            if isinstance(each, tuple):
+                _flatten(each, leaves, lengths)
+            else:
+                leaves.append(each)
+        form = (len(leaves), *lengths)
         for code in self._ready.get(form, ()):
             try:
                 return code(leaves)
@@ -58,7 +64,7 @@ class Kernel:
                 continue
         return self._look_up(form, leaves, arguments)
 
-    def _look_up(self, form: tuple[Any, ...], leaves: list[Any], arguments: tuple[Any, ...]) -> Any:
+    def _look_up(self, form: tuple[int, ...], leaves: list[Any], arguments: tuple[Any, ...]) -> Any:
         """Run it with arguments of a kind that is not at hand."""
         pack = _pack.current()
         if pack is None:
@@ -86,15 +92,14 @@ class Kernel:
         return self.compiled
 
 
-def _flatten(arguments: tuple[Any, ...], leaves: list[Any]) -> tuple[Any, ...]:
-    """Add the arguments to `leaves`, tuples taken apart; return the form of the tuples."""
-    form: tuple[Any, ...] = ()
-    for each in arguments:
+def _flatten(several: tuple[Any, ...], leaves: list[Any], lengths: list[int]) -> None:
+    """Take tuples apart; of their lengths, with what is in them, follows how they lay."""
+    lengths.append(len(several))
+    for each in several:
         if isinstance(each, tuple):
-            form += (_flatten(each, leaves), len(leaves))
+            _flatten(each, leaves, lengths)
         else:
             leaves.append(each)
-    return (*form, len(leaves))
 
 
 def _as_plain(leaf: Any) -> Any:
