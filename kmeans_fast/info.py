@@ -9,7 +9,7 @@ from importlib.metadata import version
 from ._version import __version__
 from .kernels import _pack
 from .kernels._jit import JIT_OFF
-from .kernels._kinds import read_kinds
+from .kernels._kinds import read_kinds, ready_kind
 from .threads import default_threads
 
 
@@ -25,7 +25,7 @@ def warmup() -> None:
     >>> kf.warmup()
     """
     pack = None if JIT_OFF else _pack.current()
-    missing = [kind for kind in read_kinds() if pack is None or kind not in pack.kinds]
+    missing = [kind for kind in read_kinds() if pack is None or ready_kind(kind) not in pack.kinds]
     if JIT_OFF or not missing:
         return
     from .kernels._compiled import find_kernel

@@ -29,7 +29,7 @@ MOST_PASSED = 1 << 18  # keys that are kept for bytes that were full, before the
 class CountedPixels:
     """Pixels counted into distinct colours.
 
-    Few pixels are sorted, with their numbers in the low bits of the keys. Many are counted in a
+    Few pixels are sorted. Many are counted in a
     table of all colours, or, where keys are too wide for that, sorted a chunk at a time.
 
     Parameters
@@ -51,7 +51,7 @@ class CountedPixels:
         self._order: Array | None = None
         bits = chunks.format.key_bits
         n = chunks.n_pixels
-        if n <= SMALL and bits > 16 and bits + n.bit_length() <= 64:
+        if n <= SMALL and bits > 16:
             self.keys, self.counts = self._sort_all()
         elif bits <= TABLE_BITS:
             table = CountTable(chunks.format, min(threads.n, len(chunks.spans)))
@@ -62,18 +62,16 @@ class CountedPixels:
 
     def _sort_all(self) -> Counted:
         n = self.chunks.n_pixels
-        index_bits = np.uint64(n.bit_length())
-        packed = np.empty(n, np.uint64)
+        form = self.chunks.format
+        sorted_keys = np.empty(n, form.key_dtype)
         for span in self.chunks.spans:
-            packed[span[2] : span[3]] = self.chunks.keys(span)
-        packed <<= index_bits
-        packed |= np.arange(n, dtype=np.uint64)
-        packed.sort()
-        keys = np.empty(n, self.chunks.format.key_dtype)
+            sorted_keys[span[2] : span[3]] = self.chunks.keys(span)
+        keys = np.empty(n, form.key_dtype)
         counts = np.empty(n, np.int64)
         self._order = np.empty(n, np.int32)
         self._ranks = np.empty(n, np.int32)
-        m = kernel.split_packed(packed, index_bits, keys, counts, self._order, self._ranks)
+        kernel.sort_keys(sorted_keys, form.key_bits, self._order)
+        m = kernel.find_runs(sorted_keys, keys, counts, self._ranks)
         return keys[:m], counts[:m]
 
     def paint(self, color_labels: Array) -> Array:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from . import _pack, _target
-from ._kinds import read_kinds
+from ._kinds import read_kinds, ready_kind
 from ._pack import Ready
 
 WIDE = {"dense"}  # files of kernels whose vectors are as wide as the processor's
@@ -69,7 +69,8 @@ def _compiler() -> Any:
 def main(arguments: list[str]) -> None:
     """Build the packs of this architecture, unless they are there and of these kernels."""
     folder = Path(*arguments) if arguments else Path(__file__).parent / "ready"
-    kinds, levels = read_kinds(), _target.levels_to_build()
+    kinds = sorted({ready_kind(kind) for kind in read_kinds()})
+    levels = _target.levels_to_build()
     if not all(_pack.holds(folder / f"{level}.pack", level, kinds) for level in levels):
         build(folder, kinds, levels)
 

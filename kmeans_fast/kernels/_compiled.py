@@ -172,9 +172,9 @@ def _find_type(about: Any) -> Any:
             return types.NamedUniTuple(parts[0], len(parts), several)
         return types.NamedTuple(parts, several)
     if ":" in about:
-        dtype, n_dimensions = about.rstrip("!").split(":")
-        layout = "A" if about.endswith("!") else "C"
-        return types.Array(from_dtype(np.dtype(dtype)), int(n_dimensions), layout)
+        dtype, form = about.split(":")
+        layout = "A" if "!" in form else "C"
+        return types.Array(from_dtype(np.dtype(dtype)), int(form[0]), layout, readonly="r" in form)
     numbers = {"int": types.int64, "float": types.float64, "None": types.none}
     return numbers.get(about) or getattr(types, about)
 

@@ -16,7 +16,6 @@ from ._jit import Kernel
 from ._pack import Ready
 from ._target import BASE
 
-
 # LLVM would make half vectors of the fourth level's: 6 % slower, fits as a whole 4 to 10 %.
 FEATURES = {"x86-64-v4": "-prefer-256-bit"}
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from . import _pack
-from ._kinds import name_kind
+from ._kinds import name_kind, ready_kind
 
 # Kernels are the Python that they are written in, a hundred times slower.
 JIT_OFF = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
@@ -70,7 +70,7 @@ class Kernel:
         if pack is None:
             self._ready = None
             return self.dispatcher(*arguments)
-        code = pack.find(name_kind(self.name, arguments))
+        code = pack.find(ready_kind(name_kind(self.name, arguments)))
         if code is not None:
             known = self._ready.get(form, ())
             self._ready[form] = (code, *(each for each in known if each is not code))

@@ -1,6 +1,7 @@
 """The kinds of arguments that kernels are compiled for, as text.
 
-``f4:2`` is an array of float32 with two dimensions, in C order (``f4:2!``: in any), ``int``,
+``f4:2`` is an array of float32 with two dimensions, in C order (``f4:2!``: in any; ``f4:2r``: that
+may not be written, which makes a difference to Numba alone), ``int``,
 ``float``, ``float32``, ``None`` and so on are numbers and nothing, ``(int, int)`` is a tuple, and
 ``Cells(i8:1, ...)`` a named one. ``dense.label_exactly(f4:2, int, int, f8:2, u1:1)`` is a kernel
 of the file `dense`, for one kind of arguments.
@@ -17,14 +18,15 @@ import numpy as np
 
 
 def name_kind(kernel: str, arguments: Iterable[Any]) -> str:
-    """Return the kind of a kernel's arguments."""
+    """Return the kind of a kernel's arguments, as Numba tells them apart."""
     return f"{kernel}({', '.join(map(_name, arguments))})"
 
 
 def _name(value: Any) -> str:
     if isinstance(value, np.ndarray):
         order = "" if value.flags.c_contiguous else "!"
-        return f"{value.dtype.str.lstrip('<|=')}:{value.ndim}{order}"
+        locked = "" if value.flags.writeable else "r"
+        return f"{value.dtype.str.lstrip('<|=')}:{value.ndim}{order}{locked}"
     if isinstance(value, tuple):
         name = type(value).__name__ if hasattr(value, "_fields") else ""
         return f"{name}({', '.join(map(_name, value))})"
@@ -34,6 +36,11 @@ def _name(value: Any) -> str:
         if isinstance(value, each):
             return each.__name__
     return "int" if isinstance(value, np.int64) else type(value).__name__
+
+
+def ready_kind(kind: str) -> str:
+    """Return a kind as the pack tells them apart."""
+    return re.sub(r"(:\d!?)r", r"\1", kind)
 
 
 def split_kind(kind: str) -> tuple[str, list[Any]]:

@@ -18,6 +18,7 @@ from ._jit import jit, jit_inline
 # Keys are made a block at a time, in a loop that LLVM vectorises, then used one by one.
 # 4096 keys stay in the first-level cache; 1024 was 1.2x slower for the calls it makes.
 BLOCK = 4096
+MOST_DIGIT = 12  # bits of a key that are sorted by at once: 4,096 counters stay in the caches
 
 
 @jit_inline
@@ -170,22 +171,60 @@ def find_colors(pixels, luts, starts, shift, keys, out):
 
 
 @jit
-def split_packed(packed, index_bits, keys, counts, order, ranks):
-    """Take apart sorted ``key << index_bits | pixel`` words (n,) uint64.
+def sort_keys(keys, n_bits, order):
+    """Sort keys (n,) of so many bits, and write to `order` (n,), int32, where each of them stood.
 
-    Writes the distinct keys and how many pixels have each, int64; then, in the order of the keys,
-    the pixels and the place of each one's key, int32: all (n,). Returns the number of keys.
+    Equal ones stay in their order. A radix sort, from the lowest digit on (Knuth, The Art of
+    Computer Programming 3, 5.2.5): 0.2 ms for 40,000 keys of RGB, where `numpy.sort` takes 1.3.
     """
-    mask = (np.uint64(1) << index_bits) - np.uint64(1)
+    n = np.uint64(keys.size)
+    for i in range(n):
+        order[i] = i
+    # An even number of passes, so that the last one ends where the first began.
+    n_passes = 2 * ((n_bits + 2 * MOST_DIGIT - 1) // (2 * MOST_DIGIT))
+    digit = (n_bits + n_passes - 1) // n_passes
+    ends = np.empty((1 << digit) + 1, np.int64)
+    other_keys, other_order = np.empty(n, keys.dtype), np.empty(n, np.int32)
+    for at in range(0, n_passes, 2):
+        sort_digit(keys, order, at * digit, ends, other_keys, other_order)
+        sort_digit(other_keys, other_order, (at + 1) * digit, ends, keys, order)
+
+
+@jit_inline
+def sort_digit(keys, order, shift, ends, to_keys, to_order):
+    """Sort keys, and what goes with them, by one digit.
+
+    `ends`, int64, has room for one more than the digit has values.
+    """
+    mask = np.uint64(ends.size - 2)
+    low = np.uint64(shift)
+    ends[:] = 0
+    for i in range(np.uint64(keys.size)):
+        ends[((np.uint64(keys[i]) >> low) & mask) + np.uint64(1)] += 1
+    for value in range(1, ends.size):
+        ends[value] += ends[value - 1]
+    for i in range(np.uint64(keys.size)):
+        value = (np.uint64(keys[i]) >> low) & mask
+        to = np.uint64(ends[value])
+        to_keys[to], to_order[to] = keys[i], order[i]
+        ends[value] += 1
+
+
+@jit
+def find_runs(sorted_keys, keys, counts, ranks):
+    """Write the distinct keys, how many of the sorted ones are each, and which each one is.
+
+    `keys` and `counts`, int64, have room for as many as are sorted (n,); `ranks` (n,) are int32.
+    Returns the number of distinct keys.
+    """
     n = -1
-    last = ~packed[0]
-    for i in range(packed.size):
-        key = packed[i] >> index_bits
+    last = ~sorted_keys[0]
+    for i in range(sorted_keys.size):
+        key = sorted_keys[i]
         n += key != last
         last = key
         keys[n] = key
         counts[n] = i
-        order[i] = packed[i] & mask
         ranks[i] = n
     # So far a count is the last place of its run.
     for i in range(n, 0, -1):
@@ -196,7 +235,10 @@ def split_packed(packed, index_bits, keys, counts, order, ranks):
 
 @jit
 def scatter_labels(order, ranks, color_labels, out):
-    """Give each pixel its colour's label: `order` and `ranks` (n,) are those of `split_packed`."""
+    """Give each pixel its colour's label.
+
+    `order` (n,) is that of `sort_keys`, and `ranks` (n,) are those of `find_runs`.
+    """
     for i in range(order.size):
         out[order[i]] = color_labels[ranks[i]]
 
