@@ -285,9 +285,14 @@ def progress(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def child(*arguments: str, cache: Path | None = None) -> tuple[float, str, str]:
-    """Run Python; return the seconds it took, what it printed, and its errors."""
-    environment = os.environ | ({} if cache is None else {"NUMBA_CACHE_DIR": str(cache)})
+def child(*arguments: str, cache: Path | None = None, pack: bool = True) -> tuple[float, str, str]:
+    """Run Python; return the seconds it took, what it printed, and its errors.
+
+    With a cache of compiled kernels of its own, and without the pack of ready ones, if so asked.
+    """
+    environment = dict(os.environ)
+    environment |= {} if cache is None else {"NUMBA_CACHE_DIR": str(cache)}
+    environment |= {} if pack else {"KMEANS_FAST_PACK": "0"}
     command = [sys.executable, *arguments]
     run = dict(cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
     seconds, done = timed(lambda: subprocess.run(command, **run))

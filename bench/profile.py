@@ -158,7 +158,7 @@ print(imported - start, fitted - imported, time.perf_counter() - fitted)
 
 
 def starts(setting: Setting) -> Record:
-    """Measure new processes: import, the first fit, and what compiling adds to it."""
+    """Measure new processes on a machine that never compiled: import, and the first fit."""
     rows: dict[str, list[float]] = {}
 
     def note(name: str, seconds: float) -> None:
@@ -169,16 +169,15 @@ def starts(setting: Setting) -> Record:
         np.save(picture, pictures.thumbnail(setting.photograph(1)))
         np.save(points, np.random.default_rng(0).normal(size=(40_000, 8)).astype(np.float32))
         for what, path in (("a 200 x 200 picture", picture), ("40,000 x 8 floats", points)):
-            warm = Path(folder, f"warm-{path.stem}")
-            for number in range(setting.rounds + 1):
-                _, out, _ = lab.child("-c", FIRST_FIT, str(path), cache=warm)
+            cold = Path(folder, path.stem)
+            for _ in range(setting.rounds):
+                _, out, _ = lab.child("-c", FIRST_FIT, str(path), cache=cold)
                 imported, first, again = map(float, out.split())
-                if number == 0:
-                    note(f"first fit of {what}, never compiled before", first)
-                else:
-                    note("import kmeans_fast and numpy", imported)
-                    note(f"first fit of {what} in a process, kernels in the cache", first)
-                    note(f"the same fit of {what} again", again)
+                note("import kmeans_fast and numpy", imported)
+                note(f"first fit of {what} in a process", first)
+                note(f"the same fit of {what} again", again)
+            _, out, _ = lab.child("-c", FIRST_FIT, str(path), cache=cold, pack=False)
+            note(f"first fit of {what} without the pack, never compiled", float(out.split()[1]))
         for _ in range(setting.rounds):
             note("import numba alone, as a process", lab.child("-c", "import numba")[0])
             note("Python alone, as a process", lab.child("-c", "")[0])

@@ -48,7 +48,10 @@ CODE = {
 }
 
 
-@pytest.mark.parametrize("code", CODE)
+@pytest.mark.parametrize(
+    "code",
+    [pytest.param(code, marks=pytest.mark.compiles) if "Numba" in code else code for code in CODE],
+)
 def test_other_machine_code_gives_the_same_bits(code):
     env, names = CODE[code]
     done = subprocess.run(

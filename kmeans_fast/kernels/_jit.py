@@ -12,17 +12,17 @@ from collections.abc import Callable
 from ctypes import ArgumentError
 from functools import update_wrapper, wraps
 from importlib import import_module
-from threading import RLock
 from typing import Any
 
 import numpy as np
 
+from ..threads import shared_lock
 from . import _pack
 from ._kinds import name_kind, ready_kind
 
 # Kernels are the Python that they are written in, a hundred times slower.
 JIT_OFF = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
-_lock = RLock()
+_lock = shared_lock()
 
 
 class Kernel:

@@ -22,11 +22,11 @@ from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from threading import RLock
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..threads import shared_lock
 from ._target import level as level_here
 
 MAGIC = b"kmeans_fast pack 1\n"
@@ -34,7 +34,7 @@ HEAD = len(MAGIC) + 8 + 32  # then the length and the digest of the index
 MALLOC, FREE = "kmeans_fast_malloc", "kmeans_fast_free"  # what ready code calls
 MISMATCH = -1  # what it answers to arguments of another kind
 
-_lock = RLock()
+_lock = shared_lock()  # which forks wait for
 
 
 class Ready(NamedTuple):
