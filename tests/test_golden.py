@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from . import golden
@@ -54,6 +55,8 @@ CODE = {
 )
 def test_other_machine_code_gives_the_same_bits(code):
     env, names = CODE[code]
+    if "JIT" in code and np.__version__.startswith("1."):
+        pytest.skip("NumPy 2 has the scalars of machine code")
     done = subprocess.run(
         [sys.executable, "-m", "tests.golden", *names],
         env={**os.environ, **env}, cwd=ROOT, capture_output=True, text=True, check=True,

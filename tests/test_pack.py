@@ -211,7 +211,8 @@ def test_a_pack_of_something_else_is_refused(packed, monkeypatch, fact):
         _pack.Pack(packed.read_bytes(), "some")
 
 
-def test_damaged_code_is_never_loaded(packed):
+def test_damaged_code_is_never_loaded(packed, monkeypatch):
+    monkeypatch.setattr(_pack, "_told", set())
     content = packed.read_bytes()
     pack = _pack.Pack(content[:-1] + b"?", "some")
     with pytest.warns(RuntimeWarning, match="the code of b is damaged; Numba compiles instead"):
@@ -223,6 +224,7 @@ def test_damaged_code_is_never_loaded(packed):
 def elsewhere(tmp_path, monkeypatch):
     """Return the folder that packs are looked for in."""
     monkeypatch.setattr(_pack, "files", lambda _: tmp_path)
+    monkeypatch.setattr(_pack, "_told", set())
     (tmp_path / "ready").mkdir()
     _pack._read.cache_clear()
     yield tmp_path / "ready"
@@ -248,6 +250,7 @@ def test_it_can_be_turned_off(monkeypatch, pack):
 
 
 def test_arrays_that_are_laid_out_otherwise_are_left_to_numba(monkeypatch, pack):
+    monkeypatch.setattr(_pack, "_told", set())
     monkeypatch.setattr(_pack, "_is_layout_known", lambda: False)
     _pack._read.cache_clear()
     with pytest.warns(RuntimeWarning, match="laid out in another way"):

@@ -91,7 +91,8 @@ def test_tiles_are_cropped_at_the_edges(compression, big, order, tile_pixels, tm
     tiled(path, PICTURE, compression, byteorder=order, bigtiff=big)
     tiles = kf.open_tiles(path, tile_pixels=tile_pixels)
     assert len(tiles) == {1: 10, 5 * 48 * 32: 2, 11_000: 2}[tile_pixels]
-    assert np.array_equal(joined(tiles), kf.open_image(path))
+    if compression != "zstd":  # which not every Pillow reads
+        assert np.array_equal(joined(tiles), kf.open_image(path))
     if compression != "jpeg":
         assert np.array_equal(joined(tiles), PICTURE)
 

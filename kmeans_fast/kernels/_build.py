@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 import sys
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from contextlib import ExitStack
@@ -67,12 +68,20 @@ def _compiler() -> Any:
 
 
 def main(arguments: list[str]) -> None:
-    """Build the packs of this architecture, unless they are there and of these kernels."""
-    folder = Path(*arguments) if arguments else Path(__file__).parent / "ready"
+    """Build the packs of this architecture, or copy those of an editable install.
+
+    Nothing is done where they are there already, and of these kernels.
+    """
+    here = Path(__file__).parent / "ready"
+    folder = Path(*arguments) if arguments else here
     kinds = sorted({ready_kind(kind) for kind in read_kinds()})
     levels = _target.levels_to_build()
-    if not all(_pack.holds(folder / f"{level}.pack", level, kinds) for level in levels):
-        build(folder, kinds, levels)
+    for source in (folder, here):
+        if all(_pack.holds(source / f"{level}.pack", level, kinds) for level in levels):
+            if source != folder:
+                shutil.copytree(source, folder, dirs_exist_ok=True)
+            return
+    build(folder, kinds, levels)
 
 
 if __name__ == "__main__":

@@ -170,29 +170,38 @@ def holds(path: Path, level: str, kinds: Iterable[str]) -> bool:
 def current() -> Pack | None:
     """Return the pack in use, if there is one."""
     with _lock:
-        return _read()
+        pack, problem = _read()
+    if problem:
+        _warn(problem)
+    return pack
 
 
 @cache
-def _read() -> Pack | None:
+def _read() -> tuple[Pack | None, str]:
+    """Return the pack, and what is wrong with it."""
     if os.environ.get("KMEANS_FAST_PACK") == "0":
-        return None
+        return None, ""
     level = level_here()
     path = files(__package__).joinpath("ready", f"{level}.pack")
     try:
         content = path.read_bytes()
     except OSError:
-        return None  # none was built
+        return None, ""  # none was built
     try:
         if not _is_layout_known():
             raise ValueError("arrays of this NumPy or Python are laid out in another way")
-        return Pack(content, level)
+        return Pack(content, level), ""
     except _WRONG as error:
-        _warn(f"{level}: {error}")
-        return None
+        return None, f"{level}: {error}"
+
+
+_told: set[str] = set()
 
 
 def _warn(problem: str) -> None:
+    if problem in _told:
+        return
+    _told.add(problem)  # also where warnings are errors: Numba goes on next time
     warnings.warn(
         f"the pack of ready kernels for {problem}; Numba compiles instead, which takes seconds; "
         "install the package again, or set KMEANS_FAST_PACK=0",
