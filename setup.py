@@ -32,16 +32,16 @@ class BuildWithPack(build_py):
 
 
 class WheelOfOnePlatform(bdist_wheel):
-    """A wheel for any Python, on the kind of machine that its pack is for."""
-
-    def finalize_options(self):
-        """Say that it is not for all machines."""
-        super().finalize_options()
-        self.root_is_pure = not WITH_PACK
+    """A wheel for any Python, on the kind of machine that its packs are for."""
 
     def get_tag(self):
         """Return the tag: the objects in a pack know neither Python nor its version."""
-        return ("py3", "none", super().get_tag()[2]) if WITH_PACK else super().get_tag()
+        if not WITH_PACK:
+            return super().get_tag()
+        self.root_is_pure = False
+        platform = super().get_tag()[2]
+        self.root_is_pure = True
+        return "py3", "none", platform
 
 
 setup(cmdclass={"build_py": BuildWithPack, "bdist_wheel": WheelOfOnePlatform})
