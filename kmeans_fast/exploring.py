@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import os
 import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -107,21 +108,23 @@ def explore(
             RuntimeWarning,
             stacklevel=2,
         )
-    results = sweep(
+    one, *results = sweep(
         histogram,
-        shown,
+        shown if shown[0] == 1 else [1, *shown],
         space=space,
         max_iter=max_iter,
         random_state=random_state,
         n_threads=n_threads,
     )
+    results = [one, *results] if shown[0] == 1 else results
     some = choose_colors(histogram.counts, max_points, random_state)
-    all_of_them = f"{histogram.n_colors:,} colours"
+    all_of_them = f"{histogram.n_colors:,} colour{'s' * (histogram.n_colors > 1)}"
     drawn = f"all {all_of_them}"
     if len(some) < histogram.n_colors:
         drawn = f"{len(some):,} of {all_of_them}, drawn by lot, weighted by their pixels"
     height, width = pixels.shape[:2]
     about = f"{width:,} x {height:,} pixels, {all_of_them}"
+    meta = {"name": _name_of(image), "about": about, "variance": one.inertia}
     small = preview(pixels)
     original = _as_uri(Image.fromarray(small), "JPEG" if small.shape[2] == 3 else "PNG")
     views = [_view(original, f"original: {about}", some, None)]
@@ -132,12 +135,16 @@ def explore(
     # Dicts, not Plotly's classes, each of which would check all the colours once more.
     figure = go.Figure(
         data=_traces(original, histogram.colors[some], histogram.counts[some], results),
-        layout=_layout(views, drawn, small.shape),
+        layout=_layout(views, drawn, small.shape) | {"meta": meta},
         frames=views,
     )
     highest = max(1.0, *(result.inertia for result in results))
     changes = {"yaxis3.range": [0, 1.05 * highest], **places(WIDE_DOMAINS, WIDE_HEIGHT)}
     return figure.update_layout(changes)
+
+
+def _name_of(image: Any) -> str:
+    return os.path.basename(os.fspath(image)) if isinstance(image, str | os.PathLike) else ""
 
 
 def check_increasing(ks: Sequence[int]) -> list[int]:

@@ -1,110 +1,110 @@
-"""A page of one file, without a network, around a figure of `explore`."""
+"""A page of one file, without a network, of a figure of `explore`."""
 
 from __future__ import annotations
 
+import base64
+import html
 import json
 import os
+from importlib import resources
 from string import Template
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from .exploring import (
-    BACKGROUND,
-    WIDE_DOMAINS,
-    WIDE_HEIGHT,
-    Domains,
-    import_plotly,
-    places,
-)
+import numpy as np
+
+from .exploring import CLUSTERS, IMAGE, OWN, PLACE, SWATCHES, import_plotly
 from .pictures.saving import check_target, write_whole
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-NARROW = 760  # CSS pixels of width below which everything stands in one column
-NARROW_DOMAINS: dict[str, Domains] = {
-    "picture": ([0.0, 1.0], [0.74, 1.0]),
-    "scene": ([0.0, 1.0], [0.36, 0.72]),
-    "palette": ([0.1, 1.0], [0.22, 0.32]),
-    "curve": ([0.14, 1.0], [0.05, 0.15]),
-}
-NARROW_HEIGHT = 1240
-
-# The picture and the slider are drawn before the scatter plot and before the frames are read: where
-# WebGL runs in software, as in a headless browser, that is after 2.3 s instead of 4.5.
-PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>A picture and its colours</title>
-<style>body { margin: 0; background: $background; overflow-x: hidden; }</style>
-<script>$plotly</script>
-</head>
-<body>
-<div id="plot"></div>
-<script type="application/json" id="first">$first</script>
-<script type="application/json" id="frames">$frames</script>
-<script>
-const parsed = (id) => JSON.parse(document.getElementById(id).textContent);
-const plot = document.getElementById('plot');
-const wide = $wide, narrow = $narrow;
-let column = false;
-function place() {
-  const next = window.innerWidth < $limit;
-  if (next !== column) { column = next; Plotly.relayout(plot, next ? narrow : wide); }
-}
-const first = parsed('first');
-if (window.innerWidth < $limit) {
-  column = true;
-  for (const [key, value] of Object.entries(narrow)) {
-    const path = key.replace('[', '.').replace(']', '').split('.');
-    path.slice(0, -1).reduce((part, name) => part[name], first.layout)[path.at(-1)] = value;
-  }
-}
-const {scene, ...flat} = first.layout;
-const clouds = [], others = [];
-first.data.forEach((trace) => (trace.type === 'scatter3d' ? clouds : others).push(trace));
-const places = clouds.map((trace) => first.data.indexOf(trace));
-Plotly.newPlot(plot, others, flat, {responsive: true, displaylogo: false})
-  .then(() => setTimeout(() => {
-    plot.layout.scene = scene;
-    Plotly.addTraces(plot, clouds, places)
-      .then(() => Plotly.addFrames(plot, parsed('frames').frames));
-  }, 0));
-window.addEventListener('resize', place);
-</script>
-</body>
-</html>
-"""
+UNNAMED = "A picture and its colours"
 
 
-def write_page(figure: go.Figure, path: str | os.PathLike[str]) -> None:
+def write_page(
+    figure: go.Figure, path: str | os.PathLike[str], *, title: str | None = None
+) -> None:
     """Write a figure of `explore` as one HTML file that needs no network, whole or not at all.
+
+    The page draws by itself, without Plotly.
 
     Parameters
     ----------
     figure : plotly.graph_objects.Figure
+        As `explore` returns it; what was changed in its layout since is not seen on the page.
     path : str or path
-        The page; narrow screens get everything in one column.
+        The page, for screens of any width, in light and in dark.
+    title : str, optional
+        What stands above it, as plain text; by default the name of the file that was explored.
 
     Raises
     ------
+    ImportError
+        Plotly is not installed: ``pip install 'kmeans_fast[viz]'``.
+    ValueError
+        `figure` is none of `explore`.
     OSError
         The folder is missing, it or the file is not writable, or the disk is full.
     """
-    from plotly.offline import get_plotlyjs
-
+    import_plotly()
     check_target(path)
-    go = import_plotly()
+    about = figure.layout.meta
+    if not (isinstance(about, dict) and "variance" in about and len(figure.frames) > 1):
+        raise ValueError("figure is none of `explore`, of which alone there is a page")
+    name = about["name"] if title is None else title
     parts = {
-        "background": BACKGROUND,
-        "plotly": get_plotlyjs(),
-        "first": go.Figure(data=figure.data, layout=figure.layout).to_json(),
-        "frames": go.Figure(frames=figure.frames, layout={"template": "none"}).to_json(),
-        "limit": NARROW,
-        "wide": json.dumps(places(WIDE_DOMAINS, WIDE_HEIGHT)),
-        "narrow": json.dumps(places(NARROW_DOMAINS, NARROW_HEIGHT)),
+        "title": html.escape(f"{name}: its colours" if name else UNNAMED),
+        "heading": html.escape(name or UNNAMED),
+        "about": html.escape(about["about"]),
+        "drawn": html.escape(figure.layout.annotations[0].text),
+        "style": _read("page.css"),
+        "script": _read("cloud.js") + _read("page.js"),
+        # No data can end its script.
+        "data": json.dumps(_data(figure), separators=(",", ":")).replace("<", "\\u003c"),
     }
-    for name in ("first", "frames"):
-        parts[name] = parts[name].replace("</", "<\\/")  # no data can end its script
-    write_whole(path, lambda file: file.write(Template(PAGE).substitute(parts).encode()))
+    page = Template(_read("page.html")).substitute(parts)
+    # A name that is no text, as some systems allow, has question marks.
+    write_whole(path, lambda file: file.write(page.encode(errors="replace")))
+
+
+def _read(name: str) -> str:
+    return (resources.files("kmeans_fast") / "web" / name).read_text(encoding="utf-8")
+
+
+def _as_text(values: Any, dtype: str) -> str:
+    return base64.b64encode(np.ascontiguousarray(values).astype(dtype).tobytes()).decode()
+
+
+def _data(figure: go.Figure) -> dict[str, Any]:
+    """Return what the script reads: numbers as base64 of bytes, which is short and quick."""
+    own, about = figure.data[OWN], figure.layout.meta
+    width, height = (round(abs(end - start)) for start, end in _ranges(figure))
+    views = []
+    for frame in figure.frames[1:]:
+        by_place = dict(zip(frame.traces, frame.data, strict=True))
+        bars, dots = by_place[SWATCHES], by_place[CLUSTERS].marker
+        palette = list(bars.marker.color)
+        inertia, variance = float(by_place[PLACE].y[0]), about["variance"]
+        views.append(
+            {
+                "k": len(palette),
+                "source": by_place[IMAGE].source,
+                "error": inertia / variance if variance else 0.0,
+                "palette": palette,
+                "shares": [round(share / 100.0, 7) for share in bars.y],
+                "labels": _as_text(dots.color, "u1" if len(palette) <= 256 else "<u2"),
+            }
+        )
+    return {
+        "original": figure.data[IMAGE].source,
+        "width": width,
+        "height": height,
+        "flat": not about["variance"],
+        "places": _as_text(np.stack([own.x, own.y, own.z], axis=1), "u1"),
+        "sizes": _as_text(16.0 * np.asarray(own.marker.size), "u1"),
+        "views": views,
+    }
+
+
+def _ranges(figure: go.Figure) -> list[tuple[float, float]]:
+    return [figure.layout.xaxis.range, figure.layout.yaxis.range]

@@ -1,11 +1,14 @@
 """The page that shows a picture and its colours in space."""
 
 import base64
+import html
 import io
+import json
 import os
 import re
 import shutil
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +18,7 @@ from PIL import Image
 import kmeans_fast as kf
 from kmeans_fast import cli
 from kmeans_fast.exploring import PREVIEW, choose_colors
-from kmeans_fast.page import NARROW, write_page
+from kmeans_fast.page import write_page
 
 from .pictures import photograph
 
@@ -180,59 +183,174 @@ def test_without_plotly_one_line_helps(tmp_path, monkeypatch, capsys):
 # ------------------------------------------------------------------------------------ a page
 
 
+def data_of(path):
+    """Return what the script of a page reads."""
+    (found,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', read(path))
+    return json.loads(found)
+
+
+def read(path):
+    return path.read_text(encoding="utf-8")
+
+
 def test_the_page_needs_no_network(figure, tmp_path):
     path = tmp_path / "page.html"
     write_page(figure, path)
-    page = path.read_text()
-    assert "<script src" not in page
-    assert "<link" not in page
-    assert "Plotly.newPlot" in page
+    page = read(path)
+    assert not re.search(r"<script [^>]*src|@import|url\(|https?://(?!www\.w3\.org/2000/svg)", page)
+    assert re.findall("<link.*?>", page) == ['<link rel="icon" href="data:,">']
     assert 'name="viewport"' in page
-    assert path.stat().st_size < 15e6
+    assert path.stat().st_size < 10e6
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_the_command_writes_a_page(tmp_path, capsys):
+def test_the_page_has_the_fits_of_the_figure(figure, tmp_path):
+    write_page(figure, tmp_path / "page.html")
+    data = data_of(tmp_path / "page.html")
+    assert (data["width"], data["height"], data["flat"]) == (80, 60, False)
+    colors = np.frombuffer(base64.b64decode(data["places"]), np.uint8).reshape(-1, 3)
+    assert np.array_equal(np.unique(PICTURE.reshape(-1, 3), axis=0), np.unique(colors, axis=0))
+    sizes = np.frombuffer(base64.b64decode(data["sizes"]), np.uint8)
+    assert sizes / 16 == pytest.approx(figure.data[1].marker.size, abs=0.07)
+    for k, view in zip([1, 3, 8], data["views"], strict=True):
+        result = kf.fit(PICTURE, k)
+        labels = np.frombuffer(base64.b64decode(view["labels"]), np.uint8)
+        painted = [view["palette"][label] for label in labels]
+        assert painted == [f"#{bytes(c).hex()}" for c in result.palette[result.predict(colors)]]
+        assert (view["k"], len(view["palette"])) == (k, k)
+        assert sum(view["shares"]) == pytest.approx(1)
+        assert view["error"] == result.inertia / kf.fit(PICTURE, 1).inertia
+
+
+def test_errors_are_relative_and_labels_go_beyond_a_byte(tmp_path):
+    write_page(kf.explore(PICTURE, [2, 300], space="oklab"), tmp_path / "page.html")
+    two, many = data_of(tmp_path / "page.html")["views"]
+    variance = kf.fit(PICTURE, 1, space="oklab").inertia
+    assert two["error"] == kf.fit(PICTURE, 2, space="oklab").inertia / variance
+    labels = np.frombuffer(base64.b64decode(many["labels"]), "<u2")
+    assert labels.max() == 299
+
+
+def test_the_command_writes_a_page(tmp_path):
     Image.fromarray(PICTURE).save(tmp_path / "a.png")
     out = tmp_path / "page.html"
     given = ["explore", str(tmp_path / "a.png"), "-o", str(out)]
     assert cli.main([*given, "-k", "2-4,9", "--space", "oklab"]) == 0
-    steps = re.findall(r'"label":"(\w+)","method":"animate"', out.read_text())
-    assert steps == ["original", "2", "3", "4", "9"]
+    assert [view["k"] for view in data_of(out)["views"]] == [2, 3, 4, 9]
+    assert "<title>a.png: its colours</title>" in read(out)
+
+
+HOSTILE = "<script>alert(1)<!-- &amp; $title \udcff.png"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names of POSIX")
+@pytest.mark.parametrize("by", ["path", "command", "title"])
+def test_a_name_is_text(by, tmp_path, figure):
+    file, out = tmp_path / HOSTILE, tmp_path / "page.html"
+    Image.fromarray(PICTURE).save(tmp_path / "a.png")
+    os.rename(tmp_path / "a.png", file)
+    if by == "path":
+        write_page(kf.explore(file, [2]), out)
+    elif by == "command":
+        assert cli.main(["explore", str(file), "-k", "2", "-o", str(out)]) == 0
+    else:
+        write_page(figure, out, title=HOSTILE)
+    heading = html.escape(HOSTILE.replace("\udcff", "?"))
+    assert f"<h1>{heading}</h1>" in read(out)
+    assert "<script>alert" not in read(out)
+    assert len(data_of(out)["views"]) > 0
+
+
+def test_without_a_file_the_page_has_a_title_of_its_own(figure, tmp_path):
+    write_page(figure, tmp_path / "page.html")
+    assert "<title>A picture and its colours</title>" in read(tmp_path / "page.html")
+
+
+def test_a_figure_of_another_kind_is_refused(figure, tmp_path):
+    go = pytest.importorskip("plotly.graph_objects")
+    for other in (go.Figure(), go.Figure(frames=figure.frames), go.Figure(data=figure.data)):
+        with pytest.raises(ValueError, match="figure is none of `explore`"):
+            write_page(other, tmp_path / "page.html")
+    assert list(tmp_path.iterdir()) == []
 
 
 # --------------------------------------------------- in a browser, from a file, without a network
 
-KS = [2, 5]
+KS = [1, 2, 5, 8, 16, 64]
 # Where screenshots are kept, to be looked at.
 KEPT = Path(os.environ.get("KMEANS_FAST_SCREENSHOTS", "screenshots"))
-# Resolves when the plot has been drawn again after the slider was put to a step.
-PUT_SLIDER = """
-const [step, done] = arguments;
-const plot = document.querySelector('.js-plotly-plot');
-Plotly.animate(plot, [step], {mode: 'immediate', frame: {duration: 0, redraw: true},
-                              transition: {duration: 0}}).then(() => setTimeout(done, 300));
-"""
+# What the page shows, and how often WebGL has drawn: a drawing is a call for each of three layers.
 STATE = """
-const plot = document.querySelector('.js-plotly-plot');
-const [image, own, bars, curve, at, clusters] = plot._fullData;
-const scatter = own.visible ? own : clusters;
-return {image: image.source.length, colors: Array.from(scatter.marker.color).slice(0, 50).join(),
-        points: scatter.x.length, bars: Array.from(bars.y || []).length, at: Array.from(at.x || []),
-        title: plot._fullLayout.title.text, width: plot.clientWidth,
-        domain: plot._fullLayout.scene.domain.x};
+const text = (id) => document.getElementById(id).textContent;
+const box = (id) => document.getElementById(id).getBoundingClientRect().toJSON();
+const swatches = [...document.querySelectorAll('#palette button')];
+return {k: text('k'), painted: document.getElementById('painted').src, error: text('stated'),
+        said: document.getElementById('slider').getAttribute('aria-valuetext'),
+        palette: swatches.map((swatch) => swatch.dataset.hex),
+        shown: swatches.filter((swatch) => swatch.innerText.includes('#')).length,
+        split: Number(document.getElementById('handle').getAttribute('aria-valuenow')),
+        drawn: window.drawn / 3, toast: text('toast'), paper: getComputedStyle(document.body).backgroundColor,
+        picture: box('picture'), space: box('space'), slider: box('slider'), frame: box('frame'),
+        colors: box('colors'), wide: document.documentElement.scrollWidth, inner: window.innerWidth,
+        unnamed: [...document.querySelectorAll('button, input, [tabindex], section, svg[role], img')].filter(
+          (item) => !(item.getAttribute('aria-label') || item.textContent.trim() || item.alt)).length};
+"""  # noqa: E501
+COUNTING = """
+window.drawn = 0;
+const draw = WebGL2RenderingContext.prototype.drawArrays;
+WebGL2RenderingContext.prototype.drawArrays = function (...given) {
+  window.drawn += 1;
+  draw.apply(this, given);
+};
+Object.defineProperty(navigator, 'clipboard', {value: {writeText: (text) => {
+  window.copied = text;
+  return Promise.resolve();
+}}});
+"""
+# The milliseconds that each step of the slider takes, until it is to be seen.
+STEPS = """
+const done = arguments[0], slider = document.getElementById('slider'), took = [];
+const step = (at) => {
+  if (at > Number(slider.max)) return done(took);
+  const since = performance.now();
+  slider.value = at;
+  slider.dispatchEvent(new Event('input', {bubbles: true}));
+  const seen = () => requestAnimationFrame(() => setTimeout(() => {
+    took.push(performance.now() - since);
+    step(at + 1);
+  }, 0));
+  document.getElementById('painted').decode().then(seen);
+};
+step(0);
+"""
+# Whatever hangs over the edge of the window or of its card, or over a neighbour.
+CLIPPED = """
+const outside = [...document.querySelectorAll('main *, header *, footer *')].filter((item) => {
+  const box = item.getBoundingClientRect();
+  return box.width && (box.left < 0 || box.right > window.innerWidth + 0.5);
+});
+const texts = '#palette button, #palette small, .note, h1, .bar button';
+const cut = [...document.querySelectorAll(texts)]
+  .filter((item) => item.scrollWidth > item.clientWidth + 1);
+const parts = [...document.querySelectorAll('.card, .bar > *, #palette li')];
+const boxes = parts.map((item) => item.getBoundingClientRect());
+const over = parts.filter((item, i) => boxes.some((box, j) => j !== i
+  && !item.contains(parts[j]) && !parts[j].contains(item) && box.width && boxes[i].width
+  && box.left < boxes[i].right - 1 && box.right > boxes[i].left + 1
+  && box.top < boxes[i].bottom - 1 && box.bottom > boxes[i].top + 1));
+return [...outside, ...cut, ...over].map((item) => item.outerHTML.slice(0, 80));
 """
 
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
     path = tmp_path_factory.mktemp("page") / "page.html"
-    write_page(kf.explore(PICTURE, ks=KS), path)
+    write_page(kf.explore(photograph(400, 600), ks=KS), path, title="<i>holiday</i>.jpg")
     return path
 
 
 @pytest.fixture(scope="module")
-def browser():
+def browser(tmp_path_factory):
     webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
     binary = shutil.which("chromium") or shutil.which("google-chrome")
     driver = shutil.which("chromedriver")
@@ -241,10 +359,11 @@ def browser():
     options = webdriver.ChromeOptions()
     options.binary_location = binary
     for flag in (
-        "--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-quic",
-        "--no-first-run", "--disable-background-networking", "--disable-component-update",
-        "--disable-sync", "--use-gl=angle", "--use-angle=swiftshader",
-        "--enable-unsafe-swiftshader", "--window-size=1280,960",
+        "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+        "--disable-quic", "--no-first-run", "--disable-background-networking",
+        "--disable-component-update", "--disable-sync", "--use-gl=angle", "--use-angle=swiftshader",
+        "--enable-unsafe-swiftshader", "--window-size=1400,900", "--hide-scrollbars",
+        f"--user-data-dir={tmp_path_factory.mktemp('profile')}",
     ):  # fmt: skip
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
@@ -253,6 +372,7 @@ def browser():
     # Whatever is not a file fails, as without a network.
     driver.execute_cdp_cmd("Network.enable", {})
     driver.execute_cdp_cmd("Network.setBlockedURLs", {"urls": ["http://*", "https://*"]})
+    driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": COUNTING})
     yield driver
     driver.quit()
 
@@ -264,69 +384,211 @@ def screenshot(driver, name):
     return np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(int)
 
 
-def open_page(driver, page):
+def open_page(driver, page, width=1400, height=900, scheme="light"):
+    size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    feature = {"name": "prefers-color-scheme", "value": scheme}
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
     driver.get(page.as_uri())
-    driver.execute_async_script(
-        "const done = arguments[0];"
-        "const wait = () => document.querySelector('.js-plotly-plot .gl-container canvas')"
-        " && document.querySelector('.js-plotly-plot')._transitionData._frames.length"
-        " ? setTimeout(done, 300)"
-        " : setTimeout(wait, 50);"
-        "wait();"
-    )
+    return state_of(driver)
 
 
-def test_the_slider_changes_picture_scatter_and_palette(page, browser):
-    open_page(browser, page)
-    first = browser.execute_script(STATE)
-    assert first["points"] == len(np.unique(PICTURE.reshape(-1, 3), axis=0))
-    assert first["title"].startswith("original")
-    assert first["bars"] == 0
-    shots, states = [screenshot(browser, "explore-original")], [first]
-    for k in KS:
-        browser.execute_async_script(PUT_SLIDER, str(k))
-        states.append(browser.execute_script(STATE))
-        shots.append(screenshot(browser, f"explore-{k}"))
-        assert states[-1]["bars"] == k
-        assert states[-1]["at"] == [k]
-        assert states[-1]["title"].startswith(f"K = {k},")
-    for before, after in zip(states, states[1:], strict=False):
-        assert before["image"] != after["image"]
-        assert before["colors"] != after["colors"]
-    height, width = shots[0].shape[:2]
-    for before, after in zip(shots, shots[1:], strict=False):  # to be seen, in each part
-        changed = np.abs(before - after).sum(axis=2) > 30
-        assert changed[: height // 2, : width // 2].mean() > 0.02  # the picture
-        assert changed[: height // 2, width // 2 :].mean() > 0.001  # the scatter
-    palette = kf.fit(PICTURE, KS[-1]).palette
-    left = shots[-1][: height // 2, : width // 2].reshape(-1, 3)
-    for color in palette.astype(int):  # the picture is painted in the fitted colours
-        assert (np.abs(left - color).max(axis=1) <= 1).sum() > 50
+def state_of(driver, wait=150):
+    driver.execute_async_script(f"setTimeout(arguments[0], {wait})")
+    return driver.execute_script(STATE)
+
+
+def press(driver, *keys):
+    from selenium.webdriver import ActionChains
+
+    ActionChains(driver).send_keys(*keys).perform()
+    return state_of(driver)
+
+
+def inside(box, shot):
+    x, y, right, bottom = (int(box[at]) for at in ("left", "top", "right", "bottom"))
+    return shot[y:bottom, x:right]
+
+
+def test_the_slider_changes_picture_cloud_and_palette(page, browser):
+    since = time.perf_counter()
+    first = open_page(browser, page)
+    assert time.perf_counter() - since < 2  # to be seen: 0.4
+    assert browser.title == "<i>holiday</i>.jpg: its colours"
+    assert (first["k"], len(first["palette"]), first["unnamed"]) == ("K = 8", 8, 0)
+    # Side by side above the fold, the slider below the picture.
+    assert first["picture"]["top"] == first["space"]["top"]
+    assert first["picture"]["right"] < first["space"]["left"]
+    assert first["space"]["bottom"] < 900
+    assert 0 < first["slider"]["top"] - first["frame"]["bottom"] < 40
+    before = screenshot(browser, "explore-8")
+    slider = browser.find_element("id", "slider")
+    slider.send_keys("\ue012")  # an arrow to the left
+    state = state_of(browser)
+    assert (state["k"], len(state["palette"])) == ("K = 5", 5)
+    assert state["said"].startswith("5 colours, ")
+    assert state["error"].endswith(" % of the variance is lost")
+    assert state["painted"] != first["painted"]
+    after = screenshot(browser, "explore-5")
+    for part, least in (("frame", 0.02), ("space", 0.001), ("colors", 0.02)):
+        changed = np.abs(inside(first[part], before) - inside(first[part], after)).sum(axis=2) > 15
+        assert changed.mean() > least, part
+    palette = kf.fit(photograph(400, 600), 5).palette
+    expected = {f"#{bytes(color).hex()}" for color in palette}
+    assert set(state["palette"]) == expected
+    right = inside(first["frame"], after)[:, int(first["frame"]["width"] * 0.6) :].reshape(-1, 3)
+    # The picture is painted in the fitted colours, and blended only where two of them meet.
+    apart = np.abs(right[:, None] - palette.astype(int)).max(axis=2).min(axis=1)
+    assert (apart <= 1).mean() > 0.7
+    took = [browser.execute_async_script(STEPS) for _ in range(3)]
+    assert np.shape(took) == (3, len(KS))
+    assert np.median(took, axis=1).min() < 150  # 60, WebGL in software on two cores that work
+    state = state_of(browser)
+    assert (state["k"], len(state["palette"]), state["shown"]) == ("K = 64", 64, 0)  # no smear
     errors = [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
     assert errors == []
 
+
+def test_everything_goes_by_the_keyboard(page, browser):
+    left, right, space, end = "\ue012", "\ue014", " ", "\ue010"
+    open_page(browser, page)
+    assert press(browser, right)["k"] == "K = 16"
+    assert press(browser, left, left)["k"] == "K = 5"
+    play = browser.find_element("id", "play")
+    press(browser, space)
+    assert play.get_attribute("aria-label") == "Stop"
+    time.sleep(1)
+    assert browser.execute_script(STATE)["k"] in ("K = 8", "K = 16")
+    press(browser, space)
+    assert play.get_attribute("aria-label") == "Play"
+    before = state_of(browser)
+    browser.execute_script("document.getElementById('handle').focus()")
+    after = press(browser, right)
+    assert (after["k"], after["split"]) == (before["k"], 55)
+    assert press(browser, end)["split"] == 100
+    # Nothing else is drawn again, and the turntable draws all the time.
+    assert state_of(browser)["drawn"] == before["drawn"] > 0
+    press(browser, "t")
+    assert state_of(browser)["drawn"] > before["drawn"]
+    press(browser, "t")
+    still = state_of(browser)["drawn"]
+    assert state_of(browser)["drawn"] == still
+    browser.execute_script("document.getElementById('cloud').focus()")
+    turned = press(browser, right)
+    assert (turned["k"], turned["drawn"]) == (before["k"], still + 1)
+    # Each thing to press can be reached: Tab goes through them all.
+    open_page(browser, page)
+    reached = set()
+    for _ in range(8):
+        press(browser, "\ue004")
+        reached.add(browser.execute_script("return document.activeElement.id"))
+    assert {"handle", "play", "slider", "peek", "cloud", "turntable", "copy-all"} <= reached
+
+
+def test_original_and_painted_are_compared(page, browser):
     from selenium.webdriver import ActionChains
 
-    # A click on the end of the slider, after the last step of which it goes back to the first.
-    browser.execute_async_script(PUT_SLIDER, "original")
-    rail = browser.find_elements("css selector", ".slider-rail-touch-rect")[-1].rect
-    x, y = int(rail["x"] + rail["width"] - 12), int(rail["y"] + rail["height"] / 2)
-    ActionChains(browser).move_by_offset(x, y).click().perform()
-    browser.execute_async_script("setTimeout(arguments[0], 500)")
-    assert browser.execute_script(STATE)["at"] == [KS[-1]]
+    before = open_page(browser, page)
+    assert before["split"] == 50
+    frame = browser.find_element("id", "frame")
+    quarter = int(before["frame"]["width"] / 4)
+    move = ActionChains(browser).move_to_element(frame).click_and_hold()
+    move.move_by_offset(quarter, 0).release().perform()
+    after = state_of(browser)
+    assert after["split"] == pytest.approx(75, abs=1)
+    assert (after["drawn"], after["k"]) == (before["drawn"], before["k"])
+    shown = browser.execute_script("return getComputedStyle(original).clipPath")
+    ActionChains(browser).key_down("o").perform()
+    held = browser.execute_script("return getComputedStyle(original).clipPath")
+    assert state_of(browser)["drawn"] > after["drawn"]  # the cloud's own colours
+    ActionChains(browser).key_up("o").perform()
+    assert held != shown == browser.execute_script("return getComputedStyle(original).clipPath")
+    peek = browser.find_element("id", "peek")
+    ActionChains(browser).click_and_hold(peek).perform()
+    assert browser.execute_script("return getComputedStyle(original).clipPath") == held
+    ActionChains(browser).release().perform()
+    assert browser.execute_script("return getComputedStyle(original).clipPath") == shown
 
-    browser.set_window_size(500, 1000)  # a narrow screen: one column
-    browser.execute_async_script("setTimeout(arguments[0], 700)")
-    state = browser.execute_script(STATE)
-    screenshot(browser, "explore-narrow")
-    assert state["width"] < NARROW
-    assert state["domain"] == [0, 1]
+
+def test_a_click_copies(page, browser):
+    state = open_page(browser, page)
+    swatch = browser.find_elements("css selector", "#palette button")[2]
+    swatch.click()
+    assert state_of(browser)["toast"] == f"{state['palette'][2]} copied"
+    assert browser.execute_script("return window.copied") == state["palette"][2]
+    assert state["palette"][2] in swatch.text and "%" in swatch.text
+    assert re.fullmatch(r"Copy #\w{6}, [\d.]+ %, [a-z ]+", swatch.get_attribute("aria-label"))
+    browser.find_element("id", "copy-all").click()
+    assert browser.execute_script("return window.copied").split() == state["palette"]
+    # Where a page may not write to the clipboard, the old way is taken.
+    browser.execute_script(
+        "navigator.clipboard.writeText = () => Promise.reject(new Error('no'));"
+        "document.addEventListener('copy', () => { window.copied = String(getSelection()) || "
+        "document.activeElement.value; });"
+    )
+    swatch.click()
+    state_of(browser)
+    assert browser.execute_script("return window.copied") == state["palette"][2]
 
 
-def test_a_narrow_screen_has_one_column_from_the_start(page, browser):
-    browser.set_window_size(500, 1000)
-    open_page(browser, page)
-    state = browser.execute_script(STATE)
-    assert state["domain"] == [0, 1]
-    wide = browser.execute_script("return document.documentElement.scrollWidth")
-    assert wide <= state["width"] + 20  # nothing to scroll sideways for
+def test_dark_and_light_by_the_systems_preference(page, browser):
+    light = open_page(browser, page)
+    dark = open_page(browser, page, scheme="dark")
+    for state, least, most in ((light, 230, 255), (dark, 0, 40)):
+        assert all(least <= int(part) <= most for part in re.findall(r"\d+", state["paper"]))
+    shot = screenshot(browser, "explore-dark")
+    assert np.median(inside(dark["space"], shot)) < 60
+    # A change is followed while the page is open.
+    features = [{"name": "prefers-color-scheme", "value": "light"}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+    state = state_of(browser)
+    assert state["paper"] == light["paper"]
+    assert state["drawn"] > dark["drawn"]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [320, 390, 800, 1400])
+def test_nothing_is_clipped_or_overlaps(page, browser, width, scheme):
+    for k in KS:
+        browser.get("about:blank")
+        state = open_page(browser, page, width, 900, scheme)
+        browser.execute_script(f"show(views.findIndex((view) => view.k === {k}))")
+        assert state["wide"] == state["inner"] == width
+        assert browser.execute_script(CLIPPED) == [], k
+        if k == 16:
+            screenshot(browser, f"explore-{width}-{scheme}")
+    one_column = state["space"]["top"] >= state["picture"]["bottom"]
+    assert one_column == (width < 700)
+    assert state["slider"]["bottom"] < 900
+
+
+@pytest.mark.parametrize("kind", ["flat", "grey", "portrait", "strip"])
+def test_pictures_of_any_kind_make_a_page(kind, browser, tmp_path):
+    picture = {
+        "flat": np.full((4, 6, 3), 77, np.uint8),
+        "grey": PICTURE[..., 0],
+        "portrait": photograph(90, 30),
+        "strip": photograph(300, 4).transpose(1, 0, 2),
+    }[kind]
+    out = tmp_path / "page.html"
+    write_page(kf.explore(picture, [1] if kind == "flat" else [1, 2, 4]), out)
+    for width in (390, 1400):
+        state = open_page(browser, out, width)
+        screenshot(browser, f"explore-{kind}-{width}")
+        assert browser.execute_script(CLIPPED) == []
+        if kind == "flat":
+            assert (state["palette"], state["error"]) == (
+                ["#4d4d4d"],
+                "one colour, painted exactly",
+            )
+            assert not browser.find_element("id", "play").is_enabled()
+            assert press(browser, " ", "\ue014")["k"] == "K = 1"
+        elif kind == "grey":
+            assert all(hex[1:3] == hex[3:5] == hex[5:] for hex in state["palette"])
+        assert state["frame"]["height"] <= 540
+        assert state["slider"]["bottom"] < 900
+        height, wide = picture.shape[:2]
+        ratio = state["frame"]["width"] / state["frame"]["height"]
+        assert ratio == pytest.approx(wide / height, rel=0.1)
+    errors = [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+    assert errors == []

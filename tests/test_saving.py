@@ -28,8 +28,8 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="links, pipes and modes 
 
 
 def save_page(path):
-    go = pytest.importorskip("plotly.graph_objects")
-    write_page(go.Figure(frames=[]), path)
+    pytest.importorskip("plotly.graph_objects")
+    write_page(kf.explore(PICTURE, [2]), path)
 
 
 def save_in_tiles(path):

@@ -272,7 +272,7 @@ def explore(options: argparse.Namespace) -> int:
     with saying_that_it_compiles():
         pixels = reading.open_image(options.picture, max_pixels=_max_pixels(options))
         figure = explore(pixels, options.k, **_fit_options(options))
-    write_page(figure, options.output)
+    write_page(figure, options.output, title=os.path.basename(options.picture))
     return 0
 
 
