@@ -31,3 +31,10 @@ def pytest_configure(config: pytest.Config) -> None:
         config.args = [str(config.rootpath / "bench")]
     elif numba.config.DISABLE_JIT:
         config.args = [str(config.rootpath / path) for path in WITHOUT_JIT]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs a browser, so that it can be left out."""
+    for item in items:
+        if "browser" in getattr(item, "fixturenames", ()):
+            item.add_marker("browser")
