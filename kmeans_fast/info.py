@@ -36,7 +36,7 @@ def warmup() -> None:
             print(f"kmeans_fast: compiling {n} of {len(missing)} kernels", end=end, file=sys.stderr)
         kernel, signature = find_kernel(kind)
         kernel.dispatcher.compile(signature)
-    print(f"kmeans_fast: compiled {len(missing)} kernels        ", file=sys.stderr)
+    print(f"kmeans_fast: compiled {len(missing)} kernels" + " " * 8, file=sys.stderr)
 
 
 def show_info() -> None:
