@@ -164,14 +164,21 @@ class Threads:
 # lock that another one held would never be free again, and what it guards never whole.
 
 _shared: WeakValueDictionary[int, Any] = WeakValueDictionary()
+_innermost: list[Any] = []
 _forking = RLock()
 _held: list[list[Any]] = []
 
 
-def shared_lock() -> Any:
-    """Return a lock (reentrant) that forks wait for."""
+def shared_lock(*, innermost: bool = False) -> Any:
+    """Return a lock (reentrant) that forks wait for.
+
+    An innermost one is taken by who may hold another, or Numba's compiler: forks take it last.
+    """
     lock = RLock()
-    _shared[id(lock)] = lock
+    if innermost:
+        _innermost.append(lock)
+    else:
+        _shared[id(lock)] = lock
     return lock
 
 
@@ -182,8 +189,8 @@ def _hold() -> None:
     locks = [lock for reference in _shared.valuerefs() if (lock := reference()) is not None]
     compiler = sys.modules.get("numba.core.compiler_lock")
     if compiler is not None:
-        locks.append(compiler.global_compiler_lock)  # the last: who counts may have to compile
-    for lock in locks:
+        locks.append(compiler.global_compiler_lock)  # who counts may have to compile
+    for lock in (*locks, *_innermost):
         lock.acquire()
         held.append(lock)
 

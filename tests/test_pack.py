@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import kmeans_fast as kf
-from kmeans_fast.kernels import _jit, _kinds, _pack, _target, cells, pixels
+from kmeans_fast.kernels import _build, _jit, _kinds, _pack, _target, cells, pixels
 
 from . import kinds
 
@@ -319,3 +319,20 @@ if __name__ == "__main__":
     expected, found = np.zeros((2, 4, 3), np.int64)
     assert code([1, links, found]) == cells.cut_cells.function(1, links, expected)
     assert (found == expected).all()
+
+
+def test_kernels_whose_vectors_differ_by_level_are_lowered_for_each():
+    """Another would be built, and be wrong, with the width of one level for all."""
+    folder = Path(_jit.__file__).parent
+    text = {path.stem: path.read_text() for path in folder.glob("*.py")}
+    wide = {"_target"}
+    for _ in text:  # what imports what is wide is wide itself
+        wide |= {
+            name
+            for name, source in text.items()
+            if any(
+                re.search(rf"^from \.{each} import", source, re.M) for each in wide - {"_target"}
+            )
+            or "has_wide_vectors()" in source
+        }
+    assert {name for name in wide if not name.startswith("_")} == _build.WIDE

@@ -17,7 +17,9 @@ import pytest
 from numba.core.compiler_lock import global_compiler_lock
 
 import kmeans_fast as kf
+from kmeans_fast import threads
 from kmeans_fast.data.labelling import Labeller
+from kmeans_fast.kernels import _jit, _pack
 
 from . import callers
 
@@ -144,3 +146,32 @@ def test_a_fork_waits_for_what_threads_share_and_for_the_compiler():
             each.result()
         for lock in shared:
             assert pool.submit(lock.acquire, timeout=PATIENCE).result()
+
+
+def test_a_fork_takes_the_locks_of_kernels_last():
+    """Who counts, under a histogram's lock, may have to load a kernel meanwhile."""
+    mine, held, forking = threads.shared_lock(), threading.Event(), threading.Event()
+    loaded = []
+
+    def count():
+        with mine:
+            held.set()
+            forking.wait(10)
+            loaded.append(_pack._lock.acquire(timeout=10) and _jit._lock.acquire(timeout=10))
+            if loaded[0]:
+                _jit._lock.release()
+                _pack._lock.release()
+
+    def fork():
+        threads._hold()
+        threads._let_go()
+
+    workers = [threading.Thread(target=work) for work in (count, fork)]
+    workers[0].start()
+    held.wait(10)
+    workers[1].start()
+    time.sleep(0.2)  # it waits for `mine` by now
+    forking.set()
+    for worker in workers:
+        worker.join(30)
+    assert loaded == [True]

@@ -22,7 +22,7 @@ from ._kinds import name_kind, ready_kind
 
 # Kernels are the Python that they are written in, a hundred times slower.
 JIT_OFF = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
-_lock = shared_lock()
+_lock = shared_lock(innermost=True)
 
 
 class Kernel:
@@ -47,7 +47,8 @@ class Kernel:
 
     def __call__(self, *arguments: Any) -> Any:
         """Run it."""
-        if self._ready is None:
+        ready = self._ready  # which another thread may set to None meanwhile
+        if ready is None:
             return self.dispatcher(*arguments)
         leaves: list[Any] = []
         lengths: list[int] = []
@@ -57,7 +58,7 @@ class Kernel:
             else:
                 leaves.append(each)
         form = (len(leaves), *lengths)
-        for code in self._ready.get(form, ()):
+        for code in ready.get(form, ()):
             try:
                 return code(leaves)
             except ArgumentError:  # of another kind

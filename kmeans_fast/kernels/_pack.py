@@ -34,7 +34,7 @@ HEAD = len(MAGIC) + 8 + 32  # then the length and the digest of the index
 MALLOC, FREE = "kmeans_fast_malloc", "kmeans_fast_free"  # what ready code calls
 MISMATCH = -1  # what it answers to arguments of another kind
 
-_lock = shared_lock()  # which forks wait for
+_lock = shared_lock(innermost=True)  # which forks wait for
 
 
 class Ready(NamedTuple):
@@ -109,9 +109,9 @@ class Pack:
 
     def find(self, kind: str) -> Code | None:
         """Return the code for a kind of arguments, if there is any."""
-        if kind not in self.kinds:
-            return None
         with _lock:
+            if kind not in self.kinds:
+                return None
             if kind not in self._loaded:
                 symbol, leaves, results, start, size, digest = self.kinds[kind]
                 code = bytes(self._content[start : start + size])
