@@ -39,7 +39,7 @@ log = logging.getLogger("kmeans_fast")
 def compile_lazily(kernel: Kernel) -> Any:
     """Return Numba's dispatcher, which compiles a kind of arguments when it first meets it.
 
-    Helpers that become part of their callers are kept on disk as such. Where no folder can be
+    Helpers that become part of their callers are not kept on disk by themselves. Where no folder can be
     written (a read-only install with no home), kernels are compiled in each process.
     """
     options = {"nogil": True, "error_model": "numpy", **kernel.options}
@@ -68,7 +68,7 @@ def _type_of_intrinsic(each: Intrinsic, context: Any) -> Any:
 compiled_here: list[str] = []  # kernels that Numba had to compile in this process
 
 
-class _Listener(event.Listener):  # type: ignore[misc]
+class _Listener(event.Listener):  # type: ignore[misc]  # Numba has few types
     """Says so before the first wait; kernels found on disk raise no such event."""
 
     def on_start(self, event: Any) -> None:

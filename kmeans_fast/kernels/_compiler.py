@@ -20,7 +20,7 @@ from ._target import BASE
 FEATURES = {"x86-64-v4": "-prefer-256-bit"}
 
 
-class _Library(AOTCodeLibrary):  # type: ignore[misc]
+class _Library(AOTCodeLibrary):  # type: ignore[misc]  # Numba has few types
     """What is left as Numba lowers it: it is optimised as part of an entry."""
 
     def _optimize_functions(self, module: Any) -> None:
@@ -33,7 +33,7 @@ class _Library(AOTCodeLibrary):  # type: ignore[misc]
         return 0  # none is run
 
 
-class _Lowering(CPUCodegen):  # type: ignore[misc]
+class _Lowering(CPUCodegen):  # type: ignore[misc]  # Numba has few types
     """Numba without its compiler: what it says of the processor is that of any."""
 
     _library_class = _Library
