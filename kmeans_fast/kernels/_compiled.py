@@ -39,8 +39,8 @@ log = logging.getLogger("kmeans_fast")
 def compile_lazily(kernel: Kernel) -> Any:
     """Return Numba's dispatcher, which compiles a kind of arguments when it first meets it.
 
-    Helpers that become part of their callers are not kept on disk by themselves. Where no folder can be
-    written (a read-only install with no home), kernels are compiled in each process.
+    Helpers that become part of their callers are not kept on disk by themselves. Where no folder
+    can be written (a read-only install with no home), kernels are compiled in each process.
     """
     options = {"nogil": True, "error_model": "numpy", **kernel.options}
     if kernel.is_part_of_others:
