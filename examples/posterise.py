@@ -31,17 +31,13 @@ parser.add_argument("-o", "--output", default="posterised.png", help="default: %
 options = parser.parse_args()
 
 image = kf.open_image(options.picture)[..., :3]
-kf.sweep(
-    image, KS
-)  # the very first run compiles for some seconds; later ones load what it compiled
-
 start = perf_counter()
 results = kf.sweep(image, KS)  # counts the colours once, then fits each K
 seconds = perf_counter() - start
 
 height = round(WIDTH * image.shape[0] / image.shape[1])
 size = (len(KS) * (WIDTH + GAP) + WIDTH, height + GAP + STRIP)
-canvas = Image.new("RGB", size, "white")
+canvas = Image.new("RGBA", size)  # clear between the pictures, on any page
 canvas.paste(Image.fromarray(image).resize((WIDTH, height)), (0, 0))
 for panel, (k, result) in enumerate(zip(KS, results, strict=True), start=1):
     left = panel * (WIDTH + GAP)

@@ -110,7 +110,8 @@ def fit(
 
     References
     ----------
-    .. [1] S. Lloyd, "Least squares quantization in PCM", IEEE Trans. Inf. Theory 28(2), 1982.
+    .. [1] Stuart P. Lloyd, "Least squares quantization in PCM", IEEE Trans. Inf. Theory 28(2),
+       1982.
     .. [2] T. Kanungo et al., "An efficient k-means clustering algorithm: analysis and
        implementation", IEEE TPAMI 24(7), 2002.
 

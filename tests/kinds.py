@@ -7,6 +7,7 @@ meanwhile go to `kmeans_fast/kernels/kinds.txt`, of which the pack is built.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -55,8 +56,11 @@ def pictures() -> Iterator[Do]:
         yield lambda x=large: kf.means(x, np.zeros(x.shape[:2], int), 1)
     rgb = noise((600, 600, 3), np.uint8)
     yield lambda: kf.fit(rgb, 70_000, init="random", max_iter=1)
-    yield lambda: kf.fit(rgb[:30, :30], 3, space="oklab", max_iter=2)
+    smooth = (np.indices((300, 300)).sum(axis=0)[..., None] // [3, 4, 5]).astype(np.uint8)
+    for x, k in product((rgb[:30, :30], rgb, smooth), (3, 120, 300)):
+        yield lambda x=x, k=k: kf.fit(x, k, space="oklab", max_iter=5)
     yield lambda: kf.quantize(rgb, 300, max_iter=2)
+    yield lambda: kf.quantize(rgb, 3, medoids=True, max_iter=2)
 
 
 def arrays() -> Iterator[Do]:
@@ -79,8 +83,9 @@ def arrays() -> Iterator[Do]:
     yield lambda: kf.fit(np.round(100 * blobs(20_000, 6, np.float32)).astype(np.int16), 9)
 
 
-def record() -> set[str]:
-    """Do it all, and return the kinds of arguments that kernels were called with."""
+@contextmanager
+def recording() -> Iterator[set[str]]:
+    """Yield a set that the kinds of arguments go to that kernels are called with meanwhile."""
     kinds, call = set(), _jit.Kernel.__call__
 
     def note(kernel: _jit.Kernel, *arguments: Any) -> Any:
@@ -89,10 +94,16 @@ def record() -> set[str]:
 
     _jit.Kernel.__call__ = note  # type: ignore[method-assign]
     try:
-        for do in (*pictures(), *arrays()):
-            do()
+        yield kinds
     finally:
         _jit.Kernel.__call__ = call  # type: ignore[method-assign]
+
+
+def record() -> set[str]:
+    """Do it all, and return the kinds of arguments that kernels were called with."""
+    with recording() as kinds:
+        for do in (*pictures(), *arrays()):
+            do()
     return kinds
 
 
