@@ -442,6 +442,21 @@ def test_the_slider_changes_picture_cloud_and_palette(page, browser):
     assert errors == []
 
 
+def test_a_cloud_that_the_system_took_away_comes_back(page, browser):
+    box = open_page(browser, page)["space"]
+    before = inside(box, screenshot(browser, "explore-8"))
+    browser.execute_async_script("""
+        const canvas = document.querySelector('canvas');
+        const context = canvas.getContext('webgl2').getExtension('WEBGL_lose_context');
+        canvas.addEventListener('webglcontextlost', () => setTimeout(() => context.restoreContext()));
+        canvas.addEventListener('webglcontextrestored', arguments[0]);
+        context.loseContext();
+    """)
+    state_of(browser)
+    after = inside(box, screenshot(browser, "explore-8-again"))
+    assert np.array_equal(before, after)
+
+
 def test_everything_goes_by_the_keyboard(page, browser):
     left, right, space, end = "\ue012", "\ue014", " ", "\ue010"
     open_page(browser, page)

@@ -55,6 +55,7 @@ function makeCloud(canvas, corners, places, sizes) {
   }
   const view = {...HOME};
   let uniform, points, lines, spheres, asked = 0, spinning = false, last = 0;
+  let painted = null, marked = null;  // what a context that was lost is given again
 
   function buffers(n, place, size) {
     const array = gl.createVertexArray(), made = {array, n};
@@ -178,16 +179,24 @@ function makeCloud(canvas, corners, places, sizes) {
     event.stopPropagation();
   });
   canvas.addEventListener('webglcontextlost', (event) => event.preventDefault());
+  canvas.addEventListener('webglcontextrestored', () => {
+    build();
+    paint(painted);
+    mark(...marked);
+  });
   new ResizeObserver(change).observe(canvas);
-  return {
-    change, spin,
-    paint(colors) { put(points.color, colors); change(); },  // three bytes a point
-    mark(colors, widths) {  // the centroids, three bytes each
-      spheres.n = widths.length;
-      put(spheres.place, unit(colors));
-      put(spheres.color, colors);
-      put(spheres.size, Float32Array.from(widths));
-      change();
-    },
-  };
+  function paint(colors) {  // three bytes a point
+    painted = colors;
+    put(points.color, colors);
+    change();
+  }
+  function mark(colors, widths) {  // the centroids, three bytes each
+    marked = [colors, widths];
+    spheres.n = widths.length;
+    put(spheres.place, unit(colors));
+    put(spheres.color, colors);
+    put(spheres.size, Float32Array.from(widths));
+    change();
+  }
+  return {change, spin, paint, mark};
 }
