@@ -191,7 +191,7 @@ class VisibleColors:
 
     def __init__(self) -> None:
         self.histograms: dict[int, ColorHistogram] = {}
-        self.transparent = False  # are there any pixels that cannot be seen?
+        self.transparent: bool = False  # are there any pixels that cannot be seen?
 
     def add(self, pixels: NDArray[Any], *, n_threads: int | None = None) -> None:
         """Count the pixels of a picture, opaque ones by three channels, as is faster than four."""

@@ -87,7 +87,7 @@ class Threads:
     """
 
     def __init__(self, n_threads: int | None = None) -> None:
-        self.n = default_threads() if n_threads is None else n_threads
+        self.n: int = default_threads() if n_threads is None else n_threads
         self._pool: ThreadPoolExecutor | None = None
         self._quiet = ExitStack()
 

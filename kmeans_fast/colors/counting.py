@@ -49,6 +49,8 @@ class CountedPixels:
         self.chunks = chunks
         self._threads = threads
         self._order: Array | None = None
+        self.keys: Array
+        self.counts: Array
         bits = chunks.format.key_bits
         n = chunks.n_pixels
         if n <= SMALL and bits > 16:

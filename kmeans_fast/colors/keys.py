@@ -90,12 +90,12 @@ class PixelChunks:
         if pixels.flags.c_contiguous:
             pixels = pixels.reshape(-1, pixels.shape[-1])
         self.pixels = pixels
-        self.n_pixels = pixels.size // pixels.shape[-1]
-        self.format = color_format(pixels.shape[-1], 8 * pixels.itemsize)
+        self.n_pixels: int = pixels.size // pixels.shape[-1]
+        self.format: ColorFormat = color_format(pixels.shape[-1], 8 * pixels.itemsize)
         rows = len(pixels)
         per_row = self.n_pixels // rows
         step = max(1, CHUNK // per_row)
-        self.spans = [
+        self.spans: list[Span] = [
             (row, min(row + step, rows), row * per_row, min(row + step, rows) * per_row)
             for row in range(0, rows, step)
         ]

@@ -61,7 +61,7 @@ class ColorPoints:
         units: Units = UNWEIGHTED,
     ) -> None:
         self.form = form
-        self.n_features = form.n_channels
+        self.n_features: int = form.n_channels
         self._threads = threads = threads if keys.size >= WORTH_THREADS else Threads(1)
         self._units = units
         self._keys = keys
@@ -85,6 +85,7 @@ class ColorPoints:
         # Whether sums of weighted squares fit an int64; where not, Python's integers do them.
         fits = 4 * self.n_features * self._total * form.largest**2 < 2**63
         self._fits = fits and units == UNWEIGHTED
+        self.variance: float
         self._square, self.variance = self._measure()
         self._labels = np.empty(0, np.int32)
         self._owner = np.empty(0, np.int32)

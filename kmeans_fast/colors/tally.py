@@ -39,7 +39,8 @@ class Tally:
     def __init__(self) -> None:
         self._lock = shared_lock()  # of what follows
         self.format: ColorFormat | None = None
-        self.total = self.unread = 0
+        self.total: int = 0
+        self.unread: int = 0
         # Sorted lists of colours, each less than half as long as the one before, and a table in
         # which tiles are counted until somebody asks: a small tile costs what it holds, not what
         # was there before.

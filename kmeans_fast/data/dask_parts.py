@@ -36,7 +36,8 @@ class _OnWorkers(Generic[Part]):
     """Parts, wherever Dask holds them, all on one scheduler."""
 
     def __init__(self, parts: list[Any], options: dict[str, Any]) -> None:
-        self.parts, self.options = parts, options
+        self.parts: list[Any] = parts
+        self.options: dict[str, Any] = options
         self._client = getattr(options["scheduler"], "__self__", None)  # it knows its cluster
         # Dask's own processes would bring what they keep here, so they make parts anew each time.
         if options["scheduler"] is not dask.multiprocessing.get:
@@ -78,8 +79,9 @@ class DaskParts(_OnWorkers[RawPart]):
     """
 
     def __init__(self, data: Any, weights: Weights | None, n_threads: int) -> None:
-        self.shape = int(np.prod(data.shape[:-1])), data.shape[-1]
-        self.dtype, self.is_weighted = data.dtype, weights is not None
+        self.shape: tuple[int, int] = int(np.prod(data.shape[:-1])), data.shape[-1]
+        self.dtype: np.dtype[Any] = data.dtype
+        self.is_weighted: bool = weights is not None
         self._labels = partial(lazy_labels, data, space="rgb", n_threads=n_threads)
         pieces = None if weights is None else weights.array
         if data.ndim == 3:  # points of a part must follow each other in the order of the data
@@ -108,7 +110,7 @@ class DaskParts(_OnWorkers[RawPart]):
         shared = _share(facts)
         parts = [dask.delayed(_settle)(part, shared) for part in self.parts]
         settled = SettledDaskParts(parts, self.options, self._labels)
-        self.parts = settled.parts
+        self.parts: list[Any] = settled.parts
         return settled
 
     def close(self) -> None:

@@ -11,7 +11,7 @@ from ..exact.quanta import Integers
 from ..kernels import _tiles, dense_sums
 from ..kernels import dense as kernels
 from ..threads import Threads
-from .questions import Floats
+from .questions import Array, Floats
 
 # Points in a unit of work that compares all centroids, and in one that compares few of them:
 # there the points of a cluster are looked at together, so a unit should hold many of each.
@@ -73,12 +73,12 @@ class Assignment:
         self._valid = False
         self._share = 1.0  # of all distances that the last assignment looked at
         self._centroids = np.empty((n_clusters, self._d))
-        self.labels = np.empty(self._n, fewest_types(n_clusters))
+        self.labels: Array = np.empty(self._n, fewest_types(n_clusters))
         self._bounds = kernels.Bounds(
             self.labels, np.empty(self._n, np.float32), np.empty(self._n, np.float32)
         )
-        self.values = np.zeros((n_clusters, len(anchors.values), self._d), np.int64)
-        self.totals = np.zeros((n_clusters, len(anchors.weights)), np.int64)
+        self.values: Integers = np.zeros((n_clusters, len(anchors.values), self._d), np.int64)
+        self.totals: Integers = np.zeros((n_clusters, len(anchors.weights)), np.int64)
         self._everything = np.full(-(-n_clusters // _tiles.ROWS) * _tiles.ROWS, n_clusters)
         self._everything = self._everything.astype(np.int32)
         self._everything[:n_clusters] = np.arange(n_clusters)

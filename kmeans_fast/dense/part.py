@@ -20,7 +20,7 @@ import numpy as np
 from ..exact.quanta import Integers, as_anchors, choose_quanta, log2
 from ..kernels import dense as kernels
 from ..kernels import dense_sums, inertia
-from ..threads import cached_property
+from ..threads import Threads, cached_property
 from .assignment import Assignment, fewest_types
 from .facts import Facts
 from .questions import (
@@ -96,16 +96,23 @@ class DensePart(Alone):
         self.raw = raw
         self.facts = facts
         # Of values too large for differences in float32 there is a copy in float64.
-        self.points = frozen(raw.points.astype(facts.middle.dtype, copy=False))
+        self.points: Array = frozen(raw.points.astype(facts.middle.dtype, copy=False))
+        self.repeats: Integers | None
+        self.factors: Floats | None
         self.repeats, self.factors = facts.rule.split(raw.weights)
-        self.weights = self.repeats if self.factors is None else self.factors
-        self.threads = raw.threads
-        self.start = raw.start
-        self.number = raw.number
-        self.n, self.n_features = raw.shape
-        self.is_whole = self.n == facts.n
-        self.chunks = [(at, min(at + CHUNK, self.n)) for at in range(0, self.n, CHUNK)]
-        self.lock = Lock()  # of a worker's threads: what is kept is for one call at a time
+        self.weights: Integers | Floats | None = (
+            self.repeats if self.factors is None else self.factors
+        )
+        self.threads: Threads = raw.threads
+        self.start: int = raw.start
+        self.number: int = raw.number
+        self.n: int = raw.shape[0]
+        self.n_features: int = raw.shape[1]
+        self.is_whole: bool = self.n == facts.n
+        self.chunks: list[tuple[int, int]] = [
+            (at, min(at + CHUNK, self.n)) for at in range(0, self.n, CHUNK)
+        ]
+        self.lock: Lock = Lock()  # of a worker's threads: what is kept is for one call at a time
         self.search: object = None
         self._data = kernels.Framed(self.points, facts.middle, facts.scale)
         self._assignment: Assignment | TreeAssignment | None = None

@@ -59,7 +59,8 @@ class PointsInParts:
     def __init__(self, parts: Parts, facts: Facts, threads: Threads) -> None:
         self.parts = parts
         self.facts = facts
-        self.n, self.n_features = facts.n, facts.middle.size
+        self.n: int = facts.n
+        self.n_features: int = facts.middle.size
         self._threads = threads
         self._last: tuple[Floats, Step] | None = None
 

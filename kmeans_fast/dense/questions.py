@@ -33,7 +33,8 @@ class Question(Generic[Part, Asked, Answer]):
     def __init__(
         self, answer: Callable[Concatenate[Part, Asked], Answer], merge: Merge[Answer]
     ) -> None:
-        self.answer, self.merge = answer, merge
+        self.answer: Callable[Concatenate[Part, Asked], Answer] = answer
+        self.merge: Merge[Answer] = merge
         self.__doc__, self.__module__ = answer.__doc__, answer.__module__
 
     def __call__(self, part: Part, *asked: Asked.args, **named: Asked.kwargs) -> Answer:

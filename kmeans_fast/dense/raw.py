@@ -97,14 +97,15 @@ class RawPart(Alone):
         start: int = 0,
         number: int = 0,
     ) -> None:
-        self.points = as_floats(points)
+        self.points: Array = as_floats(points)
         self.shape: tuple[int, int] = (self.points.shape[0], self.points.shape[1])
-        self.dtype, self.is_weighted = points.dtype, weights is not None
+        self.dtype: np.dtype[Any] = points.dtype
+        self.is_weighted: bool = weights is not None
         self.weights = weights
         self.threads = threads
         self.start = start
         self.number = number
-        self.lock = Lock()  # of a worker's threads, as that of `DensePart`
+        self.lock: Lock = Lock()  # of a worker's threads, as that of `DensePart`
 
     @merged_by(merge_summaries)
     def summarize_weights(self) -> Summary:

@@ -162,7 +162,7 @@ class NearestPart(SearchPart[NearestState]):
 
     def __init__(self, part: DensePart, state: NearestState) -> None:
         super().__init__(part, state)
-        self.n_tried = 0  # distances worked out for candidates
+        self.n_tried: int = 0  # distances worked out for candidates
         self._points, self._part_number, self._threads = part.points, part.number, part.threads
         self._data = data = scale_points(part)
         n, d = part.n, part.n_features

@@ -12,9 +12,9 @@ import numpy as np
 
 from .facts import Facts
 from .part import DensePart, Parts
-from .questions import Answer, Asked, Floats, Question
+from .questions import Answer, Asked, Floats, Merge, Question
 
-numbers = itertools.count()  # of searches, so that a part knows when a new one begins
+_numbers = itertools.count()  # of searches, so that a part knows when a new one begins
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class SearchPart(ABC, Generic[StateT]):
     """
 
     def __init__(self, part: DensePart, state: StateT) -> None:
-        self.number = state.number
+        self.number: int = state.number
         self.n_centers = 0
 
     @abstractmethod
@@ -57,7 +57,7 @@ class Resumed(Question[DensePart, Asked, Answer]):
         question: Question[Any, Asked, Answer],
     ) -> None:
         self._kind, self._state, self._question = kind, state, question
-        self.merge = question.merge
+        self.merge: Merge[Answer] = question.merge
 
     def __call__(self, part: DensePart, *asked: Asked.args, **named: Asked.kwargs) -> Answer:
         """Return the answer of what the search keeps at a part."""
@@ -92,7 +92,7 @@ class SeedSearch(ABC, Generic[KeptT]):
         self, facts: Facts, parts: Parts, draw_any: Callable[[np.random.Generator], Floats]
     ) -> None:
         self._facts, self._parts, self._draw_any = facts, parts, draw_any
-        self._number = next(numbers)
+        self._number = next(_numbers)
         self._centers = np.empty((0, facts.middle.size))
 
     @abstractmethod

@@ -174,20 +174,25 @@ class Tree:
         root: Cut | None = None,
     ) -> None:
         self.values = values
-        self.n, self.d = values.shape
-        self.flat = values.reshape(-1)
-        self.axes = tuple(range(self.d))
-        self.anchors = as_anchors(quanta)
+        self.n: int = values.shape[0]
+        self.d: int = values.shape[1]
+        self.flat: Array = values.reshape(-1)
+        self.axes: tuple[int, ...] = tuple(range(self.d))
+        self.anchors: tuple[float, ...] | Floats = as_anchors(quanta)
         self._threads = threads
-        self.chunks = cut(self.n)
-        self.points = np.empty((self.d, self.n + tree_filter.LANES), values.dtype)
+        self.chunks: list[tuple[int, int]] = cut(self.n)
+        self.points: Array = np.empty((self.d, self.n + tree_filter.LANES), values.dtype)
         self.points[:, self.n :] = 0.0
+        self.root: Cut
+        self.children: Integers
+        self.cells: kernels.Cells
+        self.grids: kernels.Grids
         self.root, self.children, ends, slots = self._cut_root(root)
         self.cells, self.grids = self._grow(ends, (self.root.frame, slots))
         kernels.add_children(self.cells, self.grids)
         n_children = self.grids.n_children
-        self.most_waiting = (kernels.MOST_LEVELS + 1) * int(n_children.max())
-        self.tasks = self._cut_tasks()
+        self.most_waiting: int = (kernels.MOST_LEVELS + 1) * int(n_children.max())
+        self.tasks: list[Array] = self._cut_tasks()
 
     def _cut_root(self, root: Cut | None) -> tuple[Cut, Integers, Integers, Array]:
         """Copy the points in the order of the root's children.

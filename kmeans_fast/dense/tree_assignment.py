@@ -32,8 +32,8 @@ class TreeAssignment:
         self._labels: Array | None = None
         self._owner = np.empty(tree.cells.start.size, np.int32)
         self._valid = False
-        self.values = np.zeros((n_clusters, len(tree.anchors), tree.d), np.int64)
-        self.totals = np.zeros((n_clusters, 1), np.int64)
+        self.values: Integers = np.zeros((n_clusters, len(tree.anchors), tree.d), np.int64)
+        self.totals: Integers = np.zeros((n_clusters, 1), np.int64)
 
     def update(self, centroids: Floats) -> None:
         """Assign every point to its nearest centroid."""

@@ -68,12 +68,15 @@ class Tiff:
     """
 
     def __init__(self, page: Any, image: Image.Image) -> None:
-        self._page, self.header = page, image
-        self.orientation = page.tags.valueof(274)
+        self._page = page
+        self.header: Image.Image = image
+        self.orientation: int = page.tags.valueof(274)
         self._options = {}
         if page.compression == JPEG:
             self._options = {"jpegtables": page.jpegtables, "jpegheader": page.jpegheader}
-        self.height, self.width = page.imagelength, page.imagewidth
+        self.height: int = page.imagelength
+        self.width: int = page.imagewidth
+        self.block: tuple[int, int]
         if page.is_final:  # rows lie one behind the other, whatever the blocks
             self.block = 1, self.width
         elif page.is_tiled:
