@@ -209,7 +209,7 @@ def _find_ends(points, j, start, stop):
 
 
 # Nothing is rounded here; without leave to take -0.0 for 0.0, LLVM makes no vectors.
-find_ends = jit(_find_ends, fastmath={"nnan", "nsz"})
+find_ends: Any = jit(_find_ends, fastmath={"nnan", "nsz"})
 
 
 @jit
