@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -46,7 +46,6 @@ __all__ = ["KMeans"]
 
 Array = NDArray[Any]
 Method = TypeVar("Method", bound=Callable[..., Any])
-Own = TypeVar("Own")
 
 # Data of up to so many numbers start from their distinct rows. To find these takes 0.1 to 0.35 ms
 # there, of a fit's 6 to 13 (K = 8); 2 to 5 ms of 10 to 35 at ten times as many.
@@ -60,55 +59,12 @@ def _checked(method: Method) -> Method:
 
 
 if TYPE_CHECKING:
-
-    class _TheirKMeans:  # what KMeans has from scikit-learn, which has no types
-        n_clusters: int
-        init: Literal["k-means++", "random"] | Callable[..., Any] | ArrayLike
-        n_init: Literal["auto"] | int
-        max_iter: int
-        tol: float
-        verbose: int
-        random_state: int | np.random.RandomState | None
-        copy_x: bool
-        algorithm: Literal["lloyd", "elkan"]
-        n_features_in_: int
-        feature_names_in_: NDArray[Any]
-
-        def __init__(
-            self,
-            n_clusters: int = 8,
-            *,
-            init: Literal["k-means++", "random"] | Callable[..., Any] | ArrayLike = "k-means++",
-            n_init: Literal["auto"] | int = "auto",
-            max_iter: int = 300,
-            tol: float = 1e-4,
-            verbose: int = 0,
-            random_state: int | np.random.RandomState | None = None,
-            copy_x: bool = True,
-            algorithm: Literal["lloyd", "elkan"] = "lloyd",
-        ) -> None: ...
-        def fit_predict(
-            self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None
-        ) -> NDArray[np.int32]: ...
-        def fit_transform(
-            self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None
-        ) -> Any: ...  # an array, or what `set_output` asks for
-        def transform(self, X: Any) -> Any: ...
-        def get_feature_names_out(self, input_features: Any = None) -> NDArray[Any]: ...
-        def get_metadata_routing(self) -> Any: ...
-        def get_params(self, deep: bool = True) -> dict[str, Any]: ...
-        def set_params(self: Own, **params: Any) -> Own: ...
-        def set_output(self: Own, *, transform: str | None = None) -> Own: ...
-        def set_fit_request(self: Own, *, sample_weight: bool | str | None = ...) -> Own: ...
-        def set_score_request(self: Own, *, sample_weight: bool | str | None = ...) -> Own: ...
-        def _validate_center_shape(self, X: Array, centers: Array) -> None: ...
-        def __sklearn_tags__(self) -> Any: ...
-
+    from ._sklearn import TheirKMeans
 else:
-    _TheirKMeans = cluster.KMeans
+    TheirKMeans = cluster.KMeans
 
 
-class KMeans(_TheirKMeans):
+class KMeans(TheirKMeans):
     """`sklearn.cluster.KMeans` for dense data: the same parameters, attributes and methods.
 
     Parameters

@@ -1,5 +1,7 @@
 """What type checkers are told: what fits is taken, what does not is named before it is run."""
 
+import ast
+import inspect
 import re
 from pathlib import Path
 
@@ -33,6 +35,9 @@ kf.quantize(image, 3, sort="share", init=start).save("a.png")
 model = KMeans(3).fit(image.reshape(-1, 3))
 own: NDArray[np.int32] = model.labels_
 inertia: float = model.inertia_
+again: KMeans = KMeans(3, init=image[0], n_init="auto").set_params(tol=0.0)
+also: NDArray[np.int32] = again.fit_predict(image.reshape(-1, 3))
+given: dict[str, Any] = again.get_params() | {"n_clusters": again.n_clusters}
 """
 
 WRONG = """
@@ -54,7 +59,26 @@ kf.explore(image, space="lab")
 kf.fit(image, 2).labels.compute
 kf.fit(image, 2).palette.size
 KMeans(2).fit(image[0]).labels_.colors
+KMeans(2, init="kmeans++")
+KMeans(2, n_inits=3)
+KMeans(2).fit_transforms(image[0])
 """
+
+
+def test_what_is_said_of_scikit_learn_is_so():
+    cluster = pytest.importorskip("sklearn.cluster")
+    stub = Path(__file__).parents[1] / "kmeans_fast" / "_sklearn.pyi"
+    (face,) = (each for each in ast.parse(stub.read_text()).body if isinstance(each, ast.ClassDef))
+    methods = {each.name: each.args for each in face.body if isinstance(each, ast.FunctionDef)}
+    public = {name for name in methods if name == "__init__" or not name.startswith("_")}
+    for name, said in ((name, methods[name]) for name in public):
+        true = [*inspect.signature(getattr(cluster.KMeans, name)).parameters.values()]
+        names = [each.arg for each in (*said.args, *said.kwonlyargs, said.kwarg) if each]
+        assert [each.name for each in true] == names, name
+        defaults = [ast.unparse(each) for each in (*said.defaults, *said.kw_defaults)]
+        if "..." not in defaults:  # which stands for what is scikit-learn's alone
+            has = [repr(each.default) for each in true if each.default is not each.empty]
+            assert has == defaults, name
 
 
 def test_a_type_checker_takes_what_fits_and_names_what_does_not(tmp_path, monkeypatch):
