@@ -1,4 +1,46 @@
-"""Exact k-means for large images, and any other array, at the speed of the machine."""
+"""Exact k-means for large images, and any other array, at the speed of the machine.
+
+Begin with `quantize` where a picture is to have fewer colours, and with `fit` for all else:
+
+>>> import numpy as np
+>>> import kmeans_fast as kf
+>>> image = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+>>> picture = kf.quantize(image, 8)     # a Pillow image: picture.save("out.png")
+>>> centroids, labels = kf.fit(image, 8)
+>>> centroids.shape, labels.shape
+((8, 3), (40, 60))
+
+Pictures, as paths, files, arrays or Pillow images:
+
+- `quantize`: reduce one to its best colours, or to those of a palette
+- `explore`: show one beside its colours in space, with a slider over K
+- `open_image`: read a file as an array, upright
+
+Points, pixels among them:
+
+- `fit`: find centroids and labels
+- `sweep`: the same for several K, the work on the data done once
+- `assign`: label points with their nearest centroids
+- `kmeans_plusplus`, `means`: the two steps of a fit by themselves
+- `k_means`: the textbook's loop with its bits, fast; `reference` is that loop, to be read
+
+Pictures larger than memory:
+
+- `open_tiles`: read one, or many, a tile at a time
+- `ColorHistogram`: count what was read; `fit` takes it
+
+What is returned, and what callbacks are told:
+
+- `KMeansResult`, of which `Iteration` is a part; `Progress`, `TileProgress`
+
+The machine:
+
+- `show_info`: versions, threads, and which code runs
+- `warmup`: compile what is not ready
+
+``kmeans_fast.sklearn``, which is imported by itself, has scikit-learn's `KMeans`. Of the modules
+that Python's ``help`` lists below, all others but `reference` are the inside, and may change.
+"""
 
 from ._version import __version__
 
@@ -67,4 +109,5 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    # Without the modules that somebody has imported by now: they are the inside.
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})
