@@ -10,49 +10,81 @@ from .messages import FAILED, PROG, say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Container, Sequence
     from typing import Any, NoReturn
 
     Add = Callable[..., argparse.Action]
 
+SHELLS = "bash", "zsh", "fish"
 MOST_COLORS_TO_DITHER = 256
 WIDTH = 78  # of the help
+# Of each command, the first is the one that the help of all shows.
 EXAMPLES = """\
 quantize photo.jpg -k 16 -o out.png
 quantize photo.jpg -k 16 --dither -o out.gif
 quantize *.jpg -k 64 --shared -o folder
 quantize holidays -k 64 -o folder
 quantize scan.tif -k 64 -o small.tif
-palette photo.jpg -k 8 --sort share
+palette photo.jpg -k 8
+palette holidays -k 8 --sort share
 palette photo.jpg -k 8 --json -o swatch.png
 explore photo.jpg -o page.html
 explore photo.jpg -k 2-8,16,32 -o page.html
+info
 """.splitlines()
+FITTING = "how the colours are found"
+OPTIONS = f"""\
+Options:
+  -h, --help  show this
+  --version   show the version
+  --print-completion {{{",".join(SHELLS)}}}
+              print what completes commands, options and files in a shell:
+              $ eval "$({PROG} --print-completion bash)"
+              $ {PROG} --print-completion fish | source
+
+{PROG} COMMAND --help shows all options of a command, and more examples."""
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Return the options, among them the command's name; end with one line where they are wrong."""
     given = sys.argv[1:] if argv is None else list(argv)
-    parser = _Parser(
-        prog=PROG,
-        description="Exact k-means of every pixel: reduce pictures to their best K colours.",
-        epilog=_examples(),
-    )
-    version = f"{PROG} {__version__}"
-    about = "show the version and exit"
-    parser.add_argument("--version", action="version", version=version, help=about)
-    commands = parser.add_subparsers(prog=PROG, required=True, metavar="COMMAND", dest="command")
-    for name, (about, description, adders) in COMMANDS.items():
-        examples = _examples(name)
-        command = commands.add_parser(name, help=about, description=description, epilog=examples)
-        if name in given:  # those of all take 3 ms, a third of what Python needs to start
-            for add in adders:
-                add(command.add_argument)
+    if not given:
+        say(_help())
+        raise SystemExit(FAILED)
+    parser = make_parser(given)
     options = parser.parse_args(given)
     if getattr(options, "dither", False) and options.colors > MOST_COLORS_TO_DITHER:
         most = f"at most {MOST_COLORS_TO_DITHER} colours"
         parser.error(f"--dither works with {most}, not -k {options.colors}")
     return options
+
+
+def make_parser(named: Container[str]) -> argparse.ArgumentParser:
+    """Return the parser, with the options of those commands alone that are named."""
+    parser = _Main(prog=PROG)
+    add = parser.add_argument
+    add("--version", action="version", version=f"{PROG} {__version__}", help="show the version")
+    shells = "print what completes the command line"
+    add("--print-completion", action=_PrintCompletion, choices=SHELLS, help=shells)
+    commands = parser.add_subparsers(
+        parser_class=_Parser, prog=PROG, required=True, metavar="COMMAND", dest="command"
+    )
+    for name, (about, description, adders) in COMMANDS.items():
+        examples = _examples(name)
+        command = commands.add_parser(name, help=about, description=description, epilog=examples)
+        if name in named:  # those of all take 3 ms, a third of what Python needs to start
+            for title, add_some in adders.items():
+                group = command.add_argument_group(title) if title else command
+                add_some(group.add_argument)
+    return parser
+
+
+class _PrintCompletion(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, _: Any, shell: Any, *__: Any) -> None:
+        from .completion import complete
+
+        print(complete(shell, make_parser(COMMANDS)))
+        parser.exit()
 
 
 class _Parser(argparse.ArgumentParser):
@@ -64,14 +96,34 @@ class _Parser(argparse.ArgumentParser):
         raise SystemExit(FAILED)
 
 
+class _Main(_Parser):
+    def format_help(self) -> str:
+        return _help() + "\n"
+
+
+def _help() -> str:
+    """Return what there is, by what it is for, each with an example."""
+    lines = [
+        f"usage: {PROG} COMMAND ...",
+        "",
+        "Exact k-means of every pixel: reduce pictures to their best K colours.",
+    ]
+    for title, names in GROUPS.items():
+        lines += ["", f"{title}:"]
+        for name in names:
+            example = next(example for example in EXAMPLES if example.startswith(name))
+            lines += [f"  {name:9} {COMMANDS[name][0]}", f"{'':12}$ {PROG} {example}"]
+    return "\n".join([*lines, "", OPTIONS])
+
+
 def _as_written(prog: str) -> argparse.HelpFormatter:
     # Without a width argparse asks for the terminal's, and imports 2 ms of modules for that.
     return argparse.RawDescriptionHelpFormatter(prog, width=WIDTH)
 
 
-def _examples(command: str = "") -> str | None:
+def _examples(command: str) -> str:
     some = [f"  {PROG} {example}" for example in EXAMPLES if example.startswith(command)]
-    return "\n".join(["examples:", *some]) if some else None
+    return "\n".join(["examples:", *some])
 
 
 def _whole(least: int) -> Callable[[str], int]:
@@ -103,14 +155,17 @@ def _numbers(text: str) -> list[int]:
 
 
 def _add_fitting(add: Add) -> None:
+    spaces = "where distances are measured; oklab is nearer to what the eye sees (rgb)"
+    add("--space", choices=("rgb", "oklab"), default="rgb", help=spaces)
     add("--seed", type=_whole(0), default=0, metavar="N", help="seed of the random start (0)")
     add("--max-iter", type=_whole(1), default=300, metavar="N", help="most iterations (300)")
     add("--threads", type=_whole(1), metavar="N", help="threads to use (all cores)")
-    spaces = "where distances are measured; oklab is nearer to what the eye sees (rgb)"
-    add("--space", choices=("rgb", "oklab"), default="rgb", help=spaces)
+
+
+def _add_files(add: Add) -> None:
+    add("--force", action="store_true", help="replace a file that is there")
     most = "refuse pictures of more pixels (536870912, but for those that are read in tiles); "
     add("--max-pixels", type=_whole(0), metavar="N", help=most + "0: no limit")
-    add("--force", action="store_true", help="replace a file that is there")
 
 
 def _add_colors(add: Add) -> None:
@@ -118,50 +173,64 @@ def _add_colors(add: Add) -> None:
 
 
 def _add_quantize(add: Add) -> None:
-    add("pictures", nargs="+", metavar="PICTURE", help="or a folder")
+    add("pictures", nargs="+", metavar="PICTURE", help="a file, or a folder of pictures")
+    _add_colors(add)
     kinds = "a file (.png, .gif, .tif, .bmp, .webp, .jpg), or a folder that exists: "
     each = "then each picture is written to it as NAME.png"
     add("-o", "--output", required=True, metavar="OUT", help=kinds + each)
     add("--shared", action="store_true", help="one palette for all pictures")
     add("--dither", action="store_true", help="Floyd-Steinberg dithering")
+    _add_files(add)
 
 
 def _add_palette(add: Add) -> None:
-    add("picture", metavar="PICTURE", help="or a folder")
+    add("picture", metavar="PICTURE", help="a file, or a folder of pictures")
+    _add_colors(add)
     orders = "darkest first (the default), or largest share first"
     add("--sort", choices=("luminance", "share"), default="luminance", help=orders)
     add("--json", action="store_true", help="print JSON, not a table")
     add("-o", "--output", metavar="SWATCH", help="also draw the colours to a file")
+    _add_files(add)
 
 
 def _add_explore(add: Add) -> None:
-    add("picture", metavar="PICTURE")
+    add("picture", metavar="PICTURE", help="a file")
     add("-k", type=_numbers, default="1-20", metavar="KS", help="numbers and ranges (1-20)")
     add("-o", "--output", required=True, metavar="PAGE", help="a .html file")
+    _add_files(add)
 
 
-# Of each command: what it does, in a line and in full, and what adds its options.
-COMMANDS: dict[str, tuple[str, str | None, tuple[Callable[[Add], None], ...]]] = {
+# Of each command: what it does, in a line and in full, and what adds its options, by their title.
+COMMANDS: dict[str, tuple[str, str, dict[str, Callable[[Add], None]]]] = {
     "quantize": (
         "write pictures with K colours",
         "Write pictures with their best K colours (an indexed picture to K = 256).\n"
-        "Fully transparent pixels stay so. The colour profile of an RGB picture is kept; .gif and\n"
-        ".bmp, which know none, are sRGB, and so are grey, CMYK and --shared pictures. A TIFF of\n"
-        "67 megapixels or more is read and written to a .tif a part at a time, and need not fit\n"
-        "in memory.",
-        (_add_colors, _add_fitting, _add_quantize),
+        "Fully transparent pixels stay so. The colour profile of an RGB picture is\n"
+        "kept; .gif and .bmp, which know none, are sRGB, and so are grey, CMYK and\n"
+        "--shared pictures. A TIFF of 67 megapixels or more is read and written to a\n"
+        ".tif a part at a time, and need not fit in memory.",
+        {"": _add_quantize, FITTING: _add_fitting},
     ),
     "palette": (
-        "list the best K colours of a picture",
+        "list the best K colours of a picture, or of a folder",
         "List the best K colours of a picture, or of all in a folder, and how much\n"
         "each one paints. The numbers are sRGB, whatever the picture's colour profile.",
-        (_add_colors, _add_fitting, _add_palette),
+        {"": _add_palette, FITTING: _add_fitting},
     ),
     "explore": (
-        "write a page that shows a picture and its colours in space, with a slider over K",
+        "write a page that shows a picture and its colours in space",
         "Write one HTML file, which needs no network: the picture in K colours beside\n"
         "its colours in space, the palette, and the inertia, with a slider over K.",
-        (_add_fitting, _add_explore),
+        {"": _add_explore, FITTING: _add_fitting},
     ),
-    "info": ("show versions, threads and the kernels' cache", None, ()),
+    "info": (
+        "show versions, threads, and which code runs",
+        "Show versions, threads, which machine code runs, and where more is kept.",
+        {},
+    ),
+}
+GROUPS = {
+    "Make pictures": ["quantize"],
+    "Look at colours": ["palette", "explore"],
+    "About": ["info"],
 }
