@@ -16,8 +16,8 @@ from PIL import Image
 SIDE = 200
 
 
-def make_picture() -> np.ndarray:
-    """Return the picture, uint8 (200, 200, 3)."""
+def make_picture(noise: float = 1.0) -> np.ndarray:
+    """Return the picture, uint8 (200, 200, 3), with so much of a camera's noise."""
     rng = np.random.default_rng(7)
     y, x = np.mgrid[0:SIDE, 0:SIDE] / SIDE
     dark = 0.05 + 0.10 * (1 - y) + 0.03 * np.sin(9 * x + 3 * np.sin(5 * y))
@@ -47,8 +47,20 @@ def make_picture() -> np.ndarray:
         leaf = (abs(x - 0.56 - lean * np.abs(0.80 - y) ** 1.2) < 0.008) & (y > 0.70) & (y < 0.80)
         scene[leaf] = [0.17, 0.46, 0.15]
 
-    noisy = scene * 255 + rng.normal(0, 2.2, (SIDE, SIDE, 1)) + rng.normal(0, 1.0, scene.shape)
-    return np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
+    grain, tint = rng.normal(0, 2.2, (SIDE, SIDE, 1)), rng.normal(0, 1.0, scene.shape)
+    return np.clip(np.rint(scene * 255 + noise * grain + noise * tint), 0, 255).astype(np.uint8)
+
+
+def is_red(colors: np.ndarray) -> np.ndarray:
+    """Return which colours are red: bright enough to be seen, and twice as much red as others."""
+    r, g, b = np.moveaxis(np.asarray(colors, dtype=float), -1, 0)
+    return (r > 2 * g) & (r > 2 * b) & (r > 60)
+
+
+def is_green(colors: np.ndarray) -> np.ndarray:
+    """Return which colours are green."""
+    r, g, b = np.moveaxis(np.asarray(colors, dtype=float), -1, 0)
+    return (g > 1.4 * r) & (g > 1.4 * b) & (g > 60)
 
 
 if __name__ == "__main__":

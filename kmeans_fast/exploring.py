@@ -15,6 +15,7 @@ from PIL import Image
 
 from .api import sweep
 from .checks import check_integer
+from .page import CLUSTERS, CURVE, IMAGE, OWN, PLACE, SWATCHES, import_plotly
 from .painting import VisibleColors, as_picture, in_order, paint, with_channels
 from .pictures.identify import Source
 from .pictures.reading import to_uint8
@@ -38,6 +39,7 @@ WIDE_DOMAINS: dict[str, Domains] = {
     "curve": ([0.58, 1.0], [0.09, 0.26]),
 }
 WIDE_HEIGHT = 820
+PLAIN_HEIGHT = 560  # where there is no K: the picture beside its colours
 
 
 def explore(
@@ -58,7 +60,7 @@ def explore(
         As in `quantize`. Fully transparent pixels take no part.
     ks : sequence of int
         The numbers of clusters, increasing; those above the number of distinct colours are left
-        out, with a warning.
+        out, with a warning. Where there are none, the picture stands beside its colours alone.
     max_points : int
         How many colours to draw at most; where there are more they are drawn by lot, each with a
         chance that grows with its pixels. The fits see all of them.
@@ -72,15 +74,16 @@ def explore(
     Returns
     -------
     plotly.graph_objects.Figure
-        ``figure.show()`` opens it; `kmeans_fast.page.write_page` makes a file that opens without
-        a network.
+        In a notebook it is a page of its own, which needs neither Plotly nor a network and stays
+        in what ``nbconvert`` makes of it; `kmeans_fast.page.write_page` makes a file of that page.
+        ``figure.show()`` opens Plotly's view.
 
     Raises
     ------
     ImportError
         Plotly is not installed: ``pip install 'kmeans_fast[viz]'``.
     TypeError, ValueError
-        `image` is no picture or has nothing to see, or `ks` is empty or does not increase.
+        `image` is no picture or has nothing to see, or `ks` does not increase.
 
     Examples
     --------
@@ -91,7 +94,7 @@ def explore(
     >>> [step.label for step in figure.layout.sliders[0].steps]
     ['original', '1', '2', '4']
     """
-    go = import_plotly()
+    import_plotly()
     max_points = check_integer("max_points", max_points, 1)
     ks = check_increasing(ks)
     pixels = visible_rgb(image)
@@ -100,7 +103,7 @@ def explore(
     if not colors.histograms:
         raise ValueError("image has no pixel to be seen: all are fully transparent")
     histogram = colors.histograms[3]
-    shown = [k for k in ks if k <= histogram.n_colors] or [histogram.n_colors]
+    shown = [k for k in ks if k <= histogram.n_colors] or [histogram.n_colors][: len(ks)]
     if len(shown) < len(ks):
         warnings.warn(
             f"ks goes to {ks[-1]}, and the picture has {histogram.n_colors} distinct colours: "
@@ -110,13 +113,13 @@ def explore(
         )
     one, *results = sweep(
         histogram,
-        shown if shown[0] == 1 else [1, *shown],
+        [1, *(k for k in shown if k > 1)],
         space=space,
         max_iter=max_iter,
         random_state=random_state,
         n_threads=n_threads,
     )
-    results = [one, *results] if shown[0] == 1 else results
+    results = [one, *results] if 1 in shown else results
     some = choose_colors(histogram.counts, max_points, random_state)
     all_of_them = f"{histogram.n_colors:,} colour{'s' * (histogram.n_colors > 1)}"
     drawn = f"all {all_of_them}"
@@ -132,13 +135,20 @@ def explore(
         ordered = in_order(result, "share")
         source = _as_uri(paint(small, ordered, n_threads=n_threads), "PNG")
         views.append(_view(source, f"K = {len(result.counts)}, of {about}", some, ordered))
+    from .explored import ExploredFigure  # which needs Plotly
+
     # Dicts, not Plotly's classes, each of which would check all the colours once more.
-    figure = go.Figure(
+    figure = ExploredFigure(
         data=_traces(original, histogram.colors[some], histogram.counts[some], results),
         layout=_layout(views, drawn, small.shape) | {"meta": meta},
         frames=views,
     )
-    highest = max(1.0, *(result.inertia for result in results))
+    if not results:
+        halves = {name: (domain[0], [0.0, 1.0]) for name, domain in WIDE_DOMAINS.items()}
+        bare = {f"{axis}{at}.visible": False for axis in ("xaxis", "yaxis") for at in (2, 3)}
+        figure.layout.sliders = figure.layout.updatemenus = ()
+        return figure.update_layout(bare | places(halves, PLAIN_HEIGHT))
+    highest = max([1.0, *(result.inertia for result in results)])
     changes = {"yaxis3.range": [0, 1.05 * highest], **places(WIDE_DOMAINS, WIDE_HEIGHT)}
     return figure.update_layout(changes)
 
@@ -150,8 +160,6 @@ def _name_of(image: Any) -> str:
 def check_increasing(ks: Sequence[int]) -> list[int]:
     """Return the numbers of clusters as ints."""
     numbers = [check_integer("ks", k, 1) for k in ks]
-    if not numbers:
-        raise ValueError("ks is empty; give at least one number of clusters")
     if any(b <= a for a, b in zip(numbers, numbers[1:], strict=False)):
         raise ValueError(f"ks={numbers} does not increase; give sorted(set(ks))")
     return numbers
@@ -194,21 +202,8 @@ def _as_uri(image: Image.Image, form: str) -> str:
     return f"data:image/{form.lower()};base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
-def import_plotly() -> Any:
-    """Return Plotly, or say what brings it."""
-    try:
-        import plotly.graph_objects as go
-    except ImportError:
-        raise ImportError("explore needs plotly: pip install 'kmeans_fast[viz]'") from None
-    return go
-
-
 def _hex(colors: NDArray[np.uint8]) -> list[str]:
     return [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in colors.tolist()]
-
-
-# The traces: picture, colours as they are, swatches, curve, place on the curve, colours by cluster.
-IMAGE, OWN, SWATCHES, CURVE, PLACE, CLUSTERS = range(6)
 
 
 def _traces(

@@ -11,14 +11,26 @@ from string import Template
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from .exploring import CLUSTERS, IMAGE, OWN, PLACE, SWATCHES, import_plotly
 from .pictures.saving import check_target, write_whole
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 UNNAMED = "A picture and its colours"
+# The traces of a figure of `explore`: picture, colours as they are, swatches, curve, place on the
+# curve, colours by cluster.
+IMAGE, OWN, SWATCHES, CURVE, PLACE, CLUSTERS = range(6)
+
+
+def import_plotly() -> Any:
+    """Return Plotly, or say what brings it."""
+    try:
+        import plotly.graph_objects as go
+    except ImportError:
+        raise ImportError("explore needs plotly: pip install 'kmeans_fast[viz]'") from None
+    return go
 
 
 def write_page(
@@ -48,11 +60,25 @@ def write_page(
     """
     import_plotly()
     check_target(path)
+    page = make_page(figure, title=title)
+    # A name that is no text, as some systems allow, has question marks.
+    write_whole(path, lambda file: file.write(page.encode(errors="replace")))
+
+
+def is_explored(figure: go.Figure) -> bool:
+    """Return whether a figure has what a page of it needs."""
     about = figure.layout.meta
-    if not (isinstance(about, dict) and "variance" in about and len(figure.frames) > 1):
+    return isinstance(about, dict) and "variance" in about and len(figure.frames) > 0
+
+
+def make_page(figure: go.Figure, *, title: str | None = None, embedded: bool = False) -> str:
+    """Return the page; embedded, for a frame within another page, without what stands around it."""
+    if not is_explored(figure):
         raise ValueError("figure is none of `explore`, of which alone there is a page")
+    about = figure.layout.meta
     name = about["name"] if title is None else title
     parts = {
+        "kind": "embedded" if embedded else "page",
         "title": html.escape(f"{name}: its colours" if name else UNNAMED),
         "heading": html.escape(name or UNNAMED),
         "about": html.escape(about["about"]),
@@ -62,13 +88,18 @@ def write_page(
         # No data can end its script.
         "data": json.dumps(_data(figure), separators=(",", ":")).replace("<", "\\u003c"),
     }
-    page = Template(_read("page.html")).substitute(parts)
-    # A name that is no text, as some systems allow, has question marks.
-    write_whole(path, lambda file: file.write(page.encode(errors="replace")))
+    return Template(_read("page.html")).substitute(parts)
 
 
 def _read(name: str) -> str:
     return (resources.files("kmeans_fast") / "web" / name).read_text(encoding="utf-8")
+
+
+def as_array(values: Any) -> NDArray[Any]:
+    """Return the numbers of a trace, which are text in a figure that was copied or pickled."""
+    if isinstance(values, dict):
+        return np.frombuffer(base64.b64decode(values["bdata"]), values["dtype"])
+    return np.asarray(values)
 
 
 def _as_text(values: Any, dtype: str) -> str:
@@ -92,7 +123,7 @@ def _data(figure: go.Figure) -> dict[str, Any]:
                 "error": inertia / variance if variance else 0.0,
                 "palette": palette,
                 "shares": [round(share / 100.0, 7) for share in bars.y],
-                "labels": _as_text(dots.color, "u1" if len(palette) <= 256 else "<u2"),
+                "labels": _as_text(as_array(dots.color), "u1" if len(palette) <= 256 else "<u2"),
             }
         )
     return {
@@ -100,8 +131,8 @@ def _data(figure: go.Figure) -> dict[str, Any]:
         "width": width,
         "height": height,
         "flat": not about["variance"],
-        "places": _as_text(np.stack([own.x, own.y, own.z], axis=1), "u1"),
-        "sizes": _as_text(16.0 * np.asarray(own.marker.size), "u1"),
+        "places": _as_text(np.stack([as_array(own[axis]) for axis in "xyz"], axis=1), "u1"),
+        "sizes": _as_text(16.0 * as_array(own.marker.size), "u1"),
         "views": views,
     }
 

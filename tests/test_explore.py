@@ -5,6 +5,7 @@ import html
 import io
 import json
 import os
+import pickle
 import re
 import shutil
 import sys
@@ -145,13 +146,71 @@ def test_a_picture_of_one_color():
     assert figure.layout.yaxis3.range[1] > 0
 
 
+def test_without_any_k_the_picture_is_beside_its_colors():
+    figure = kf.explore(PICTURE, ks=[])
+    assert [frame.name for frame in figure.frames] == ["original"]
+    assert (figure.data[1].visible, figure.data[5].visible) == (True, False)
+    assert len(figure.layout.sliders) == 0
+    assert figure.layout.yaxis.domain == figure.layout.scene.domain.y == (0, 1)
+
+
+# ----------------------------------------------------------------------------- in a notebook
+
+
+def still_of(figure):
+    return np.asarray(
+        Image.open(io.BytesIO(base64.b64decode(figure._repr_mimebundle_()["image/png"])))
+        .convert("RGB")
+    ).astype(int)  # fmt: skip
+
+
+def test_a_notebook_shows_the_page_and_elsewhere_a_still_of_it(figure):
+    formatter = pytest.importorskip("IPython.core.formatters", reason="IPython is not installed")
+    for each in (figure, pickle.loads(pickle.dumps(figure))):
+        assert formatter.IPythonDisplayFormatter()(each) is not True  # the bundle is asked for
+        bundle = each._repr_mimebundle_()
+        assert bundle["text/plain"].startswith("A picture beside its colours: 80 x 60 pixels, ")
+        assert bundle["text/html"].count(bundle["image/png"]) == 1
+        (page,) = re.findall('srcdoc="([^"]*)"', bundle["text/html"])
+        assert html.unescape(page).startswith('<!DOCTYPE html>\n<html lang="en" class="embedded">')
+        assert len(bundle["image/png"]) < 2e5
+
+
+@pytest.mark.parametrize("kind", ["picture", "no k", "flat", "grey", "seen in part", "strip"])
+def test_the_still_has_the_picture_on_the_left_and_its_colors_on_the_right(kind):
+    picture = {
+        "flat": np.full((4, 6, 3), (200, 30, 40), np.uint8),
+        "grey": PICTURE[..., 0],
+        "seen in part": np.dstack([PICTURE, np.full(PICTURE.shape[:2], 255, np.uint8)]),
+        "strip": photograph(300, 4).transpose(1, 0, 2),
+    }.get(kind, PICTURE)
+    if kind == "seen in part":
+        picture[:, 40:, 3] = 0
+    still = still_of(kf.explore(picture, ks={"no k": [], "flat": [1]}.get(kind, [2, 7, 40])))
+    paper = still[0, 0]
+    assert (paper > 250).all()
+    for half in (still[:700, 40:710], still[:700, 780:1470]):
+        assert (np.abs(half - paper).max(axis=2) > 40).mean() > 0.005
+    assert len(still) == (740 if kind == "no k" else 796)
+    if kind == "picture":  # in 7 colours from its middle on, and below them each by its share
+        palette = kf.fit(PICTURE, 7).palette.astype(int)
+        for some in (still[100:300, 440:640], still[740:764, 40:1460]):
+            apart = np.abs(some.reshape(-1, 1, 3) - palette).max(axis=2).min(axis=1)
+            assert (apart <= 3).mean() > 0.95
+
+
+def test_a_figure_that_is_no_more_of_explore_shows_itself_as_plotly_does(figure):
+    other = pickle.loads(pickle.dumps(figure))
+    other.frames = ()
+    assert "srcdoc" not in other._repr_mimebundle_().get("text/html", "")
+
+
 # ----------------------------------------------------------------------------------- errors
 
 
 @pytest.mark.parametrize(
     ("image", "options", "message"),
     [
-        (PICTURE, {"ks": []}, "ks is empty"),
         (PICTURE, {"ks": [4, 2]}, r"ks=\[4, 2\] does not increase; give sorted\(set\(ks\)\)"),
         (PICTURE, {"ks": [2, 2]}, "does not increase"),
         (PICTURE, {"ks": [0, 2]}, "ks=0"),
@@ -264,6 +323,12 @@ def test_a_name_is_text(by, tmp_path, figure):
 def test_without_a_file_the_page_has_a_title_of_its_own(figure, tmp_path):
     write_page(figure, tmp_path / "page.html")
     assert "<title>A picture and its colours</title>" in read(tmp_path / "page.html")
+
+
+def test_a_copy_has_the_page_of_the_figure(figure, tmp_path):
+    for name, each in (("a", figure), ("b", pickle.loads(pickle.dumps(figure)))):
+        write_page(each, tmp_path / name)
+    assert data_of(tmp_path / "a") == data_of(tmp_path / "b")
 
 
 def test_a_figure_of_another_kind_is_refused(figure, tmp_path):
@@ -380,12 +445,16 @@ def screenshot(driver, name):
     return np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(int)
 
 
-def open_page(driver, page, width=1400, height=900, scheme="light"):
+def go_to(driver, page, width=1400, height=900, scheme="light"):
     size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     feature = {"name": "prefers-color-scheme", "value": scheme}
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
     driver.get(page.as_uri())
+
+
+def open_page(driver, page, *size_and_scheme):
+    go_to(driver, page, *size_and_scheme)
     return state_of(driver)
 
 
@@ -541,7 +610,7 @@ def test_a_click_copies(page, browser):
 
 def test_dark_and_light_by_the_systems_preference(page, browser):
     light = open_page(browser, page)
-    dark = open_page(browser, page, scheme="dark")
+    dark = open_page(browser, page, 1400, 900, "dark")
     for state, least, most in ((light, 230, 255), (dark, 0, 40)):
         assert all(least <= int(part) <= most for part in re.findall(r"\d+", state["paper"]))
     shot = screenshot(browser, "explore-dark")
@@ -599,4 +668,50 @@ def test_pictures_of_any_kind_make_a_page(kind, browser, tmp_path):
         ratio = state["frame"]["width"] / state["frame"]["height"]
         assert ratio == pytest.approx(wide / height, rel=0.1)
     errors = [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+    assert errors == []
+
+
+COLUMN = '<body style="margin: 0"><div style="width: {}px; margin: 0 auto">{}</div><p>end'
+BOXES = """
+const frame = document.querySelector('iframe');
+return [frame.parentElement, frame, document.querySelector('p')].map(
+  (item) => item.getBoundingClientRect().toJSON());
+"""
+
+
+@pytest.mark.parametrize("width", [390, 750, 1400])
+@pytest.mark.parametrize("ks", [[], KS])
+def test_in_a_column_all_of_it_is_seen(ks, width, browser, tmp_path):
+    shown = kf.explore(photograph(400, 600), ks=ks)._repr_mimebundle_()["text/html"]
+    (tmp_path / "notebook.html").write_text(COLUMN.format(width, shown), encoding="utf-8")
+    go_to(browser, tmp_path / "notebook.html", max(width, 800))
+    browser.switch_to.frame(browser.find_element("css selector", "iframe"))
+    inner = state_of(browser)
+    browser.switch_to.default_content()
+    screenshot(browser, f"notebook-{width}-{len(ks)}")
+    holder, frame, end = browser.execute_script(BOXES)
+    assert holder["width"] == frame["width"] == min(width, 1000)
+    assert frame["bottom"] == holder["bottom"] <= end["top"]
+    browser.switch_to.frame(browser.find_element("css selector", "iframe"))
+    assert inner["wide"] == frame["width"]
+    height = browser.execute_script("return document.documentElement.scrollHeight")
+    assert height == pytest.approx(holder["height"], abs=1)  # nothing to scroll in it
+    assert browser.execute_script(CLIPPED) == []
+    assert inner["drawn"] > 0
+    if ks:
+        assert inner["k"] == "K = 8"
+        assert inner["slider"]["bottom"] < 420  # picture and slider together
+        assert inner["slider"]["width"] > 100
+        for k in range(len(KS)):
+            browser.execute_script(f"show({k})")
+            assert browser.execute_script(CLIPPED) == [], KS[k]
+    elif width > 600:
+        assert inner["picture"]["top"] == inner["space"]["top"]
+        press(browser, "\ue014", " ", "o")
+        assert browser.execute_script("return getComputedStyle(original).clipPath") in (
+            "inset(0px)",
+            "inset(0px 0% 0px 0px)",
+        )
+    errors = [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+    browser.switch_to.default_content()
     assert errors == []

@@ -27,8 +27,10 @@ result
 fitting
 api
 painting
-exploring
 page
+still
+explored
+exploring
 info sklearn
 cli
 """.strip().splitlines()

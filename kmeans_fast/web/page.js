@@ -2,7 +2,8 @@
 const $ = (id) => document.getElementById(id);
 const data = JSON.parse($('data').textContent);
 const views = data.views, last = views.length - 1;
-const PLAY_MS = 900, LABELLED = 36;  // more swatches than that stand without their labels
+const embedded = document.documentElement.classList.contains('embedded');  // in a notebook
+const PLAY_MS = 900, LABELLED = embedded ? 0 : 36;  // more swatches than that stand without labels
 const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
 const rgb = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
 const percent = (part) => (part >= 0.9995 ? '100' : (100 * part).toPrecision(part < 1e-4 ? 1 : 2)) + ' %';
@@ -51,6 +52,7 @@ function divide(part) {
   $('handle').setAttribute('aria-valuetext', `${Math.round(split)} % original`);
 }
 function peek(on) {
+  on ||= !views.length;  // no K, only the original
   if (on === peeking) return;
   peeking = on;
   $('frame').classList.toggle('peek', on);
@@ -135,7 +137,7 @@ function showPalette({palette, shares}) {
   let from = 0;
   const stops = palette.map((hex, i) => `${hex} ${100 * from}% ${100 * (from += shares[i])}%`);
   $('strip').style.background = `linear-gradient(90deg, ${stops})`;
-  $('readout').textContent = many ? 'point at a colour for its name; click to copy it' : 'click a colour to copy it';
+  $('readout').textContent = embedded ? 'point at one for its name' : many ? 'point at a colour for its name; click to copy it' : 'click a colour to copy it';
 }
 for (const name of ['pointerover', 'focusin']) {
   $('palette').addEventListener(name, (event) => {
@@ -205,7 +207,7 @@ function drawElbow() {
 // ------------------------------------------------------------------------------ the slider
 function show(next) {
   next = Math.max(0, Math.min(last, next));
-  if (next === at) return;
+  if (next === at || !views.length) return;
   at = next;
   const view = views[at], many = `${view.k} colour${view.k === 1 ? '' : 's'}`;
   const error = data.flat ? 'one colour, painted exactly' : view.error ? `${percent(view.error)} of the variance is lost` : 'painted exactly';
@@ -240,8 +242,9 @@ function turn() {
   cloud.spin(on);
 }
 document.querySelector('main').classList.toggle('flat', data.flat);
+document.querySelector('main').classList.toggle('plain', !views.length);
 $('slider').max = last;
-$('slider').disabled = $('play').disabled = last === 0;
+$('slider').disabled = $('play').disabled = last < 1;
 $('slider').addEventListener('input', () => { stop(); show(Number($('slider').value)); });
 $('play').addEventListener('click', play);
 $('turntable').addEventListener('click', turn);
@@ -256,7 +259,7 @@ document.addEventListener('keydown', (event) => {
     stop();
     show(at + (key === 'ArrowRight' ? 1 : -1));
   } else if (key === ' ' && target === $('peek')) peek(true);
-  else if (key === ' ' && !pressed) { if (last) play(); } else if (key === 'o' || key === 'O') peek(true);
+  else if (key === ' ' && !pressed) { if (last > 0) play(); } else if (key === 'o' || key === 'O') peek(true);
   else if ((key === 't' || key === 'T') && !event.repeat) turn();
   else return;
   event.preventDefault();
@@ -269,8 +272,11 @@ matchMedia('(prefers-color-scheme: dark)').addEventListener('change', cloud.chan
 new ResizeObserver(() => {
   $('frame').classList.toggle('narrow', Math.min($('frame').clientWidth, 3 * $('frame').clientHeight) < 190);
   drawElbow();
+  // What holds the frame is as high as what is in it.
+  if (embedded && window.frameElement) window.frameElement.parentElement.style.height = `${document.body.offsetHeight}px`;
 }).observe(document.body);
 
 divide(50);
+if (!views.length) peek(true);
 const asked = views.findIndex((view) => `#${view.k}` === location.hash);
 show(asked >= 0 ? asked : views.findLastIndex((view) => view.k <= 8) >= 0 ? views.findLastIndex((view) => view.k <= 8) : 0);
