@@ -517,7 +517,8 @@ def test_a_cloud_that_the_system_took_away_comes_back(page, browser):
     browser.execute_async_script("""
         const canvas = document.querySelector('canvas');
         const context = canvas.getContext('webgl2').getExtension('WEBGL_lose_context');
-        canvas.addEventListener('webglcontextlost', () => setTimeout(() => context.restoreContext()));
+        const restore = () => setTimeout(() => context.restoreContext());
+        canvas.addEventListener('webglcontextlost', restore);
         canvas.addEventListener('webglcontextrestored', arguments[0]);
         context.loseContext();
     """)
