@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+from _thread import allocate_lock, start_new_thread
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from threading import RLock
+from functools import partial
+from queue import SimpleQueue
+from threading import Lock, RLock
 from types import TracebackType
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 from weakref import WeakValueDictionary
@@ -17,6 +19,7 @@ import numpy as np
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 Arguments = ParamSpec("Arguments")
+Seats = list[partial[None]]
 
 
 class cached_property(Generic[Answer]):
@@ -84,12 +87,23 @@ class Threads:
     nothing is left running, and nothing is shared with a forked child or another caller. Chunks
     are handed out as threads come free, so callers must not let the answer depend on who took
     which.
+
+    Helpers wait at a queue, and nobody waits for one that has not come. A call of `map` whose items
+    cost nothing takes 4 us on two threads and 6 on four, where it took 6 and 12 with futures; the
+    first one, and the end of the helpers, 35 us and not 65. Locks and queues that are a single step
+    can be interrupted anywhere.
     """
 
     def __init__(self, n_threads: int | None = None) -> None:
         self.n: int = default_threads() if n_threads is None else n_threads
-        self._pool: ThreadPoolExecutor | None = None
         self._quiet = ExitStack()
+        self._forget_helpers()
+
+    def _forget_helpers(self) -> None:
+        self._process = os.getpid()
+        # Lists of seats at a call of `map`; None, which stays there, ends the helpers.
+        self._calls: SimpleQueue[Seats | None] = SimpleQueue()
+        self._running: list[Lock] = []  # one for each helper, which it lets go of in the end
 
     def __enter__(self) -> Threads:
         """Return itself."""
@@ -104,8 +118,16 @@ class Threads:
     ) -> None:
         """End the helpers."""
         self._quiet.close()
-        if self._pool is not None:
-            self._pool.shutdown()
+        if self._process == os.getpid():
+            self._calls.put(None)
+            for running in self._running:
+                running.acquire()
+        self._forget_helpers()
+
+    def __del__(self, process: Callable[[], int] = os.getpid) -> None:
+        """End the helpers of threads that nobody closed."""
+        if self._process == process():
+            self._calls.put(None)
 
     def map(self, function: Callable[[Item], Answer], items: Iterable[Item]) -> list[Answer]:
         """Return ``[function(item) for item in items]``, worked out side by side."""
@@ -115,10 +137,7 @@ class Threads:
             return [function(item) for item in work]
         answers: list[Any] = [None] * len(work)
         todo = list(range(len(work) - 1, -1, -1))
-
-        def help_out() -> None:
-            with quiet():
-                take()
+        errors: list[BaseException] = []
 
         def take() -> None:
             while True:
@@ -132,32 +151,81 @@ class Threads:
                     todo.clear()
                     raise
 
-        helpers: list[Future[None]] = []
+        def help_out(working: Lock) -> None:
+            try:
+                take()
+            except BaseException as error:
+                errors.append(error)
+            finally:
+                working.release()
+
+        # A helper that comes takes the last seat, and in the end the first ones are taken away:
+        # nobody waits for a helper that has not come yet.
+        working = [_taken_lock() for _ in range(n_helpers)]
+        seats = [partial(help_out, each) for each in working]
         try:
-            self._start(help_out, n_helpers, helpers)
+            self._call(seats, n_helpers)
             take()
         finally:
             todo.clear()
-            for helper in helpers:
-                helper.cancel()
-            errors = [helper.exception() for helper in helpers if not helper.cancelled()]
-        for error in errors:
-            if error is not None:
-                raise error
+            n_free = 0
+            while seats:
+                try:
+                    seats.pop(0)
+                except IndexError:  # a helper came meanwhile
+                    break
+                n_free += 1
+            for each in working[n_free:]:
+                each.acquire()
+        if errors:
+            raise errors[0]
         return answers
 
-    def _start(self, work: Callable[[], None], n: int, helpers: list[Future[None]]) -> None:
-        """Add `n` helpers; fewer where there are no more threads, or Python starts none any more.
+    def _call(self, seats: Seats, n: int) -> None:
+        """Call `n` helpers; fewer where there are no more threads, or Python starts none any more.
 
         So it is once the main thread has ended, and others have not.
         """
+        if self._process != os.getpid():  # a forked child has none
+            self._forget_helpers()
         try:
-            if self._pool is None:
-                self._pool = ThreadPoolExecutor(self.n - 1, thread_name_prefix="kmeans_fast")
-            while len(helpers) < n:
-                helpers.append(self._pool.submit(work))
+            while len(self._running) < n:
+                _start_helper(self._calls, self._running)
         except RuntimeError:
             pass
+        for _ in range(min(n, len(self._running))):
+            self._calls.put(seats)
+
+
+def _taken_lock() -> Lock:
+    lock = allocate_lock()
+    lock.acquire()
+    return lock
+
+
+def _start_helper(calls: SimpleQueue[Seats | None], running: list[Lock]) -> None:
+    mine = _taken_lock()
+
+    def serve() -> None:
+        try:
+            with quiet():
+                while True:
+                    seats = calls.get()
+                    if seats is None:
+                        calls.put(None)  # for the others
+                        return
+                    try:
+                        help_out = seats.pop()
+                    except IndexError:  # the call is over
+                        continue
+                    del seats
+                    help_out()
+                    del help_out  # and what it holds
+        finally:
+            mine.release()
+
+    start_new_thread(serve, ())
+    running.append(mine)
 
 
 # What threads share, and a forked child goes on with. Only the thread that forks lives on there: a
@@ -202,5 +270,4 @@ def _let_go() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    # After that of concurrent.futures, so that it is run before: who counts may start threads.
     os.register_at_fork(before=_hold, after_in_parent=_let_go, after_in_child=_let_go)

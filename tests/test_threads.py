@@ -1,15 +1,20 @@
 """The threads of a call: order, errors, nothing left behind, callers side by side."""
 
+import gc
 import os
 import subprocess
 import sys
 import threading
+import time
+import weakref
+from _thread import _count as count_threads
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
 import kmeans_fast as kf
+from kmeans_fast import threads as module
 from kmeans_fast.dense.part import DensePart
 from kmeans_fast.threads import Threads, default_threads
 
@@ -44,17 +49,33 @@ def test_an_error_comes_through_and_ends_the_work(n):
 def test_where_no_more_threads_can_be_started_there_are_fewer(n_started, monkeypatch):
     started = []
 
-    def start(thread, start=threading.Thread.start):
+    def start(work, arguments, start=module.start_new_thread):
         if len(started) == n_started:
             raise RuntimeError("can't start new thread")
-        start(thread)
-        started.append(thread)
+        started.append(start(work, arguments))
 
-    monkeypatch.setattr(threading.Thread, "start", start)
+    monkeypatch.setattr(module, "start_new_thread", start)
     with Threads(5) as threads:
         for _ in range(3):
             assert threads.map(lambda x: x * x, range(50)) == [x * x for x in range(50)]
     assert len(started) == n_started
+
+
+def test_ctrl_c_at_any_moment_leaves_no_thread_behind(ctrl_c):
+    before = count_threads()
+    interrupted = 0
+    for delay in np.linspace(0, 0.002, 60):
+        sender = threading.Timer(delay, ctrl_c)
+        try:
+            sender.start()
+            with Threads(4) as threads:
+                while True:
+                    assert threads.map(lambda x: x * x, range(9)) == [x * x for x in range(9)]
+        except KeyboardInterrupt:
+            interrupted += 1
+        sender.join()
+    assert interrupted == 60
+    assert_ended(before)
 
 
 def test_all_threads_of_a_call_are_quiet_and_the_callers_own_until_it_is_over():
@@ -71,9 +92,85 @@ def test_all_threads_of_a_call_are_quiet_and_the_callers_own_until_it_is_over():
 
 
 def test_no_thread_outlives_a_call():
-    before = threading.active_count()
+    before = count_threads()
     kf.fit(photograph(900, 700), 4, n_threads=4)
-    assert threading.active_count() == before
+    assert_ended(before)
+    with pytest.raises(ZeroDivisionError), Threads(3) as threads:
+        threads.map(lambda x: 1 / x, [1] * 50 + [0] * 3)
+    assert_ended(before)
+
+
+def test_threads_that_nobody_closes_end_when_they_are_forgotten():
+    before = count_threads()
+    for _ in range(3):
+        Threads(4).map(str, range(9))
+    gc.collect()
+    assert_ended(before)
+
+
+def assert_ended(before):
+    """Check that there are no more threads than before, but for the last step of some."""
+    over = time.monotonic() + 30
+    while count_threads() > before and time.monotonic() < over:
+        time.sleep(0.001)
+    assert count_threads() <= before
+
+
+def test_what_a_call_held_is_let_go():
+    held = weakref.WeakSet()
+
+    def work(_):
+        held.add(answer := np.zeros(3).view(Watched))
+        return answer
+
+    with Threads(3) as threads:
+        for _ in range(20):
+            assert len(threads.map(work, range(9))) == 9
+        over = time.monotonic() + 30
+        while len(held) and time.monotonic() < over:  # the last helper lets go of its seat
+            time.sleep(0.001)
+        assert not len(held)
+
+
+class Watched(np.ndarray):
+    """An array that a set can hold weakly."""
+
+    __hash__ = object.__hash__
+
+
+def test_helpers_that_come_as_the_call_ends():
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # threads take turns amid every step
+    try:
+        with Threads(8) as threads:
+            for n in range(2000):
+                assert threads.map(str, range(n % 9)) == [str(x) for x in range(n % 9)]
+    finally:
+        sys.setswitchinterval(interval)
+
+
+def test_calls_within_calls():
+    with Threads(3) as threads:
+        for _ in range(20):
+            found = threads.map(lambda n: threads.map(str, range(n)), range(9))
+            assert found == [[str(x) for x in range(n)] for n in range(9)]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_starts_helpers_of_its_own():
+    with Threads(3) as threads:
+        threads.map(str, range(50))
+        both = threading.Barrier(2, timeout=20)
+        child = os.fork()
+        if child == 0:
+            try:
+                threads.map(lambda _: both.wait(), range(2))  # two at least are there
+                threads.__exit__(None, None, None)
+            finally:
+                os._exit(len(threads._running) if both.n_waiting == 0 and not both.broken else 9)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert threads.map(str, range(3)) == ["0", "1", "2"]
 
 
 def test_fits_do_not_wait_for_each_other(monkeypatch):
