@@ -19,6 +19,8 @@ SUM_BITS = 62
 MOST_EXACT = 2**53
 # More threads than any machine has; each asks for some memory before it starts.
 MOST_THREADS = 1024
+# A debug switch: check every label of every assignment by brute force.
+CHECK = os.environ.get("KMEANS_FAST_CHECK", "0") not in ("", "0")
 
 
 def check_integer(name: str, value: Any, least: int) -> int:

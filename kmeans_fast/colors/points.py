@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import SUM_BITS
+from ..checks import CHECK, SUM_BITS
 from ..exact.means import divide_limbs
 from ..exact.quanta import join
 from ..exact.weights import UNWEIGHTED, Units, from_limbs
-from ..kernels import cells, filtering
+from ..kernels import cells, leaves
 from ..point_set import Step, label_dtype
 from ..threads import Threads
+from .assignment import Assignment, CellTree, cut_tasks
 from .keys import ColorFormat, split_keys
 from .search import ColorSearch, draw_color
 
@@ -74,7 +75,7 @@ class ColorPoints:
         self._weights = (
             limbs[0] if units == UNWEIGHTED else _rounded(limbs, units, form, self._weight)
         )
-        self._colors = split_keys(keys, form, threads, pad=filtering.LANES)
+        self._colors = split_keys(keys, form, threads, pad=leaves.LANES)
         self._build_tree()
         self._total = int(self._moments[0, 0])
         if self._total >= 1 << (SUM_BITS - form.depth):
@@ -87,10 +88,8 @@ class ColorPoints:
         self._fits = fits and units == UNWEIGHTED
         self.variance: float
         self._square, self.variance = self._measure()
-        self._labels = np.empty(0, np.int32)
-        self._owner = np.empty(0, np.int32)
-        self._running = np.empty((0, 0), np.int64)
-        self._added = self._labels
+        self._assignment: Assignment | None = None
+        self._added = np.empty(0, np.int32)
         self._sums = np.empty((0, 0, 0), np.int64)
         self._last: tuple[Array, Step] | None = None
 
@@ -115,12 +114,7 @@ class ColorPoints:
             range(edges.size - 1),
         )
         cells.measure_parents(form.axes, *tree)
-        self._most_waiting = (form.depth + 1) * int(self._links[3].max())
-        runs = np.empty((n, 3), np.int64)
-        pieces = 2 * self._threads.n if self._threads.n > 1 else 1
-        runs = runs[: cells.cut_cells(m if pieces == 1 else m // (4 * pieces), self._links, runs)]
-        cuts = np.searchsorted(np.cumsum(runs[:, 2]), np.arange(1, pieces) * (m / pieces))
-        self._tasks = [part for part in np.split(runs, np.unique(cuts)) if len(part)]
+        self._tasks = cut_tasks(self._links, self._threads.n)
 
     def _measure(self) -> tuple[int, float]:
         """Return the weighted sum of ``|x|**2`` and the mean variance of the channels."""
@@ -146,40 +140,31 @@ class ColorPoints:
         """Assign every colour; add up the clusters."""
         if self._last is not None and np.array_equal(self._last[0], centroids):
             return self._last[1]
+        self._check_reach(centroids)
         k = len(centroids)
-        if self._running.shape[0] != k + 1:
-            # At first all colours belong to a cluster of their own, number k.
-            self._labels = np.full(self._keys.size + filtering.LANES, k, np.int32)
-            self._owner = np.full(self._moments.shape[0], k, np.int32)
-            self._running = np.zeros((k + 1, 1 + self.n_features), np.int64)
-            self._running[k] = self._moments[0]
-            self._added = self._labels.copy()  # the labels that the sums below belong to
-            self._sums = np.zeros((k + 1, len(self._limbs), 1 + self.n_features), np.int64)
-        reach = self.form.largest + float(np.abs(centroids).max())
-        margin = 1e-12 * self.n_features * reach**2
-        self._check_reach(reach, centroids)
-
-        def assign(runs: Array) -> Array:
-            change = np.zeros_like(self._running)
-            filtering.assign_cells(
-                self.form.axes, runs, self._links, self._boxes, self._moments, self._colors,
-                self._weights, centroids, margin, self._most_waiting, self._owner, self._labels,
-                change,
+        now = self._assignment
+        if now is None or len(now.sums) != k:
+            tree = CellTree(
+                self.form, self._colors, self._weights, self._links, self._boxes, self._moments,
+                self._tasks,
             )  # fmt: skip
-            return change
-
-        for change in self._threads.map(assign, self._tasks):
-            self._running += change
-        step = self._as_step(self._running[:k], centroids)
+            now = self._assignment = Assignment(tree, k, self._threads)
+            self._added = now.labels.copy()  # the labels that the sums below belong to
+            self._sums = np.zeros((k + 1, len(self._limbs), 1 + self.n_features), np.int64)
+        now.update(centroids)
+        if CHECK:
+            now.check(centroids)
+        step = self._as_step(now, centroids)
         self._last = (centroids.copy(), step)
         return step
 
-    def _check_reach(self, reach: float, centroids: Array) -> None:
+    def _check_reach(self, centroids: Array) -> None:
         """Raise where squared distances to the centroids overflow.
 
         None is farther from the nearest than from the centroid with the nearest farthest corner.
         """
         weight = 8.0 * self._weight
+        reach = self.form.largest + float(np.abs(centroids).max())
         if math.isfinite(weight * self.n_features * reach * reach):
             return
         corners = np.maximum(np.abs(centroids), np.abs(centroids - self.form.largest))
@@ -189,8 +174,8 @@ class ColorPoints:
                 "distances to the data overflow; give centroids amid the data"
             )
 
-    def _as_step(self, running: Array, centroids: Array) -> Step:
-        sums = self._add_up(running)
+    def _as_step(self, now: Assignment, centroids: Array) -> Step:
+        sums = self._add_up(now)
         moments = sums[:, 0] if self._fits else self._joined(sums)
         # Around whole numbers near the centroids the large terms are exact integers, and the
         # rest is small: no digits cancel.
@@ -202,18 +187,18 @@ class ColorPoints:
         rest = centroids - near
         terms = rest * (rest * moments[:, :1] - 2.0 * offsets.astype(np.float64, copy=False))
         inertia = (around + float(terms.sum())) * self._quantum
-        return Step(running[:, 0].copy(), sums, max(inertia, 0.0))
+        return Step(now.sums[:, 0].copy(), sums, max(inertia, 0.0))
 
-    def _add_up(self, running: Array) -> Array:
+    def _add_up(self, now: Assignment) -> Array:
         """Return the weights and channel sums of the clusters, in limbs: (k, limbs, 1 + c)."""
         if self._units == UNWEIGHTED:
-            return running[:, None].copy()
+            return now.sums[:, None].copy()
         edges = np.linspace(0, self._keys.size, 1 + self._threads.n).astype(int)
 
         def move(i: int) -> Array:
             change = np.zeros_like(self._sums)
             cells.move_members(
-                self.form.axes, self._colors, self._limbs, edges[i], edges[i + 1], self._labels,
+                self.form.axes, self._colors, self._limbs, edges[i], edges[i + 1], now.labels,
                 self._added, change,
             )  # fmt: skip
             return change
@@ -229,12 +214,13 @@ class ColorPoints:
 
     def relocate(self, step: Step, centroids: Array) -> Step:
         """Give each empty cluster the distinct colour farthest from its own centroid."""
-        labels, k = self._labels, len(centroids)
+        assert self._assignment is not None  # which the step came from
+        labels, k = self._assignment.labels, len(centroids)
         present = np.flatnonzero(self._weights)
         sizes = np.bincount(labels[present], minlength=k)
         counts, sums = step.counts.copy(), step.sums.copy()
         # A colour that is all that its cluster has stays: one for each cluster, at the most.
-        far = iter(self._find_farthest(centroids, present, k))
+        far = iter(self._find_farthest(centroids, labels, present, k))
         for empty in np.flatnonzero(counts == 0):
             move = next((one for one in far if sizes[labels[one]] > 1), None)
             if move is None:
@@ -246,12 +232,12 @@ class ColorPoints:
             counts[empty], sums[empty] = self._weights[move], share
         return Step(counts, sums, step.inertia)
 
-    def _find_farthest(self, centroids: Array, present: Array, n: int) -> Array:
+    def _find_farthest(self, centroids: Array, labels: Array, present: Array, n: int) -> Array:
         """Return the `n` colours farthest from their own centroids, the farthest first."""
 
         def measure(start: int) -> Array:
             some = present[start : start + CUBE]
-            gaps = self._colors[:, some] - centroids[self._labels[some]].T
+            gaps = self._colors[:, some] - centroids[labels[some]].T
             dist: Array = np.square(gaps).sum(axis=0)
             return dist
 
@@ -269,7 +255,8 @@ class ColorPoints:
     def label(self, centroids: Array) -> tuple[Array, Array, float]:
         """Return labels (of the colours), counts and inertia."""
         step = self.step(centroids)
-        labels = self._labels[: self._keys.size].astype(label_dtype(len(centroids)))
+        assert self._assignment is not None
+        labels = self._assignment.labels[: self._keys.size].astype(label_dtype(len(centroids)))
         counts = step.counts
         if self._units != UNWEIGHTED:
             counts = from_limbs(step.sums[:, :, 0].T, self._units)
@@ -287,6 +274,7 @@ class ColorPoints:
         moved = copy(self)
         moved._colors = self._colors + by
         moved._boxes = self._boxes + by
+        moved._assignment = moved._last = None
         return moved
 
     # The seeding's verbs

@@ -10,13 +10,13 @@ int64 limbs (`kernels.dense_sums`), so that parts, chunks and threads may come i
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from threading import Lock
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from ..checks import CHECK
 from ..exact.quanta import Integers, as_anchors, choose_quanta, log2
 from ..kernels import dense as kernels
 from ..kernels import dense_sums, inertia
@@ -43,8 +43,6 @@ from .tree_assignment import TreeAssignment
 
 # Points in a unit of work: some 50 us at the least, ten times what it costs to hand it out.
 CHUNK = 16384
-# A debug switch: check every label of every assignment by brute force.
-CHECK = os.environ.get("KMEANS_FAST_CHECK", "0") not in ("", "0")
 
 
 class ClusterSums(NamedTuple):

@@ -9,6 +9,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.extending import intrinsic
 
+from ._bits import BITS
 from ._lanes import LANES as SQUARES
 from ._lanes import WIDTH as HALF
 from ._rows import LANES
@@ -87,6 +88,28 @@ def sqrt(typing_context, x):
         return builder.call(function, arguments)
 
     return x(x), codegen
+
+
+@intrinsic
+def find_flags(typing_context, flags):
+    """See `_bits`."""
+
+    def codegen(context, builder, signature, arguments):
+        (place,) = find_arrays(context, builder, signature.args, arguments)
+        some = place.load(INT(0), BITS, 4)
+        return builder.bitcast(builder.icmp_signed("!=", some, some.type([0] * BITS)), INT)
+
+    return types.uint64(flags), codegen
+
+
+@intrinsic
+def lowest_bit(typing_context, bits):
+    """See `_bits`."""
+
+    def codegen(context, builder, signature, arguments):
+        return builder.cttz(*arguments, ir.IntType(1)(0))
+
+    return types.int64(types.uint64), codegen
 
 
 @intrinsic

@@ -10,39 +10,55 @@ from __future__ import annotations
 import numpy as np
 
 from ._jit import jit, jit_inline
+from .leaves import (
+    LEFT,
+    N_NEAR,
+    NEAR,
+    NEAREST,
+    OWNER,
+    REACH,
+    ROOM,
+    Z,
+    four_channels,
+    move_color,
+    settle_leaves,
+)
 
-# Measured on 137,000, 708,000 and 3.8 million colours, K = 16 and 256: CELLS 64 is slower by up
-# to 10 %, LANES 16 by up to 10 %.
+# Measured on 137,000, 708,000 and 3.8 million colours, K = 16 and 256: 64 is slower by up to 10 %.
 CELLS = 32  # sibling cells filtered at once
-LANES = 32  # colours compared at once
 MIXED = -1  # the owner of a cell whose colours belong to more than one cluster
+SEEN = 256  # candidates that siblings remember, at the most
+MANY = 256  # leaves that are settled one after the other
+# Where the candidates of siblings come from.
+FILTERED, ALL_THERE_ARE, SEEN_BEFORE = 0, 1, 2
 
 
 @jit_inline
-def four_channels(axes, centroids, k):
-    """Return the channels of a centroid, and zeros for those that there are not."""
-    c = centroids[k]
-    n = len(axes)
-    return c[0], c[1] if n > 1 else 0.0, c[2] if n > 2 else 0.0, c[3] if n > 3 else 0.0
+def bound_gap(radius2, lead):
+    """Return how much farther than `z` a centroid is, at least, from all of a box.
+
+    ``|x - c| - |x - z|`` where ``|x - c|^2 - |x - z|^2 >= lead`` and ``|x - z|^2 <= radius2``.
+    """
+    return np.sqrt(radius2 + lead) - np.sqrt(radius2)
 
 
 @jit
-def move_color(axes, i, to, colors, weights, labels, sums):
-    """Give one colour to cluster `to`."""
-    weight = weights[i]
-    sums[labels[i], 0] -= weight
-    sums[to, 0] += weight
+def find_gap(axes, cell, boxes, centroids, c, z, margin):
+    """Return how much farther than `z` centroid `c` is, at least, from all of a box, or -1."""
+    lead = -margin
+    radius2 = 0.0
     for j in range(len(axes)):
-        share = weight * np.int64(colors[j, i])
-        sums[labels[i], 1 + j] -= share
-        sums[to, 1 + j] += share
-    labels[i] = to
+        low, high = np.float64(boxes[0, j, cell]), np.float64(boxes[1, j, cell])
+        way = centroids[z, j] - centroids[c, j]
+        lead += centroids[c, j] ** 2 - centroids[z, j] ** 2 + 2.0 * min(way * low, way * high)
+        radius2 += max((centroids[z, j] - low) ** 2, (high - centroids[z, j]) ** 2)
+    return bound_gap(radius2, lead) if lead > 0.0 else -1.0
 
 
 @jit
 def assign_cells(
-    axes, runs, links, boxes, moments, colors, weights, centroids, margin, most_waiting, owner,
-    labels, sums,
+    axes, runs, links, boxes, moments, colors, weights, centroids, before, margin,
+    most_waiting, labels, rows, seen, memo, rooms, sums,
 ):  # fmt: skip
     """Assign the colours under `runs` of cells to their nearest centroids; keep the sums.
 
@@ -50,21 +66,32 @@ def assign_cells(
     analysis and implementation", IEEE TPAMI 24(7), 2002: candidates are carried from a cell to
     its children, and dropped where another is nearer to the whole box. Only a difference above
     `margin`, which is far above rounding, drops one; so where it is close, the colours are
-    compared one by one, by the reference's own arithmetic.
+    compared one by one (`leaves`).
 
     Siblings are filtered side by side, a cell a lane: 1.4 times the speed of candidates side by
     side, which takes a minimum across the lanes for each cell.
 
-    `centroids` are (k, c) float64, and `runs` rows of `cut_cells`. `labels`, int32 (m + LANES,),
-    and `owner`, int32 (cells,), the cluster of a cell's colours, or MIXED, not kept up below a cell
-    that is not MIXED, hold the assignment before and after. Only changes are added to `sums`:
-    integers, so a running total is exact. At most `most_waiting` cells wait in the tree at once.
+    A cell is left alone for as long as what was known when it was last filtered holds, by how far
+    centroids have moved since: the bounds of Hamerly ("Making k-means even faster", SDM 2010), of
+    boxes. `memo` and `rooms` are in `leaves`. A candidate that was dropped is held against the one
+    nearest to the middle (`LEFT`), and the candidates of a leaf against each other (`ROOM`). These
+    bounds are about whom the parent has `seen`, int32 (runs of siblings, 1 + SEEN): a number, and
+    as many candidates; in the row `rows` (cells,) of the parent. Whom it sees for the first time is
+    held against its children one by one.
+
+    `centroids` are (k, c) float64, and those of the last call `before`; `runs` are rows of
+    `cut_cells`. `labels`, int32 (m + LANES,), and the owners in `memo`, a cluster or MIXED, not
+    kept up below a cell that is not MIXED, hold the assignment before and after. Only changes are
+    added to `sums`: integers, so a running total is exact. At most `most_waiting` cells wait in the
+    tree at once.
     """
     start, stop, child, n_children = links[0], links[1], links[2], links[3]
     n_axes = len(axes)
     n_clusters = centroids.shape[0]
+    n_known = seen.shape[1] - 1
+    tiny = 1e-6 * np.sqrt(margin)  # far above what rounding does to a distance
     # Vectors in one array at fixed distances: LLVM then knows that they do not overlap.
-    lanes = np.zeros(16 * CELLS, np.float64)
+    lanes = np.zeros(18 * CELLS, np.float64)
     lo2 = 0  # twice the low corner of each box, an axis after the other
     hi2 = 4 * CELLS
     z_at = 8 * CELLS
@@ -72,48 +99,185 @@ def assign_cells(
     z = 13 * CELLS
     kept = 14 * CELLS
     norm = 15 * CELLS
+    dropped = 16 * CELLS
+    radius2 = 17 * CELLS
     keep = np.empty(n_clusters * CELLS, np.float64)
-    point = np.zeros(6 * LANES, np.float64)
-    p_best = np.uint64(4 * LANES)
-    p_near = np.uint64(5 * LANES)
+    cells = np.empty(CELLS, np.int64)
+    new = np.empty(n_known, np.int32)
+    both = np.empty(2 * n_known, np.int32)
+    stamp = np.zeros(n_clusters, np.int64)
+    stamped = 0
+    drift = np.empty(n_clusters, np.float64)
+    for q in range(n_clusters):
+        total = 0.0
+        for j in range(n_axes):
+            total += (centroids[q, j] - before[q, j]) ** 2
+        drift[q] = np.sqrt(total)
 
-    # A stack of runs of siblings still to do, each with its parent's candidates, which lie in
-    # `who` in the order of the stack.
-    todo = np.empty((most_waiting + runs.shape[0], 4), np.int64)
-    who = np.empty(n_clusters * (2 + most_waiting), np.int32)
+    # A stack of runs of siblings still to do: first, number, where its parent's candidates are in
+    # `who`, in the order of the stack, how many, where these come from, and the row in `seen`.
+    todo = np.empty((most_waiting + runs.shape[0], 6), np.int64)
+    who = np.empty((n_clusters + n_known) * (2 + most_waiting), np.int32)
     for q in range(n_clusters):
         who[q] = q
+    # Leaves that are to be looked into, and their candidates.
+    leaves = np.empty((MANY + CELLS, 3), np.int64)
+    pool = np.empty((MANY + n_clusters + NEAR) * CELLS, np.int32)
+    n_leaves = 0
+    n_pool = 0
     n_todo = runs.shape[0]
     for r in range(runs.shape[0]):
         todo[r, 0] = runs[r, 0]
         todo[r, 1] = runs[r, 1]
         todo[r, 2] = 0
         todo[r, 3] = n_clusters
+        todo[r, 4] = ALL_THERE_ARE
+        todo[r, 5] = 0
 
     while n_todo > 0:
+        if n_leaves > MANY or n_pool > MANY * CELLS:
+            settle_leaves(
+                axes, leaves, n_leaves, pool, links, boxes, colors, weights, centroids, labels,
+                memo, rooms, sums,
+            )  # fmt: skip
+            n_leaves = 0
+            n_pool = 0
         n_todo -= 1
         first = todo[n_todo, 0]
         n_cells = min(todo[n_todo, 1], CELLS)
         old = todo[n_todo, 2]
         n_old = todo[n_todo, 3]
-        top = old + n_old
+        source = todo[n_todo, 4]
+        row = todo[n_todo, 5]
+        end = old + n_old  # of what stays in `who` for the other runs of a split
         if todo[n_todo, 1] > CELLS:
             todo[n_todo, 0] += CELLS
             todo[n_todo, 1] -= CELLS
+            todo[n_todo, 5] += 1
             n_todo += 1
+        # Whom these siblings know.
+        forgot = False
+        changed = False
+        n_new = 0
+        top = end
+        if source == SEEN_BEFORE:
+            n_old = np.int64(seen[row, 0])
+            old = end
+            top = old + n_old
+            for p in range(n_old):
+                who[old + p] = seen[row, 1 + p]
+        elif source == FILTERED:
+            n_seen = seen[row, 0]
+            forgot = n_seen < 0 or n_old > n_known
+            if not forgot:
+                stamped += 1
+                for p in range(1, 1 + n_seen):
+                    stamp[seen[row, p]] = stamped
+                for p in range(old, end):
+                    if stamp[who[p]] != stamped:
+                        new[n_new] = who[p]
+                        n_new += 1
+                if n_seen + n_new > min(n_known, n_old + n_old // 2 + 4):
+                    n_seen = n_old  # those that went are forgotten
+                    changed = True
+                    for p in range(n_old):
+                        seen[row, 1 + p] = who[old + p]
+                elif n_new > 0:  # merged, in order
+                    a = 0
+                    for p in range(n_seen):
+                        while a < n_new and new[a] < seen[row, 1 + p]:
+                            both[p + a] = new[a]
+                            a += 1
+                        both[p + a] = seen[row, 1 + p]
+                    while a < n_new:
+                        both[n_seen + a] = new[a]
+                        a += 1
+                    n_seen += n_new
+                    for p in range(n_seen):
+                        seen[row, 1 + p] = both[p]
+                seen[row, 0] = n_seen
+                n_old = np.int64(n_seen)
+                old = end
+                top = old + n_old
+                for p in range(n_old):
+                    who[old + p] = seen[row, 1 + p]
+            elif n_old <= n_known:
+                seen[row, 0] = n_old
+                for p in range(n_old):
+                    seen[row, 1 + p] = who[old + p]
+            else:
+                seen[row, 0] = -1
+        most = 0.0
+        for p in range(old, top):
+            most = max(most, drift[who[p]])
+        if most == 0.0 and n_new == 0 and not (forgot or changed):
+            continue
+        # Which cells may have changed.
+        n_lanes = 0
+        for cell in range(np.uint64(first), np.uint64(first + n_cells)):
+            nearest = memo[cell, Z]
+            if nearest >= 0 and not forgot:
+                gap = rooms[cell, LEFT] - (drift[nearest] + most)
+                for p in range(n_new):
+                    new_gap = find_gap(axes, cell, boxes, centroids, new[p], nearest, margin)
+                    gap = min(gap, new_gap - tiny)
+                rooms[cell, LEFT] = gap
+                is_mixed = memo[cell, OWNER] == MIXED
+                n = np.int64(memo[cell, N_NEAR])
+                if not gap > 0.0:  # or not a number, where distances overflow
+                    pass
+                elif n_children[cell] > 0:
+                    if is_mixed and seen[rows[cell], 0] >= 0:
+                        todo[n_todo, 0] = child[cell]
+                        todo[n_todo, 1] = n_children[cell]
+                        todo[n_todo, 2] = top
+                        todo[n_todo, 3] = 0
+                        todo[n_todo, 4] = SEEN_BEFORE
+                        todo[n_todo, 5] = rows[cell]
+                        n_todo += 1
+                        continue
+                elif not is_mixed:
+                    continue
+                elif n > 0:
+                    d1 = 0.0
+                    d2 = 0.0
+                    for p in range(np.uint64(NEAREST), np.uint64(NEAREST + n)):
+                        d = drift[np.uint64(memo[cell, p])]
+                        d2 = max(d2, min(d1, d))
+                        d1 = max(d1, d)
+                    # |x - c|^2 changes by at most d (2 |x - c| + d).
+                    reach = rooms[cell, REACH]
+                    room = rooms[cell, ROOM] - (d1 + d2) * (2.0 * reach + d1)
+                    rooms[cell, ROOM] = room
+                    rooms[cell, REACH] = reach + d1
+                    if d1 > 0.0 and not room > 0.0:
+                        leaves[n_leaves, 0] = cell
+                        leaves[n_leaves, 1] = n_pool
+                        leaves[n_leaves, 2] = n
+                        n_leaves += 1
+                        for p in range(n):
+                            pool[n_pool + p] = memo[cell, NEAREST + p]
+                        n_pool += n
+                    continue
+            cells[n_lanes] = cell
+            n_lanes += 1
+        if n_lanes == 0:
+            continue
+        n_pad = np.uint64((n_lanes + 7) & -8)
         for j in range(n_axes):
-            for i in range(n_cells):
-                lanes[lo2 + j * CELLS + i] = 2.0 * boxes[0, j, first + i]
-                lanes[hi2 + j * CELLS + i] = 2.0 * boxes[1, j, first + i]
+            for i in range(n_lanes):
+                lanes[lo2 + j * CELLS + i] = 2.0 * boxes[0, j, cells[i]]
+                lanes[hi2 + j * CELLS + i] = 2.0 * boxes[1, j, cells[i]]
         # z: the candidate nearest to the middle of each box, by |c|^2 - 2 c . middle.
         for i in range(CELLS):
             lanes[score + i] = np.inf
             lanes[kept + i] = 0.0
+            lanes[dropped + i] = np.inf
         for p in range(old, top):
             q = np.float64(who[p])
             c0, c1, c2, c3 = four_channels(axes, centroids, who[p])
             cc = c0 * c0 + c1 * c1 + c2 * c2 + c3 * c3
-            for i in range(CELLS):
+            for i in range(n_pad):
                 dist = cc - 0.5 * c0 * (lanes[lo2 + i] + lanes[hi2 + i])
                 if n_axes > 1:
                     dist -= 0.5 * c1 * (lanes[lo2 + CELLS + i] + lanes[hi2 + CELLS + i])
@@ -121,25 +285,30 @@ def assign_cells(
                     dist -= 0.5 * c2 * (lanes[lo2 + 2 * CELLS + i] + lanes[hi2 + 2 * CELLS + i])
                 if n_axes > 3:
                     dist -= 0.5 * c3 * (lanes[lo2 + 3 * CELLS + i] + lanes[hi2 + 3 * CELLS + i])
-                least = lanes[score + i]
+                lowest = lanes[score + i]
                 nearest = lanes[z + i]
-                nearer = dist < least
-                lanes[score + i] = dist if nearer else least
+                nearer = dist < lowest
+                lanes[score + i] = dist if nearer else lowest
                 lanes[z + i] = q if nearer else nearest
-        for i in range(n_cells):
+        for i in range(n_lanes):
             total = 0.0
+            r2 = 0.0
             for j in range(n_axes):
                 c = centroids[np.int64(lanes[z + i]), j]
                 lanes[z_at + j * CELLS + i] = c
                 total += c * c
+                below = c - 0.5 * lanes[lo2 + j * CELLS + i]
+                above = 0.5 * lanes[hi2 + j * CELLS + i] - c
+                r2 += max(below * below, above * above)
             lanes[norm + i] = total
+            lanes[radius2 + i] = r2
         # Keep a candidate c that z does not beat at the corner x farthest towards it, where
         # |x - c|^2 - |x - z|^2 = |c|^2 - |z|^2 + 2 x . (z - c) is least.
         for p in range(old, top):
             c0, c1, c2, c3 = four_channels(axes, centroids, who[p])
             cc = c0 * c0 + c1 * c1 + c2 * c2 + c3 * c3 - margin
             at = (p - old) * CELLS
-            for i in range(CELLS):
+            for i in range(n_pad):
                 way = lanes[z_at + i] - c0
                 lead = cc - lanes[norm + i] + min(way * lanes[lo2 + i], way * lanes[hi2 + i])
                 if n_axes > 1:
@@ -151,16 +320,19 @@ def assign_cells(
                 if n_axes > 3:
                     way = lanes[z_at + 3 * CELLS + i] - c3
                     lead += min(way * lanes[lo2 + 3 * CELLS + i], way * lanes[hi2 + 3 * CELLS + i])
-                stays = 1.0 if lead <= 0.0 else 0.0
-                keep[at + i] = stays
-                lanes[kept + i] += stays
-        for i in range(n_cells):
-            cell = first + i
+                goes = lead > 0.0
+                keep[at + i] = 0.0 if goes else 1.0
+                lanes[kept + i] += 0.0 if goes else 1.0
+                lanes[dropped + i] = min(lanes[dropped + i], lead if goes else np.inf)
+        for i in range(n_lanes):
+            cell = cells[i]
             a = start[cell]
             b = stop[cell]
-            was = owner[cell]
+            was = memo[cell, OWNER]
+            to = np.int32(lanes[z + i])
+            memo[cell, Z] = to
+            rooms[cell, LEFT] = bound_gap(lanes[radius2 + i], lanes[dropped + i]) - tiny
             if lanes[kept + i] == 1.0:
-                to = np.int32(lanes[z + i])
                 if was == MIXED:
                     for p in range(a, b):
                         if labels[p] != to:
@@ -170,47 +342,39 @@ def assign_cells(
                         sums[was, j] -= moments[cell, j]
                         sums[to, j] += moments[cell, j]
                     labels[a:b] = to
-                owner[cell] = to
+                memo[cell, OWNER] = to
                 continue
-            owner[cell] = MIXED
+            memo[cell, OWNER] = MIXED
             n = 0
             for p in range(n_old):
                 who[top + n] = who[old + p]
                 n += np.int64(keep[p * CELLS + i])
             if n_children[cell] > 0:
                 if was != MIXED:
-                    owner[child[cell] : child[cell] + n_children[cell]] = was
+                    last = child[cell] + n_children[cell]
+                    memo[child[cell] : last, OWNER] = was
+                    for p in range(-(-n_children[cell] // CELLS)):
+                        seen[rows[cell] + p, 0] = -1
                 todo[n_todo, 0] = child[cell]
                 todo[n_todo, 1] = n_children[cell]
                 todo[n_todo, 2] = top
                 todo[n_todo, 3] = n
+                todo[n_todo, 4] = FILTERED
+                todo[n_todo, 5] = rows[cell]
                 n_todo += 1
                 top += n
                 continue
-            for g in range(np.uint64(a), np.uint64(b), np.uint64(LANES)):
-                for j in range(n_axes):
-                    row = np.uint64(j * LANES)
-                    for h in range(np.uint64(LANES)):
-                        point[row + h] = colors[j, g + h]
-                for h in range(np.uint64(LANES)):
-                    point[p_best + h] = np.inf
-                for p in range(top, top + n):
-                    q = np.float64(who[p])
-                    c0, c1, c2, c3 = four_channels(axes, centroids, who[p])
-                    for h in range(np.uint64(LANES)):
-                        d = (point[h] - c0) ** 2
-                        if n_axes > 1:
-                            d += (point[np.uint64(LANES) + h] - c1) ** 2
-                        if n_axes > 2:
-                            d += (point[np.uint64(2 * LANES) + h] - c2) ** 2
-                        if n_axes > 3:
-                            d += (point[np.uint64(3 * LANES) + h] - c3) ** 2
-                        best = point[p_best + h]
-                        nearest = point[p_near + h]
-                        nearer = d < best
-                        point[p_best + h] = d if nearer else best
-                        point[p_near + h] = q if nearer else nearest
-                for i in range(g, min(g + np.uint64(LANES), np.uint64(b))):
-                    to = np.int32(point[p_near + (i - g)])
-                    if labels[i] != to:
-                        move_color(axes, i, to, colors, weights, labels, sums)
+            memo[cell, N_NEAR] = n if n <= NEAR else 0
+            leaves[n_leaves, 0] = cell
+            leaves[n_leaves, 1] = n_pool
+            leaves[n_leaves, 2] = n
+            n_leaves += 1
+            for p in range(n):
+                pool[n_pool + p] = who[top + p]
+                if n <= NEAR:
+                    memo[cell, NEAREST + p] = who[top + p]
+            n_pool += n
+    settle_leaves(
+        axes, leaves, n_leaves, pool, links, boxes, colors, weights, centroids, labels, memo, rooms,
+        sums,
+    )  # fmt: skip
