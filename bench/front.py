@@ -133,7 +133,7 @@ def draw(record: Record, folder: Path) -> None:
                 style = {"va": "center_baseline", "fontsize": 13.5, "weight": weight}
                 axes.text(-0.02 * end, at, BARS[row["name"]], ha="right", color=text, **style)
                 beside = axes.annotate(
-                    f"{lab.number(taken)} s",
+                    f"{taken:#.2g} s" if taken < 10 else f"{taken:,.0f} s",
                     (min(taken, end), at),
                     (6, 0),
                     textcoords="offset points",
