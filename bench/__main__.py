@@ -1,4 +1,4 @@
-"""``python -m bench``: the commands that measure, and the one that writes the README's tables."""
+"""``python -m bench``: the commands that measure, and the one that writes the pages' tables."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import sys
 # Name: the module, whose ``main(arguments)`` returns the exit code, and what it does.
 COMMANDS = {
     "profile": "how the time of a fit grows with pixels, K and cores, and where it goes",
+    "front": "the README's chart and table: a palette of a picture, as people make them",
     "peers": "speed, memory and palettes beside what people use today",
     "table": "every figure that a fit of a picture has to reach",
     "grid": "the dense engine over dimensions and clusters, beside its peers",
     "tiles": "pictures larger than memory, counted and labelled tile by tile",
     "cluster": "what Dask costs, and the plan for a fit of 10^12 pixels",
-    "report": "the README's tables from what was measured; and answers from it",
+    "report": "the pages' tables and the chart from what was measured; and answers from it",
 }
 USAGE = "\n".join(
     ["usage: python -m bench COMMAND [options]; COMMAND --help says more", ""]

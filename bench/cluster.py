@@ -241,11 +241,21 @@ def as_markdown(record: Record) -> str:
             f"**10^{len(str(PIXELS)) - 1} pixels of 8-bit RGB on {WORKERS} workers with one thread "
             "each**",
             plan(worker, overhead),
-            f"Measured by `python -m bench cluster` ({lab.about(record)}), {record['rounds']} "
-            "rounds, medians; the worker's disk and network are assumptions, and stand in the "
-            "table.",
+            f"Medians of {record['rounds']} rounds; the worker's disk and network are assumptions, "
+            f"and stand in the table. {lab.measured('cluster', record)}",
         ]
     ).replace("|  |", "| |")
+
+
+def missed(record: Record) -> list[str]:
+    """Return a line for each way over Dask that costs more than it is held to."""
+    times = record["overhead"]["seconds"]
+    return [
+        f"Dask, {name}: {times[name] / times['local']:.3g} times the local fit (held to at most "
+        f"{MOST_OVERHEAD:g})."
+        for name in ("threads", "cluster")
+        if times[name] > MOST_OVERHEAD * times["local"]
+    ]
 
 
 def main(arguments: list[str] | None = None) -> int:

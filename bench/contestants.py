@@ -5,17 +5,22 @@ centroids ``(k, d)`` and the number of iterations; each uses every point, runs a
 (unless given a tolerance), and gives centroids, labels and the iterations it made. Turning pixels
 into the floats that it needs is part of its time, as it is for whoever uses it; float32 is taken as
 it is. `QUANTIZERS` cut a picture ``(h, w, 3)`` down to a palette, with a start and a stop of their
-own, and are told not to dither, which moves errors but does not change the palette.
+own, and are told not to dither, which moves errors but does not change the palette. `COMMANDS` do
+so as a process, from a PNG to a PNG. `OURS` are the ways to call ours on each of these terms.
 """
 
 from __future__ import annotations
 
 import contextlib
 import importlib
+import shutil
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -100,26 +105,53 @@ def scipy(pixels: Array, start: Array, iterations: int, tol: float = 0.0) -> Ans
     return centroids, labels, iterations
 
 
-def _used(indexed: Image.Image) -> Array:
-    """Return the colours of an indexed picture that occur in it."""
-    colors = np.array(indexed.getpalette("RGB"), dtype=np.uint8).reshape(-1, 3)
-    return colors[np.unique(np.asarray(indexed))]
-
-
-def median_cut(picture: Array, k: int, kmeans: int = 0) -> Array:
+def median_cut(picture: Array, k: int, kmeans: int = 0) -> Image.Image:
     """Run Pillow's default, and its k-means until no more than so many pixels change."""
     image = Image.fromarray(picture)
-    return _used(
-        image.quantize(k, Image.Quantize.MEDIANCUT, kmeans=kmeans, dither=Image.Dither.NONE)
-    )
+    return image.quantize(k, Image.Quantize.MEDIANCUT, kmeans=kmeans, dither=Image.Dither.NONE)
 
 
-def imagequant(picture: Array, k: int) -> Array:
+def imagequant(picture: Array, k: int) -> Image.Image:
     """Run libimagequant at its default quality."""
     import imagequant
 
     image = Image.fromarray(picture).convert("RGBA")
-    return _used(imagequant.quantize_pil_image(image, dithering_level=0.0, max_colors=k))
+    return imagequant.quantize_pil_image(image, dithering_level=0.0, max_colors=k)
+
+
+def sklearn_defaults(picture: Array, k: int) -> Array:
+    """Run scikit-learn's KMeans as people call it; its centroids are rounded, to be colours."""
+    from sklearn.cluster import KMeans
+
+    with quiet():
+        model = KMeans(k, random_state=0).fit(picture.reshape(-1, 3))
+    return np.rint(model.cluster_centers_)
+
+
+def ours(pixels: Array, start: Array, iterations: int) -> Answer:
+    """Run ours on the peers' terms."""
+    from kmeans_fast import fit
+
+    result = fit(pixels, len(start), init=start, max_iter=iterations, tol=0)
+    return result.centroids, result.labels, result.n_iter
+
+
+def our_defaults(picture: Array, k: int) -> Image.Image:
+    """Run ours as people call it."""
+    from kmeans_fast import quantize
+
+    return quantize(picture, k)
+
+
+def colors_of(answer: Any) -> Array:
+    """Return the colours of any answer: those that occur in an indexed picture, or centroids."""
+    if isinstance(answer, Path):
+        with Image.open(answer) as image:
+            return colors_of(image)
+    if isinstance(answer, Image.Image):
+        colors = np.array(answer.getpalette("RGB"), dtype=np.uint8).reshape(-1, 3)
+        return colors[np.unique(np.asarray(answer))]
+    return answer[0] if isinstance(answer, tuple) else answer
 
 
 @dataclass(frozen=True)
@@ -133,6 +165,10 @@ class Contestant:
     terms: str
     has_tol: bool = False  # or makes all the iterations that it is told to
 
+    def find(self) -> None:
+        """Raise ImportError if it is not here."""
+        importlib.import_module(self.module)
+
     def version(self) -> str:
         """Return its version."""
         for package in self.packages:
@@ -141,7 +177,23 @@ class Contestant:
         return "unknown"
 
 
+@dataclass(frozen=True)
+class Command(Contestant):
+    """One that is a program: `module` is its name, `call` gives the words of the command."""
+
+    def find(self) -> None:
+        """Raise ImportError if it is not here."""
+        if shutil.which(self.module) is None:
+            raise ImportError(f"no {self.module!r} on the PATH")
+
+    def version(self) -> str:
+        """Return what it says of its version, the number alone."""
+        said = subprocess.run([self.module, "--version"], capture_output=True, text=True)
+        return next(iter(said.stdout.split()), "unknown")
+
+
 SAME, OWN = "our start, ten iterations", "its own start and stop"
+WHOLE = "a process, PNG to PNG"
 
 
 def estimator(title: str, module: str) -> Contestant:
@@ -168,8 +220,44 @@ QUANTIZERS = {
         "Pillow, kmeans=1", "PIL", ("pillow",), lambda picture, k: median_cut(picture, k, 1), OWN
     ),
     "imagequant": Contestant("imagequant", "imagequant", ("imagequant",), imagequant, OWN),
+    "sklearn-defaults": Contestant(
+        "scikit-learn, KMeans(k)",
+        "sklearn.cluster",
+        ("scikit-learn",),
+        sklearn_defaults,
+        "its defaults, centroids rounded",
+    ),
 }
-ALL = PEERS | QUANTIZERS
+COMMANDS = {
+    "pngquant": Command(
+        "pngquant",
+        "pngquant",
+        (),
+        lambda source, out, k: ["pngquant", "--nofs", "-f", "-o", str(out), str(k), str(source)],
+        WHOLE,
+    )
+}
+OURS = {
+    "kmeans_fast": Contestant("kmeans_fast", "kmeans_fast", ("kmeans_fast",), ours, SAME),
+    "kmeans_fast-defaults": Contestant(
+        "kmeans_fast.quantize",
+        "kmeans_fast",
+        ("kmeans_fast",),
+        our_defaults,
+        "k-means++, to convergence",
+    ),
+    "kmeans_fast-command": Command(
+        "kmeans-fast quantize",
+        sys.executable,
+        ("kmeans_fast",),
+        lambda source, out, k: (
+            [sys.executable, "-m", "kmeans_fast", "quantize", str(source)]
+            + ["-k", str(k), "-o", str(out), "--force"]
+        ),
+        WHOLE,
+    ),
+}
+ALL = PEERS | QUANTIZERS | COMMANDS
 
 
 def title_of(name: str) -> str:
@@ -187,8 +275,8 @@ def present(
             absent[name] = f"unknown: none of {', '.join(known)}"
             continue
         try:
-            importlib.import_module(known[name].module)
+            known[name].find()
             here[name] = known[name]
         except ImportError as error:
-            absent[name] = f"cannot be imported ({error})"
+            absent[name] = f"is not here ({error})"
     return here, absent

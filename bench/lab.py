@@ -109,9 +109,12 @@ def setting_of(
         progress(f"{error}; a picture made in code takes its place")
     versions = {"kmeans_fast": kf.__version__, "Python": platform.python_version()}
     versions |= {name: metadata.version(name) for name in ("numpy", "numba", "pillow")}
+    for each in here.values():  # of "Pillow, median cut" it is that of pillow
+        if (title := each.title.split(",")[0]).lower() not in versions:
+            versions[title] = each.version()
     run = {
         "machine": machine(),
-        "versions": versions | {each.title: each.version() for each in here.values()},
+        "versions": versions,
         "picture": "made in code" if image is None else Path(options.image).name,
         "rounds": options.rounds,
         "quick": options.quick,
@@ -191,6 +194,12 @@ def about(run: Record) -> str:
     parts += [f"{name} {value}" for name, value in run["machine"].items() if name != "date"]
     parts += [f"{name} {value}" for name, value in run["versions"].items()]
     return "; ".join(parts)
+
+
+def measured(command: str, *runs: Record) -> str:
+    """Return what command measured something, where and when."""
+    found = dict.fromkeys(map(about, runs))
+    return f"Measured by `python -m bench {command}` ({'); ('.join(found)})."
 
 
 def number(value: float) -> str:

@@ -240,7 +240,7 @@ def main(arguments: list[str] | None = None) -> int:
         profile |= found | {"points": kept + found.get("points", [])}
         profile["runs"][part] = run
         lab.save(path, profile)  # a run that is stopped leaves what it has
-    print(report.summary(profile))
+    print(report.summary(profile), lab.measured("profile", *profile["runs"].values()), sep="\n\n")
     for part in ("ks", "cores"):
         print(f"\n{report.against(profile, part)}")
     try:

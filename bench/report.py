@@ -1,7 +1,7 @@
-"""Write the pages' tables from what was measured: ``python -m bench report``.
+"""Write the pages' tables and the chart from what was measured: ``python -m bench report``.
 
-Each table stands between two markers, ``<!-- name -->`` and ``<!-- /name -->``, and comes from a
-file in ``bench/results``. A file that cannot be used is named, and its table stays as it is.
+Each table stands between two markers, ``<!-- name -->`` and ``<!-- /name -->``, and comes from
+files in ``bench/results``. A file that cannot be used is named, and its table stays as it is.
 With ``--megapixels`` or ``--cores`` it answers instead how long a fit of that size will take.
 """
 
@@ -17,7 +17,7 @@ import numpy as np
 
 from kmeans_fast.threads import default_threads
 
-from . import cluster, grid, lab, peers, table, tiles
+from . import cluster, front, grid, lab, peers, table, tiles
 from .lab import RESULTS, ROOT, Record, RecordError
 from .stages import STAGES
 
@@ -140,12 +140,14 @@ def aims(profile: Record) -> str:
 
 
 def summary(profile: Record) -> str:
-    """Return the README's part: the times by size, the aims, and a new process's first steps."""
-    runs = {lab.about(run): run for run in profile["runs"].values()}
-    return "\n\n".join(
-        [against(profile, "sizes"), aims(profile), starts(profile)]
-        + ["Measured by `python -m bench profile` (" + "); (".join(runs) + ")."]
-    )
+    """Return the times by size, the aims, and a new process's first steps."""
+    return "\n\n".join([against(profile, "sizes"), aims(profile), starts(profile)])
+
+
+def missed(profile: Record) -> list[str]:
+    """Return a line for each figure that a fit is held to and misses."""
+    lines = aims(profile).splitlines()
+    return [line.removeprefix("- ") for line in lines if "MISSED" in line]
 
 
 def against(profile: Record, part: str) -> str:
@@ -176,20 +178,77 @@ def _met(aim: bool) -> str:
     return "reached" if aim else "MISSED"
 
 
+# ---------------------------------------------------------------- what many files say
+
+# Of the page of benchmarks, and the commands that measure them.
+FILES = {f"{each}.json": each for each in ("front", "peers", "table", "profile", "grid", "tiles")}
+
+
+def short(*records: Record) -> str:
+    """Return all that is missed of what we hold ourselves to, and where others are better."""
+    of_front, of_peers, of_table, of_profile, of_grid, of_tiles, of_cluster = records
+    parts = {
+        "**Pictures**": table.missed(of_table) + missed(of_profile) + tiles.missed(of_tiles),
+        "**Any other array**, times the speed of the fastest peer": grid.missed(of_grid),
+        "**On a cluster**": cluster.missed(of_cluster),
+        "**Others are better** than ours on the same terms": (
+            peers.better(of_front) + peers.better(of_peers)
+        ),
+    }
+    return "\n\n".join(
+        "\n".join([f"{title}:", "", *(f"- {line}" for line in lines)])
+        for title, lines in parts.items()
+        if lines
+    )
+
+
+def runs(*records: Record) -> str:
+    """Return what was measured when, and with what: that of all runs once."""
+    found = [list(record.get("runs", {"": record}).values()) for record in records]
+    values: dict[str, set[str]] = {}
+    for run in (run for of_command in found for run in of_command):
+        for name, value in _facts(run).items():
+            values.setdefault(name, set()).add(value)
+    rows = []
+    for command, of_command in zip(FILES.values(), found, strict=True):
+        dates: dict[str, list[str]] = {}
+        for run in of_command:
+            own = [f"{n} {value}" for n, value in _facts(run).items() if len(values[n]) > 1]
+            dates.setdefault("; ".join(own), []).append(run["machine"]["date"])
+        for own, at in dates.items():
+            when = " to ".join(dict.fromkeys([min(at), max(at)]))
+            rows.append([f"`python -m bench {command}`", when, own])
+    common = "; ".join(f"{n} {value}" for n, (value, *more) in values.items() if not more)
+    n_shown = 3 if any(own for _, _, own in rows) else 2
+    head = ["measured by", "when", "with"][:n_shown]
+    return f"All of them: {common}.\n\n" + lab.in_columns(head, [row[:n_shown] for row in rows])
+
+
+def _facts(run: Record) -> dict[str, str]:
+    found = run["machine"] | run["versions"]
+    return {name: str(value) for name, value in found.items() if name != "date"}
+
+
 # ------------------------------------------------------------------------- the pages
 
-Tables = dict[str, tuple[str, Callable[[Record], str]]]
-
-# Marker: the file, and what makes its table.
-TABLES: Tables = {
-    "table": ("table.json", table.as_markdown),
-    "dense": ("grid.json", grid.as_markdown),
-    "profile": ("profile.json", summary),
-    "peers": ("peers.json", peers.as_markdown),
-    "tiles": ("tiles.json", tiles.as_markdown),
+# Marker: the files, and what makes its table.
+Tables = dict[str, tuple[tuple[str, ...], Callable[..., str]]]
+BENCHMARKS: Tables = {
+    "table": (("table.json",), table.as_markdown),
+    "profile": (("profile.json",), summary),
+    "defaults": (("front.json",), peers.as_markdown),
+    "peers": (("peers.json",), peers.as_markdown),
+    "dense": (("grid.json",), grid.as_markdown),
+    "tiles": (("tiles.json",), tiles.as_markdown),
+    "short": ((*FILES, "cluster.json"), short),
+    "runs": (tuple(FILES), runs),
 }
-# The same for each page.
-PAGES = {"README.md": TABLES, "docs/planning.md": {"plan": ("cluster.json", cluster.as_markdown)}}
+PAGES: dict[str, Tables] = {
+    "README.md": {"front": (("front.json",), front.as_markdown)},
+    "docs/benchmarks.md": BENCHMARKS,
+    "docs/planning.md": {"plan": (("cluster.json",), cluster.as_markdown)},
+}
+CHART = ROOT / "docs"  # where it is
 
 
 def between(marker: str, text: str) -> tuple[str, str, str]:
@@ -202,16 +261,17 @@ def between(marker: str, text: str) -> tuple[str, str, str]:
     return head + opening, inside, closing + tail
 
 
-def outdated(page: str, folder: Path, tables: Tables = TABLES) -> tuple[str, list[str]]:
+def outdated(page: str, folder: Path, tables: Tables) -> tuple[str, list[str]]:
     """Return a page with its tables brought up to date, and what could not be."""
     problems = []
-    for marker, (name, as_markdown) in tables.items():
+    for marker, (names, as_markdown) in tables.items():
         try:
             head, _, tail = between(marker, page)
-            page = f"{head}{as_markdown(lab.load(folder / name))}\n{tail}"
+            records = [lab.load(folder / name) for name in names]
+            page = f"{head}{as_markdown(*records)}\n{tail}"
         except RecordError as error:
             problems.append(str(error))
-    return page, problems
+    return page, list(dict.fromkeys(problems))
 
 
 def answer(profile: Record, megapixels: float, n_cores: int) -> str:
@@ -267,9 +327,13 @@ def main(arguments: list[str] | None = None) -> int:
         text, left = outdated(page.read_text(), options.results, tables)
         page.write_text(text)
         problems += left
-        for marker, (file, _) in tables.items():
-            lab.progress(f"{name}, {marker}: {file}")
-    for problem in problems:
+        for marker, (files, _) in tables.items():
+            lab.progress(f"{name}, {marker}: {', '.join(files)}")
+    try:
+        front.draw(lab.load(options.results / "front.json"), CHART)
+    except (ImportError, RecordError) as error:
+        problems.append(f"the chart: {error}")
+    for problem in dict.fromkeys(problems):
         lab.progress(f"left as it is: {problem}")
     try:
         print(aims(lab.load(options.results / "profile.json")))

@@ -2,7 +2,8 @@
 
 Everything is timed side by side in one run: same pixels, same start, same iterations, labels
 included; answers are checked before anything is timed. Prints a Markdown table and writes all the
-figures as JSON. A full run, with peers that take a minute a fit, takes half an hour.
+figures as JSON, into which a run of a few rows (``--rows first_fit``) is merged. A full run, with
+peers that take a minute a fit, takes half an hour.
 """
 
 from __future__ import annotations
@@ -283,20 +284,31 @@ ROWS: dict[str, Callable[[Setting], list[Row]]] = {
 }  # fmt: skip
 
 
-def as_markdown(record: Record) -> str:
-    """Return the table, and what it was measured on."""
+def figure(row: Record) -> tuple[str, str]:
+    """Return what a row measured, and what it is held to."""
+    floor = ("at most " if row["at_most"] else "at least ") + lab.number(row["floor"])
+    return f"{lab.number(row['value'])} {row['unit']}", floor
+
+
+def as_markdown(book: Record) -> str:
+    """Return the table, and what the figures are."""
     rows = []
-    for row in record["rows"]:
-        floor = ("at most " if row["at_most"] else "at least ") + lab.number(row["floor"])
+    for row in book["rows"]:
+        measured, floor = figure(row)
         spread = f"{lab.number(min(row['values']))} to {lab.number(max(row['values']))}"
-        measured = f"{lab.number(row['value'])} {row['unit']}"
         rows.append([row["work"], measured, spread, floor, "yes" if row["reached"] else "NO"])
+    of = ", ".join(dict.fromkeys(run["picture"] for run in book["runs"].values()))
     return (
         lab.in_columns(["work", "measured", "spread", "floor", "reached"], rows)
-        + f"\n\nMeasured by `python -m bench table` ({lab.about(record)}), "
-        f"side by side in one run; picture: {record['picture']}. *Floor* is what we hold "
-        "ourselves to; the rows that we miss stay in."
+        + f"\n\nWhat a row compares is measured side by side in one run; picture: {of}. *Floor* is "
+        "what we hold ourselves to; the rows that we miss stay in."
     )
+
+
+def missed(book: Record) -> list[str]:
+    """Return a line for each floor that is not reached."""
+    rows = [row for row in book["rows"] if not row["reached"]]
+    return [f"{row['work']}: {' (held to '.join(figure(row))})." for row in rows]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -305,21 +317,21 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--rows", default=",".join(ROWS), help="which rows (default: %(default)s)")
     options = parser.parse_args(arguments)
     wanted = lab.words_of(parser, "rows", options.rows, ROWS)
-    setting, record = lab.setting_of(parser, options)
-    path = options.out
-    if path is None and options.scale == 1 and wanted == list(ROWS):
-        path = RESULTS / "table.json"
-    record["rows"] = []
-    lab.save(path, record)  # if it cannot be written, say so now
+    setting, run = lab.setting_of(parser, options)
+    path = options.out or (RESULTS / "table.json" if options.scale == 1 else None)
+    # Rows that are measured now take the place of older ones; the others keep their own run.
+    book = lab.begin(path, {"runs": {}, "rows": []})
+    order = list(ROWS)
     for name in wanted:
         lab.progress(f"{name}: {(ROWS[name].__doc__ or '').splitlines()[0]}")
-        record["rows"] += [row.as_record() for row in ROWS[name](setting)]
-        lab.save(
-            path, record
-        )  # after each row, so that a long run that is stopped leaves what it has
+        rows = [row for row in book["rows"] if row["row"] != name]
+        rows += [row.as_record() | {"row": name} for row in ROWS[name](setting)]
+        book["rows"] = sorted(rows, key=lambda row: order.index(row["row"]))
+        book["runs"][name] = run
+        lab.save(path, book)  # a run that is stopped leaves what it has
     if options.scale != 1:
         print(f"All sizes times {options.scale:g}: this is a trial of the script, not the table.")
-    print(as_markdown(record))
-    for title, why in record["peers left out"].items():
+    print(as_markdown(book), lab.measured("table", *book["runs"].values()), sep="\n\n")
+    for title, why in run["peers left out"].items():
         print(f"Left out: {title}, {why}.")
-    return 0 if all(row["reached"] for row in record["rows"]) else 1
+    return 0 if all(row["reached"] for row in book["rows"]) else 1

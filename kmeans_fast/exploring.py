@@ -135,7 +135,7 @@ def explore(
         ordered = in_order(result, "share")
         source = _as_uri(paint(small, ordered, n_threads=n_threads), "PNG")
         views.append(_view(source, f"K = {len(result.counts)}, of {about}", some, ordered))
-    from .explored import ExploredFigure  # which needs Plotly
+    from ._explored import ExploredFigure  # which needs Plotly
 
     # Dicts, not Plotly's classes, each of which would check all the colours once more.
     figure = ExploredFigure(

@@ -1,4 +1,4 @@
-"""The commands of `bench` run, say what they cannot do, and keep the README true."""
+"""The commands of `bench` run, and say what they cannot do."""
 
 import dataclasses
 import sys
@@ -17,7 +17,6 @@ from bench import (
     contestants,
     grid,
     lab,
-    peers,
     pictures,
     profile,
     report,
@@ -27,48 +26,7 @@ from bench import (
 )
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text()
 QUICK = ["--rounds", "1", "--scale", "0.001"]
-
-
-# ------------------------------------------------------------------- the pages' tables
-
-
-@pytest.mark.parametrize(
-    "page, marker", [(page, marker) for page, tables in report.PAGES.items() for marker in tables]
-)
-def test_the_pages_say_what_was_measured(page, marker):
-    name, as_markdown = report.PAGES[page][marker]
-    _, inside, _ = report.between(marker, (ROOT / page).read_text())
-    assert inside == as_markdown(lab.load(lab.RESULTS / name)) + "\n", (
-        "the page differs from bench/results: run `python -m bench report`"
-    )
-
-
-def test_a_report_changes_what_is_between_the_markers_alone(tmp_path):
-    text, problems = report.outdated(README, lab.RESULTS)
-    assert (text, problems) == (README, [])
-    stale = README
-    for marker in report.TABLES:
-        head, _, tail = report.between(marker, stale)
-        stale = head + "old\n" + tail
-    assert report.outdated(stale, lab.RESULTS) == (README, [])
-
-
-def test_a_report_names_the_files_that_it_cannot_use_and_does_the_rest(tmp_path):
-    for name, _ in report.TABLES.values():
-        (tmp_path / name).write_text((lab.RESULTS / name).read_text())
-    (tmp_path / "table.json").write_text('{"format": 99}')
-    (tmp_path / "grid.json").write_text("no json")
-    (tmp_path / "peers.json").unlink()
-    text, problems = report.outdated(README.replace("<!-- profile -->", ""), tmp_path)
-    assert text == README.replace("<!-- profile -->", "")
-    assert [problem.split(";")[0].split(" (")[0] for problem in problems] == [
-        f"{tmp_path / 'table.json'} is of format 99, not 1",
-        f"{tmp_path / 'grid.json'} is no JSON",
-        "the page has no <!-- profile --> and <!-- /profile --> to write between",
-        f"{tmp_path / 'peers.json'} cannot be read",
-    ]
 
 
 # --------------------------------------------------------------------------- the commands
@@ -79,7 +37,7 @@ def test_commands_are_named(capsys):
     usage = capsys.readouterr().out
     assert all(f"  {name} " in usage for name in bench.COMMANDS)
     assert bench.main(["profil"]) == 2
-    assert "'profil' is none of profile, peers," in capsys.readouterr().err
+    assert "'profil' is none of profile, front," in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", bench.COMMANDS)
@@ -106,8 +64,7 @@ def test_options_that_do_not_fit_are_refused(arguments):
 def no_pauses():
     """Let nothing wait for the peers' threads to come to rest: no time is looked at."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in (lab, peers):
-            patch.setattr(module, "IDLE", 0.0)
+        patch.setattr(lab, "IDLE", 0.0)
         yield
 
 
@@ -247,50 +204,6 @@ def test_checks_are_reached_where_they_are_called_from():
     assert len(seconds) == n
 
 
-# ------------------------------------------------------------------------------ the peers
-
-
-def test_peers_beside_ours(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(peers, "memory_of", lambda name, folder, k: 5e6)
-    out = tmp_path / "peers.json"
-    given = ["--peers", "pillow,pillow-kmeans,nobody", "-k", "4,8", "--rounds", "2"]
-    assert peers.main([*given, "--scale", "0.01", "--out", str(out)]) == 0
-    assert "left out: nobody, unknown: none of sklearn," in capsys.readouterr().err
-    record = lab.load(out)
-    assert [case["k"] for case in record["cases"]] == [4, 8]
-    for case in record["cases"]:
-        rows = {row["name"]: row for row in case["rows"]}
-        assert set(rows) == {"kmeans_fast", "kmeans_fast-defaults", "pillow", "pillow-kmeans"}
-        assert rows["kmeans_fast-defaults"]["error"] < rows["pillow"]["error"]
-        assert rows["pillow-kmeans"]["error"] < rows["pillow"]["error"]
-        assert all(row["error"] > 0 for row in case["rows"])
-    assert "Left out: nobody" in peers.as_markdown(record)
-
-
-@pytest.mark.skipif(
-    not Path("/proc/self/status").exists(), reason="the peak memory is read from Linux's /proc"
-)
-def test_the_peak_memory_is_that_of_the_work(tmp_path):
-    picture = pictures.photograph(2)
-    np.save(tmp_path / "picture.npy", picture)
-    np.save(tmp_path / "start4.npy", np.zeros((4, 3)))
-    taken = peers.memory_of("pillow", tmp_path, 4)
-    assert 0.9 * picture.size < taken < 40 * picture.size
-    assert peers.memory_of("nobody", tmp_path, 4) is None
-
-
-def test_noise_is_said():
-    def found(*ratios):
-        """Say of a peer that takes so many times the second that ours takes."""
-        row = {"name": "kmeans_fast", "title": "ours", "against": "kmeans_fast"}
-        own = row | {"seconds": [1.0] * 4}
-        return peers.unsteady({"k": 16, "rows": [own, row | {"title": "peer", "seconds": ratios}]})
-
-    assert found(9, 9.5, 9, 9.5) == []
-    assert found(9, 9, 12, 12) == ["peer at K = 16: 9, then 12"]
-    assert found(1, 1, 1.5, 1.5) == []  # too near to say so
-
-
 # ------------------------------------------------------------------------- the benchmarks
 
 
@@ -319,12 +232,19 @@ def test_small_tests_are_chosen_where_the_jit_is_off(monkeypatch):
     assert all(Path(path).exists() for path in config.args)
 
 
-def test_a_table_of_a_tiny_run(tmp_path, capsys):
+def test_a_table_of_a_tiny_run_and_a_row_measured_again(tmp_path, capsys):
     out = tmp_path / "table.json"
-    given = ["--rows", "photo16,tutorial,checks", "--peers", "", "--rounds", "1", "--scale", "0.01"]
-    table.main([*given, "--out", str(out)])
-    assert [row["floor"] for row in lab.load(out)["rows"]] == [4, 5000, 5]
+    given = ["--peers", "", "--rounds", "1", "--scale", "0.01", "--out", str(out)]
+    table.main(["--rows", "photo16,tutorial,checks", *given])
+    old = lab.load(out)
+    assert [row["floor"] for row in old["rows"]] == [4, 5, 5000]
     assert "| the tutorial's loop, 20 x 20, K = 10" in capsys.readouterr().out
+    table.main(["--rows", "checks", *given])
+    new = lab.load(out)
+    assert [row["row"] for row in new["rows"]] == ["photo16", "checks", "tutorial"]
+    assert new["rows"][1]["values"] != old["rows"][1]["values"]
+    assert new["rows"][::2] == old["rows"][::2]
+    assert new["runs"]["tutorial"] == old["runs"]["tutorial"]
 
 
 # -------------------------------------------------------------------------- tiles and clusters

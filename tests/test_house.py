@@ -29,7 +29,7 @@ api
 painting
 page
 still
-explored
+_explored
 exploring
 info sklearn
 cli
