@@ -79,9 +79,11 @@ class Assignment:
         self.labels = np.full(tree.n_colors + leaves.LANES, k, np.int32)
         self._running = np.zeros((k + 1, tree.moments.shape[1]), np.int64)
         self._running[k] = tree.moments[0]
-        self._memo = np.full((n, leaves.MEMO), -1, np.int32)
-        self._memo[:, leaves.OWNER] = k
-        self._rooms = np.full((n, 3), -1.0)
+        self._middles = np.zeros(n, np.int32)
+        self._owners = np.full(n, k, np.int32)
+        self._left = np.full(n, -np.inf)
+        self._near = np.empty((n, 1 + leaves.NEAR), np.int32)
+        self._rooms = np.empty((n, 2))
         n_runs = -(-tree.links[3] // filtering.CELLS)
         self._rows = np.cumsum(n_runs) - n_runs
         self._seen = np.empty((int(n_runs.sum()) + 1, 1 + min(k, filtering.SEEN)), np.int32)
@@ -105,7 +107,8 @@ class Assignment:
             filtering.assign_cells(
                 tree.form.axes, runs, tree.links, tree.boxes, tree.moments, tree.colors,
                 tree.weights, centroids, self._before, margin, self._most_waiting, self.labels,
-                self._rows, self._seen, self._memo, self._rooms, change,
+                self._rows, self._seen, self._middles, self._owners, self._left, self._near,
+                self._rooms, change,
             )  # fmt: skip
             return change
 

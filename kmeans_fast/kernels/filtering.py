@@ -9,20 +9,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from ._bits import BITS, find_flags, lowest_bit
 from ._jit import jit, jit_inline
-from .leaves import (
-    LEFT,
-    N_NEAR,
-    NEAR,
-    NEAREST,
-    OWNER,
-    REACH,
-    ROOM,
-    Z,
-    four_channels,
-    move_color,
-    settle_leaves,
-)
+from ._rows import sqrt
+from .leaves import NEAR, REACH, ROOM, four_channels, move_color, settle_leaves
 
 # Measured on 137,000, 708,000 and 3.8 million colours, K = 16 and 256: 64 is slower by up to 10 %.
 CELLS = 32  # sibling cells filtered at once
@@ -39,7 +29,7 @@ def bound_gap(radius2, lead):
 
     ``|x - c| - |x - z|`` where ``|x - c|^2 - |x - z|^2 >= lead`` and ``|x - z|^2 <= radius2``.
     """
-    return np.sqrt(radius2 + lead) - np.sqrt(radius2)
+    return sqrt(radius2 + lead) - sqrt(radius2)
 
 
 @jit
@@ -58,7 +48,8 @@ def find_gap(axes, cell, boxes, centroids, c, z, margin):
 @jit
 def assign_cells(
     axes, runs, links, boxes, moments, colors, weights, centroids, before, margin,
-    most_waiting, labels, rows, seen, memo, rooms, sums,
+    most_waiting, labels, rows, seen, middles, owners,
+    left, near, rooms, sums,
 ):  # fmt: skip
     """Assign the colours under `runs` of cells to their nearest centroids; keep the sums.
 
@@ -73,15 +64,15 @@ def assign_cells(
 
     A cell is left alone for as long as what was known when it was last filtered holds, by how far
     centroids have moved since: the bounds of Hamerly ("Making k-means even faster", SDM 2010), of
-    boxes. `memo` and `rooms` are in `leaves`. A candidate that was dropped is held against the one
-    nearest to the middle (`LEFT`), and the candidates of a leaf against each other (`ROOM`). These
+    boxes. What it knows is in `leaves`. A candidate that was dropped is held against the one
+    nearest to the middle (`left`), and the candidates of a leaf against each other (`rooms`). These
     bounds are about whom the parent has `seen`, int32 (runs of siblings, 1 + SEEN): a number, and
     as many candidates; in the row `rows` (cells,) of the parent. Whom it sees for the first time is
     held against its children one by one.
 
     `centroids` are (k, c) float64, and those of the last call `before`; `runs` are rows of
-    `cut_cells`. `labels`, int32 (m + LANES,), and the owners in `memo`, a cluster or MIXED, not
-    kept up below a cell that is not MIXED, hold the assignment before and after. Only changes are
+    `cut_cells`. `labels`, int32 (m + LANES,), and `owners`, a cluster or MIXED, not kept up below a
+    cell that is not MIXED, hold the assignment before and after. Only changes are
     added to `sums`: integers, so a running total is exact. At most `most_waiting` cells wait in the
     tree at once.
     """
@@ -89,7 +80,7 @@ def assign_cells(
     n_axes = len(axes)
     n_clusters = centroids.shape[0]
     n_known = seen.shape[1] - 1
-    tiny = 1e-6 * np.sqrt(margin)  # far above what rounding does to a distance
+    tiny = 1e-6 * sqrt(margin)  # far above what rounding does to a distance
     # Vectors in one array at fixed distances: LLVM then knows that they do not overlap.
     lanes = np.zeros(18 * CELLS, np.float64)
     lo2 = 0  # twice the low corner of each box, an axis after the other
@@ -105,6 +96,7 @@ def assign_cells(
     cells = np.empty(CELLS, np.int64)
     new = np.empty(n_known, np.int32)
     both = np.empty(2 * n_known, np.int32)
+    flags = np.zeros(BITS, np.int32)
     stamp = np.zeros(n_clusters, np.int64)
     stamped = 0
     drift = np.empty(n_clusters, np.float64)
@@ -112,7 +104,7 @@ def assign_cells(
         total = 0.0
         for j in range(n_axes):
             total += (centroids[q, j] - before[q, j]) ** 2
-        drift[q] = np.sqrt(total)
+        drift[q] = sqrt(total)
 
     # A stack of runs of siblings still to do: first, number, where its parent's candidates are in
     # `who`, in the order of the stack, how many, where these come from, and the row in `seen`.
@@ -138,7 +130,7 @@ def assign_cells(
         if n_leaves > MANY or n_pool > MANY * CELLS:
             settle_leaves(
                 axes, leaves, n_leaves, pool, links, boxes, colors, weights, centroids, labels,
-                memo, rooms, sums,
+                middles, rooms, sums,
             )  # fmt: skip
             n_leaves = 0
             n_pool = 0
@@ -212,18 +204,31 @@ def assign_cells(
             most = max(most, drift[who[p]])
         if most == 0.0 and n_new == 0 and not (forgot or changed):
             continue
-        # Which cells may have changed.
+        # Which cells may have changed: not leaves that one cluster owns, while bounds hold.
+        if forgot:
+            for i in range(CELLS):
+                flags[i] = i < n_cells
+        else:
+            for i in range(CELLS):
+                flags[i] = 0
+            for i in range(np.uint64(n_cells)):
+                cell = np.uint64(first) + i
+                gap = left[cell] - (drift[np.uint64(middles[cell])] + most)
+                left[cell] = gap
+                rests = (gap > 0.0) & (owners[cell] != MIXED) & (n_children[cell] == 0)
+                flags[i] = 0 if rests and n_new == 0 else 1
+        bits = find_flags(flags)
         n_lanes = 0
-        for cell in range(np.uint64(first), np.uint64(first + n_cells)):
-            nearest = memo[cell, Z]
-            if nearest >= 0 and not forgot:
-                gap = rooms[cell, LEFT] - (drift[nearest] + most)
+        while bits != np.uint64(0):
+            cell = np.uint64(first + lowest_bit(bits))
+            bits &= bits - np.uint64(1)
+            if not forgot:
+                gap = left[cell]
                 for p in range(n_new):
-                    new_gap = find_gap(axes, cell, boxes, centroids, new[p], nearest, margin)
+                    new_gap = find_gap(axes, cell, boxes, centroids, new[p], middles[cell], margin)
                     gap = min(gap, new_gap - tiny)
-                rooms[cell, LEFT] = gap
-                is_mixed = memo[cell, OWNER] == MIXED
-                n = np.int64(memo[cell, N_NEAR])
+                left[cell] = gap
+                is_mixed = owners[cell] == MIXED
                 if not gap > 0.0:  # or not a number, where distances overflow
                     pass
                 elif n_children[cell] > 0:
@@ -238,11 +243,12 @@ def assign_cells(
                         continue
                 elif not is_mixed:
                     continue
-                elif n > 0:
+                elif near[cell, 0] > 0:
+                    n = np.int64(near[cell, 0])
                     d1 = 0.0
                     d2 = 0.0
-                    for p in range(np.uint64(NEAREST), np.uint64(NEAREST + n)):
-                        d = drift[np.uint64(memo[cell, p])]
+                    for p in range(np.uint64(1), np.uint64(1 + n)):
+                        d = drift[np.uint64(near[cell, p])]
                         d2 = max(d2, min(d1, d))
                         d1 = max(d1, d)
                     # |x - c|^2 changes by at most d (2 |x - c| + d).
@@ -256,7 +262,7 @@ def assign_cells(
                         leaves[n_leaves, 2] = n
                         n_leaves += 1
                         for p in range(n):
-                            pool[n_pool + p] = memo[cell, NEAREST + p]
+                            pool[n_pool + p] = near[cell, 1 + p]
                         n_pool += n
                     continue
             cells[n_lanes] = cell
@@ -328,10 +334,10 @@ def assign_cells(
             cell = cells[i]
             a = start[cell]
             b = stop[cell]
-            was = memo[cell, OWNER]
+            was = owners[cell]
             to = np.int32(lanes[z + i])
-            memo[cell, Z] = to
-            rooms[cell, LEFT] = bound_gap(lanes[radius2 + i], lanes[dropped + i]) - tiny
+            middles[cell] = to
+            left[cell] = bound_gap(lanes[radius2 + i], lanes[dropped + i]) - tiny
             if lanes[kept + i] == 1.0:
                 if was == MIXED:
                     for p in range(a, b):
@@ -342,9 +348,9 @@ def assign_cells(
                         sums[was, j] -= moments[cell, j]
                         sums[to, j] += moments[cell, j]
                     labels[a:b] = to
-                memo[cell, OWNER] = to
+                owners[cell] = to
                 continue
-            memo[cell, OWNER] = MIXED
+            owners[cell] = MIXED
             n = 0
             for p in range(n_old):
                 who[top + n] = who[old + p]
@@ -352,7 +358,7 @@ def assign_cells(
             if n_children[cell] > 0:
                 if was != MIXED:
                     last = child[cell] + n_children[cell]
-                    memo[child[cell] : last, OWNER] = was
+                    owners[child[cell] : last] = was
                     for p in range(-(-n_children[cell] // CELLS)):
                         seen[rows[cell] + p, 0] = -1
                 todo[n_todo, 0] = child[cell]
@@ -364,7 +370,7 @@ def assign_cells(
                 n_todo += 1
                 top += n
                 continue
-            memo[cell, N_NEAR] = n if n <= NEAR else 0
+            near[cell, 0] = n if n <= NEAR else 0
             leaves[n_leaves, 0] = cell
             leaves[n_leaves, 1] = n_pool
             leaves[n_leaves, 2] = n
@@ -372,9 +378,9 @@ def assign_cells(
             for p in range(n):
                 pool[n_pool + p] = who[top + p]
                 if n <= NEAR:
-                    memo[cell, NEAREST + p] = who[top + p]
+                    near[cell, 1 + p] = who[top + p]
             n_pool += n
     settle_leaves(
-        axes, leaves, n_leaves, pool, links, boxes, colors, weights, centroids, labels, memo, rooms,
-        sums,
+        axes, leaves, n_leaves, pool, links, boxes, colors, weights, centroids, labels, middles,
+        rooms, sums,
     )  # fmt: skip

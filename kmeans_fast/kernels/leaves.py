@@ -11,17 +11,20 @@ import numpy as np
 
 from ._bits import BITS, find_flags, lowest_bit
 from ._jit import jit, jit_inline
+from ._rows import sqrt
 
 LANES = BITS  # colours compared at once
 ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
-# What a cell remembers, in `memo`, int32 (cells, MEMO): the candidate nearest to its middle (-1:
-# nothing is remembered), its owner, how many candidates it has (0: more than NEAR), and these.
-Z, OWNER, N_NEAR, NEAREST, MEMO = 0, 1, 2, 3, 16
-NEAR = MEMO - NEAREST
-# And in `rooms`, float64 (cells, 3): how far centroids may still move until one that was dropped
-# may be nearest somewhere; how much differences of squared distances may change until a colour
-# may belong to another candidate; and a distance that none of its colours exceeds to any.
-LEFT, ROOM, REACH = 0, 1, 2
+# What a cell remembers, in arrays of their own, as most cells need the first three alone:
+# `middles` and `owners`, int32 (cells,), are the candidate nearest to the middle of its box and the
+# cluster of its colours; `left`, float64 (cells,), is how far centroids may still move until one
+# that was dropped may be nearest somewhere.
+# For leaves whose colours were compared, `near`, int32 (cells, 1 + NEAR), is how many candidates
+# they have (0: more than NEAR), and these; `rooms`, float64 (cells, 2), is how much differences of
+# squared distances may still change until a colour may belong to another of these, and a distance
+# that none of the colours exceeds to any of them.
+NEAR = 15
+ROOM, REACH = 0, 1
 LARGEST = 1e30  # numbers in float32 whose sums do not overflow
 
 
@@ -48,7 +51,7 @@ def four_sides(axes, boxes, side, cell):
 @jit
 def move_color(axes, i, to, colors, weights, labels, sums):
     """Give one colour to cluster `to`."""
-    weight = weights[i]
+    weight = np.int64(weights[i])
     sums[labels[i], 0] -= weight
     sums[to, 0] += weight
     for j in range(len(axes)):
@@ -60,8 +63,8 @@ def move_color(axes, i, to, colors, weights, labels, sums):
 
 @jit
 def settle_leaves(
-    axes, leaves, n_leaves, pool, links, boxes, colors, weights, centroids, labels, memo, rooms,
-    sums,
+    axes, leaves, n_leaves, pool, links, boxes, colors, weights, centroids, labels, middles,
+    rooms, sums,
 ):  # fmt: skip
     """Give the colours of leaves to the nearest of their candidates, and remember the room.
 
@@ -92,7 +95,7 @@ def settle_leaves(
         last = first + np.uint64(leaves[leaf, 2])
         a = np.uint64(links[0, cell])
         b = np.uint64(links[1, cell])
-        z = memo[cell, Z]
+        z = middles[cell]
         z0, z1, z2, z3 = four_channels(axes, centroids, np.uint64(z))
         z_norm = z0 * z0 + z1 * z1 + z2 * z2 + z3 * z3
         low0, low1, low2, low3 = four_sides(axes, boxes, 0, cell)
@@ -174,4 +177,4 @@ def settle_leaves(
         z_far = (low0 - z0) ** 2 + (low1 - z1) ** 2 + (low2 - z2) ** 2 + (low3 - z3) ** 2
         across = wide0 * wide0 + wide1 * wide1 + wide2 * wide2 + wide3 * wide3
         rooms[cell, ROOM] = np.float64(room[0]) if size < LARGEST else -1.0
-        rooms[cell, REACH] = np.sqrt(z_far + farther) + np.sqrt(across)
+        rooms[cell, REACH] = sqrt(z_far + farther) + sqrt(across)
