@@ -14,6 +14,7 @@ for module in ("kmeans_fast.cli.commands", "kmeans_fast.page"):
 WITHOUT_JIT = [
     "kmeans_fast",
     "tests/test_bad_input.py",
+    "tests/test_color_seeds.py",
     "tests/test_dense_draws.py",
     "tests/test_interop.py",
     "tests/test_palettes.py",

@@ -79,5 +79,9 @@ class PointSet(Protocol):
     def sample_distinct(self, n: int, rng: np.random.Generator) -> Floats:
         """Draw `n` distinct points by weight; where there are fewer, some repeat."""
 
-    def nearest_search(self) -> Search:
-        """Return an empty search."""
+    def spread(self, centroids: Floats, n_trials: int, rng: np.random.Generator) -> None:
+        """Write the centroids (k, d) after the first one: greedy k-means++.
+
+        Each is the best of so many points, drawn with probability proportional to weight times
+        squared distance to the nearest one so far: the first that leaves the least potential.
+        """

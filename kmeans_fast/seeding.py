@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .point_set import Floats, PointSet
+from .point_set import Floats, PointSet, Search
 
 
 class HasArray(Protocol):
@@ -35,14 +35,18 @@ def kmeans_plusplus(points: PointSet, n_clusters: int, rng: np.random.Generator)
     Arthur and Vassilvitskii, "k-means++: the advantages of careful seeding", SODA 2007.
     """
     n_trials = 2 + int(log(n_clusters))
-    search = points.nearest_search()
     centroids = np.empty((n_clusters, points.n_features))
     centroids[0] = points.draw(rng)
-    for j in range(1, n_clusters):
+    points.spread(centroids, n_trials, rng)
+    return centroids
+
+
+def spread(search: Search, centroids: Floats, n_trials: int, rng: np.random.Generator) -> None:
+    """Write the centroids (k, d) after the first one, by an empty search."""
+    for j in range(1, len(centroids)):
         search.add(centroids[j - 1])
         candidates = search.draw(n_trials, rng)
         centroids[j] = candidates[np.argmin(search.potentials(candidates))]
-    return centroids
 
 
 def random_points(points: PointSet, n_clusters: int, rng: np.random.Generator) -> Floats:

@@ -137,7 +137,6 @@ class Threads:
             return [function(item) for item in work]
         answers: list[Any] = [None] * len(work)
         todo = list(range(len(work) - 1, -1, -1))
-        errors: list[BaseException] = []
 
         def take() -> None:
             while True:
@@ -151,9 +150,25 @@ class Threads:
                     todo.clear()
                     raise
 
+        self.together(take, take, todo.clear, n_helpers)
+        return answers
+
+    def together(
+        self,
+        lead: Callable[[], None],
+        assist: Callable[[], None],
+        end: Callable[[], None],
+        n_helpers: int,
+    ) -> None:
+        """Run `lead`, and `assist` on helpers from when they come, if any does, until `end`.
+
+        `end` is run after `lead`, however that went, and has each `assist` return.
+        """
+        errors: list[BaseException] = []
+
         def help_out(working: Lock) -> None:
             try:
-                take()
+                assist()
             except BaseException as error:
                 errors.append(error)
             finally:
@@ -165,9 +180,9 @@ class Threads:
         seats = [partial(help_out, each) for each in working]
         try:
             self._call(seats, n_helpers)
-            take()
+            lead()
         finally:
-            todo.clear()
+            end()
             n_free = 0
             while seats:
                 try:
@@ -179,7 +194,6 @@ class Threads:
                 each.acquire()
         if errors:
             raise errors[0]
-        return answers
 
     def _call(self, seats: Seats, n: int) -> None:
         """Call `n` helpers; fewer where there are no more threads, or Python starts none any more.

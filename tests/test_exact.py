@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 import kmeans_fast as kf
 from kmeans_fast.colors import counting, keys
 from kmeans_fast.dense import part as dense_part
-from kmeans_fast.threads import Threads
 
 from . import naive
 from .pictures import few_colors, noise, photograph, some_points
@@ -118,31 +117,6 @@ def test_no_counter_example_is_found(picture, k, iterations, levels):
     assert np.array_equal(found[0], expected[0])
     assert np.array_equal(found[1], expected[1])
     assert found[1].dtype == expected[1].dtype and found[1].shape == data.shape[:2]
-
-
-@pytest.mark.parametrize(
-    "picture", [photograph(200, 300), noise(150, 200), noise(90, 90, 3, np.uint16)]
-)
-def test_the_search_that_seeds_draws_as_brute_force_does(picture):
-    histogram = kf.ColorHistogram(picture)
-    colors, counts = histogram.colors.astype(np.int64), histogram.counts
-    rng = np.random.default_rng(0)
-    with Threads(1) as threads:
-        search = histogram.as_points(threads).nearest_search()
-        closest = np.full(len(colors), np.iinfo(np.int64).max)
-        for center in colors[rng.choice(len(colors), 40, replace=False)]:
-            search.add(center.astype(np.float64))
-            closest = np.minimum(closest, np.square(colors - center).sum(axis=1))
-            candidates = colors[rng.choice(len(colors), 5)]
-            expected = [
-                (counts * np.minimum(closest, np.square(colors - c).sum(axis=1))).sum()
-                for c in candidates
-            ]
-            assert np.array_equal(search.potentials(candidates.astype(np.float64)), expected)
-            totals = np.cumsum(counts * closest)
-            targets = np.random.default_rng(1).integers(totals[-1], size=8)
-            drawn = search.draw(8, np.random.default_rng(1))
-            assert np.array_equal(drawn, colors[np.searchsorted(totals, targets, side="right")])
 
 
 @pytest.mark.parametrize("threads", [2, 3, 8])

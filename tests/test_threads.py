@@ -149,6 +149,25 @@ def test_helpers_that_come_as_the_call_ends():
         sys.setswitchinterval(interval)
 
 
+@pytest.mark.parametrize("n", [1, 3])
+def test_helpers_assist_until_the_end(n):
+    over, begun = threading.Event(), []
+
+    def assist():
+        begun.append(1)
+        over.wait(30)
+        assert over.is_set()
+
+    with Threads(n) as pool:
+        pool.together(lambda: time.sleep(0.05), assist, over.set, n - 1)
+        assert len(begun) == n - 1
+        with pytest.raises(ZeroDivisionError):
+            pool.together(lambda: 1 // 0, assist, over.set, n - 1)
+        if n > 1:
+            with pytest.raises(ZeroDivisionError):
+                pool.together(lambda: time.sleep(0.05), lambda: 1 // 0, over.set, n - 1)
+
+
 def test_calls_within_calls():
     with Threads(3) as threads:
         for _ in range(20):

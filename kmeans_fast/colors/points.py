@@ -14,21 +14,24 @@ from ..checks import CHECK, SUM_BITS
 from ..exact.means import divide_limbs
 from ..exact.quanta import join
 from ..exact.weights import UNWEIGHTED, Units, from_limbs
-from ..kernels import cells, leaves
+from ..kernels import cells, leaves, seeds
 from ..point_set import Step, label_dtype
 from ..threads import Threads
 from .assignment import Assignment, CellTree, cut_tasks
 from .keys import ColorFormat, split_keys
 from .search import ColorSearch, draw_color
+from .tree import build_tree, parts_of
 
 Array = NDArray[Any]
 
 # Colours labelled at once where all colours are: a cube of 64 x 64 x 64. Measured for 2^24 colours,
 # K = 16 / 64 / 256, two threads: 2^15 120 / 80 / 120 ms, 2^18 50 / 55 / 70, 2^20 110 / 100 / 117.
 CUBE = 1 << 18
+PAD = max(leaves.LANES, seeds.BLOCK)  # columns after the colours, copies of the last one
 # A weight of so many bits, times squares of values, fits a float64.
 MOST_BITS = 900
-# With fewer colours an assignment is over before a second thread has started (30 us).
+# With fewer colours an assignment is over before a second thread has started (30 us). With 70,000 /
+# 98,000 / 146,000 seeding is 0.95 / 1.0 / 1.1 times as fast on two threads as on one.
 WORTH_THREADS = 100_000
 
 
@@ -67,15 +70,18 @@ class ColorPoints:
         self._units = units
         self._keys = keys
         self._limbs = limbs
+        self._parts = parts_of(keys.size, threads)
+        sums = threads.map(lambda part: limbs[:, part].sum(axis=1), self._parts)
         # In numbers of what the sum of all weights fits a float64 in, with room for their squares.
-        whole = int(join(limbs.sum(axis=1), units))
+        whole = int(join(np.sum(sums, axis=0), units))
         self._excess = max(0, whole.bit_length() - MOST_BITS)
         self._quantum = float(Fraction(units[-1]) * 2**self._excess)
         self._weight = float(whole * Fraction(units[-1]))
         self._weights = (
             limbs[0] if units == UNWEIGHTED else _rounded(limbs, units, form, self._weight)
         )
-        self._colors = split_keys(keys, form, threads, pad=leaves.LANES)
+        self._colors = split_keys(keys, form, threads, pad=PAD)
+        self._colors[:, keys.size :] = self._colors[:, keys.size - 1 : keys.size]
         self._build_tree()
         self._total = int(self._moments[0, 0])
         if self._total >= 1 << (SUM_BITS - form.depth):
@@ -95,29 +101,39 @@ class ColorPoints:
 
     def _build_tree(self) -> None:
         form, m = self.form, self._keys.size
-        room = m // 4 + 64
-        while True:
-            links = np.empty((4, room), np.int64)
-            n = cells.build_cells(form.axes, self._keys, links)
-            if n > 0:
-                break
-            room *= 2
-        self._links = np.ascontiguousarray(links[:, :n])
+        self._links = build_tree(self._keys, form, self._threads)
+        n = self._links.shape[1]
         self._boxes = np.empty((2, form.n_channels, n), form.dtype)
         self._moments = np.empty((n, 1 + form.n_channels), np.int64)
         tree = self._links, self._boxes, self._moments
-        edges = np.linspace(0, n, 1 + 2 * self._threads.n).astype(int)
         self._threads.map(
-            lambda i: cells.measure_leaves(
-                form.axes, edges[i], edges[i + 1], *tree, self._colors, self._weights
+            lambda part: cells.measure_leaves(
+                form.axes, part.start, part.stop, *tree, self._colors, self._weights
             ),
-            range(edges.size - 1),
+            parts_of(n, self._threads),
         )
         cells.measure_parents(form.axes, *tree)
         self._tasks = cut_tasks(self._links, self._threads.n)
 
     def _measure(self) -> tuple[int, float]:
         """Return the weighted sum of ``|x|**2`` and the mean variance of the channels."""
+        if self._fits:
+            total, *sums = self._moments[0].tolist()
+            squares = np.sum(self._threads.map(self._add_squares, self._parts), axis=0).tolist()
+        else:
+            total, sums, squares = self._measure_levels()
+        spread = sum(total * q - s**2 for q, s in zip(squares, sums, strict=True))
+        return sum(squares) >> self._excess, spread / total**2 / self.n_features
+
+    def _add_squares(self, part: slice) -> Array:
+        squares = np.empty(self.n_features, np.int64)
+        cells.add_squares(
+            self.form.axes, self._colors, self._weights, part.start, part.stop, squares
+        )
+        return squares
+
+    def _measure_levels(self) -> tuple[int, list[int], list[int]]:
+        """Return the sums of 1, x and x**2 in Python's integers, by the weight at each level."""
         weights = np.zeros((len(self._limbs), self.n_features, self.form.largest + 1), np.int64)
         self._threads.map(
             lambda j: [
@@ -126,13 +142,11 @@ class ColorPoints:
             ],
             self.form.axes,
         )
-        by_level = weights[0] if self._fits else join(np.moveaxis(weights, 0, -1), self._units)
+        by_level = join(np.moveaxis(weights, 0, -1), self._units)
         levels = np.arange(self.form.largest + 1).astype(by_level.dtype)
         total = int(by_level[0].sum())
         sums = (by_level * levels).sum(axis=1).tolist()
-        squares = (by_level * levels * levels).sum(axis=1).tolist()
-        spread = sum(total * q - s**2 for q, s in zip(squares, sums, strict=True))
-        return sum(squares) >> self._excess, spread / total**2 / self.n_features
+        return total, sums, (by_level * levels * levels).sum(axis=1).tolist()
 
     # The loop's verbs
 
@@ -296,9 +310,10 @@ class ColorPoints:
         chosen = chosen[np.argsort(keys[chosen], kind="stable")]
         return self._colors[:, np.resize(chosen, n)].T.astype(np.float64)
 
-    def nearest_search(self) -> ColorSearch:
-        """Return an empty search."""
-        return ColorSearch(self._colors, self._weights, self._links, self._boxes)
+    def spread(self, centroids: Array, n_trials: int, rng: np.random.Generator) -> None:
+        """Write the centroids (k, c) after the first one: greedy k-means++."""
+        search = ColorSearch(self._colors, self._weights, self._total, self._threads)
+        search.spread(centroids, n_trials, rng)
 
 
 def _rounded(limbs: Array, units: Units, form: ColorFormat, total: float) -> Array:

@@ -17,6 +17,7 @@ from ..exact.quanta import NARROW, Integers, bits_below, choose_quanta, in_row, 
 from ..exact.weights import from_limbs
 from ..kernels import inertia
 from ..point_set import Step, label_dtype
+from ..seeding import spread
 from ..threads import Threads, cached_property
 from .facts import ANCHORED, Facts, find_facts
 from .part import ClusterSums, DensePart, Parts
@@ -176,6 +177,10 @@ class PointsInParts:
         by_tree = tree_seeds(self.n, self.n_features) and facts.takes_tree
         kind = TreeSearch if by_tree and facts.found.reach < MOST_SEEDED else NearestSearch
         return kind(facts, self.parts, self.draw)
+
+    def spread(self, centroids: Floats, n_trials: int, rng: np.random.Generator) -> None:
+        """Write the centroids (k, d) after the first one: greedy k-means++."""
+        spread(self.nearest_search(), centroids, n_trials, rng)
 
     def take(self, indices: Integers) -> Floats:
         """Return some of the points in float64, in the order of the data."""

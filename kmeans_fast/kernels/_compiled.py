@@ -27,7 +27,7 @@ from numba.core.registry import cpu_target
 from numba.core.serialize import dumps
 from numba.core.typing.typeof import typeof_impl
 
-from . import _llvm, _pack, _target
+from . import _llvm, _llvm_blocks, _pack, _target
 from ._jit import Intrinsic, Kernel
 from ._kinds import split_kind
 
@@ -60,7 +60,8 @@ def _type_of_kernel(kernel: Kernel, context: Any) -> Any:
 
 @typeof_impl.register(Intrinsic)
 def _type_of_intrinsic(each: Intrinsic, context: Any) -> Any:
-    return cpu_target.typing_context.resolve_value_type(getattr(_llvm, each.name))
+    code = vars(_llvm_blocks).get(each.name) or getattr(_llvm, each.name)
+    return cpu_target.typing_context.resolve_value_type(code)
 
 
 # ----------------------------------------------------------------------------- what is compiled

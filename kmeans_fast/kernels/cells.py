@@ -4,7 +4,7 @@ Colours sorted by Morton key make a tree with no pointers to store: each cube of
 one run of colours. A *cell* is such a cube with its run ``start:stop``, its tight box
 ``low..high``, and its moments (weight, then the weighted sum of each channel). It splits into
 cubes of half its side, or of a quarter where it holds many colours; these are its children,
-``child : child + n_children``. Cells stand level by level, siblings together.
+``child : child + n_children``. Siblings stand together, and after their parent.
 
 Every kernel takes `axes`, a tuple of the channel numbers. Its length is known when Numba
 compiles, so that loops over the channels unroll. `links`, int64 (4, cells), are start, stop, child
@@ -25,19 +25,15 @@ LEAF = 128  # a cell of at most so many colours is not split; 48 is 15 to 60 % s
 
 
 @jit
-def build_cells(axes, keys, links):
-    """Split the sorted colours into cells, whose links are written as far as there is room.
+def build_cells(axes, keys, links, cell, n, most):
+    """Split the cells from `cell` on, of `n` that there are, and those that this adds, in order.
 
-    Returns how many cells there are, or -1 where they do not fit. Levels that split nothing are
-    left out.
+    Until all are split, or there are `most`. Returns which is next, and how many there are; or -1
+    and how many, where they do not fit into `links`. Levels that split nothing are left out.
     """
     start, stop, child, n_children = links[0], links[1], links[2], links[3]
     bits = np.uint64(len(axes))
-    start[0] = 0
-    stop[0] = keys.size
-    n = 1
-    cell = 0
-    while cell < n:
+    while cell < n and n < most:
         at = start[cell]
         end = stop[cell]
         child[cell] = n
@@ -51,7 +47,7 @@ def build_cells(axes, keys, links):
         if end - at > LEAF:
             while at < end:
                 if n == start.size:
-                    return -1
+                    return -1, n
                 start[n] = at
                 value = np.uint64(keys[at]) >> shift
                 # Gallop, then bisect, to the last key of this child.
@@ -71,7 +67,7 @@ def build_cells(axes, keys, links):
                 n += 1
         n_children[cell] = n - child[cell]
         cell += 1
-    return n
+    return cell, n
 
 
 @jit
@@ -180,6 +176,17 @@ def move_members(axes, colors, limbs, start, stop, labels, before, change):
                 share = weight * np.int64(colors[j, i])
                 change[old, level, 1 + j] -= share
                 change[new, level, 1 + j] += share
+
+
+@jit
+def add_squares(axes, colors, weights, start, stop, squares):
+    """Add up the squares of the colours ``start:stop`` by weight, a channel each: int64 (c,)."""
+    for j in range(len(axes)):
+        total = np.int64(0)
+        for i in range(np.uint64(start), np.uint64(stop)):
+            x = np.int64(colors[j, i])
+            total += x * x * weights[i]
+        squares[j] = total
 
 
 @jit
