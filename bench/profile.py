@@ -28,7 +28,7 @@ from kmeans_fast.threads import default_threads
 from . import lab, pictures, report
 from .lab import RESULTS, Record, Setting
 from .pictures import Picture
-from .stages import STAGES, timing
+from .stages import ALL_STAGES, STAGES, points_of, stage_ms, timing
 
 Point = Record  # a measured fit, as it stands in the JSON file
 
@@ -201,13 +201,13 @@ def draw(profile: Record, folder: Path) -> None:
     from matplotlib import pyplot
 
     for part, x in (("sizes", "megapixels"), ("ks", "k"), ("cores", "threads")):
-        if not (points := report.points_of(profile, part)):
+        if not (points := points_of(profile, part)):
             continue
         figure, axes = pyplot.subplots(figsize=(8, 4.8), layout="constrained")
         at = [point[x] for point in points]
         axes.plot(at, [1e3 * median(p["seconds"]) for p in points], "o-k", lw=2, label="fit")
-        for stage in report.ALL_STAGES:
-            axes.plot(at, [report.stage_ms(p)[stage] for p in points], "-", label=stage)
+        for stage in ALL_STAGES:
+            axes.plot(at, [stage_ms(p)[stage] for p in points], "-", label=stage)
         y = [1e3 * median(point["copy"]) for point in points]
         axes.plot(at, y, "--", color="#555", label="image.copy()")
         axes.set(xscale="log", yscale="log", xlabel=x, ylabel="milliseconds")

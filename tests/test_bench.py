@@ -12,6 +12,7 @@ import conftest
 import kmeans_fast as kf
 from bench import __main__ as bench
 from bench import (
+    amdahl,
     arrays,
     cluster,
     contestants,
@@ -79,7 +80,7 @@ def tiny_profile(tmp_path_factory):
 
 def test_a_profile_measures_every_part(tiny_profile):
     found = lab.load(tiny_profile / "profile.json")
-    sizes, ks, cores = (report.points_of(found, part) for part in ("sizes", "ks", "cores"))
+    sizes, ks, cores = (stages.points_of(found, part) for part in ("sizes", "ks", "cores"))
     assert [point["megapixels"] for point in sizes] == pytest.approx(
         [0.002 * size for size in profile.SIZES], rel=0.1
     )
@@ -104,9 +105,9 @@ def test_a_part_measured_again_takes_the_place_of_the_old_one(tiny_profile, tmp_
     lab.save(tmp_path / "profile.json", old)
     bench.main(["profile", "--parts", "cores", *QUICK, "--out", str(tmp_path)])
     new = lab.load(tmp_path / "profile.json")
-    assert report.points_of(new, "sizes") == report.points_of(old, "sizes")
-    assert all(len(point["seconds"]) == 1 for point in report.points_of(new, "cores"))
-    assert len(report.points_of(new, "cores")) == len(report.points_of(old, "cores"))
+    assert stages.points_of(new, "sizes") == stages.points_of(old, "sizes")
+    assert all(len(point["seconds"]) == 1 for point in stages.points_of(new, "cores"))
+    assert len(stages.points_of(new, "cores")) == len(stages.points_of(old, "cores"))
     assert not list(tmp_path.glob("*.png"))
 
 
@@ -139,7 +140,7 @@ def test_a_report_answers(tiny_profile, capsys):
     assert report.main(["--megapixels", "100", "--cores", "16"]) == 0  # from the record
     out = capsys.readouterr().out
     assert "100 megapixels, K = 16, k-means++, ten iterations and labels, on 16 cores:" in out
-    assert all(f"  {stage} " in out for stage in report.ALL_STAGES)
+    assert all(f"  {stage} " in out for stage in stages.ALL_STAGES)
 
 
 # ------------------------------------------------------------------------------ the model
@@ -163,7 +164,7 @@ def made_up(serial, parallel, sizes=(2, 24, 50, 100), cores=(1, 2, 4)):
 
 @pytest.mark.parametrize(("serial", "parallel"), [(0.0, 1.0), (0.25, 0.75), (1.0, 0.0)])
 def test_predictions_follow_amdahl_and_the_pixels(serial, parallel):
-    found = report.predict(made_up(serial, parallel), 70, 16)
+    found = amdahl.predict(made_up(serial, parallel), 70, 16)
     assert found["rest"] == pytest.approx(0, abs=1e-6)
     for stage in stages.STAGES:
         assert found[stage] == pytest.approx(70 * (serial + parallel / 16))
