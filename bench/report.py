@@ -184,6 +184,7 @@ Tables = dict[str, tuple[tuple[str, ...], Callable[..., str]]]
 BENCHMARKS: Tables = {
     "table": (("table.json",), table.as_markdown),
     "profile": (("profile.json",), summary),
+    "cores": (("profile.json",), amdahl.as_markdown),
     "defaults": (("front.json",), peers.as_markdown),
     "peers": (("peers.json",), peers.as_markdown),
     "dense": (("grid.json",), grid.as_markdown),
