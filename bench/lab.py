@@ -47,10 +47,11 @@ class Setting:
     """What is measured with what."""
 
     peers: dict[str, Contestant]
-    image: Picture | None = None  # a real photograph, or made in code
+    image: Picture | None = None  # a real photograph, the largest of those named; or made in code
     rounds: int = 3
     scale: float = 1.0  # of the number of pixels: less than 1 to try the script
     quick: float | None = None  # seconds: what takes longer runs once
+    files: tuple[Path, ...] = ()  # of all photographs that are named, the largest first
 
     def tired(self, seconds: list[float]) -> bool:
         """Return whether what has run so far is enough of it."""
@@ -78,7 +79,9 @@ def parser_of(command: str, says: str | None, rounds: int, peers: Iterable[str] 
     parser.add_argument("--rounds", type=int, default=rounds, help="default: %(default)s")
     if peers := ",".join(peers):
         parser.add_argument("--peers", default=peers, help="default: %(default)s")
-    parser.add_argument("--image", help="a photograph to use instead of one made in code")
+    says = "a photograph, or a folder of them, instead of one made in code; may be given again: "
+    says += "`profile` measures each, and all else is of the largest"
+    parser.add_argument("--image", action="append", default=[], metavar="PATH", help=says)
     parser.add_argument("--scale", type=float, default=1.0, help="of all sizes: 0.01 to try it")
     says = f"once what takes longer (default: {LONG:g}), and compiling"
     parser.add_argument("--quick", type=float, nargs="?", const=LONG, metavar="SECONDS", help=says)
@@ -102,11 +105,11 @@ def setting_of(
     here, absent = contestants.present(getattr(options, "peers", ""), known)
     for name, why in absent.items():
         progress(f"left out: {contestants.title_of(name)}, {why}")
-    image = None
-    try:
-        image = pictures.load(options.image) if options.image else None
-    except (OSError, ValueError) as error:
-        progress(f"{error}; a picture made in code takes its place")
+    image, files, problems = pictures.read_all(options.image)
+    for problem in problems:
+        progress(f"left out: {problem}")
+    if options.image and not files:
+        progress("none of the photographs can be read: a picture made in code takes their place")
     versions = {"kmeans_fast": kf.__version__, "Python": platform.python_version()}
     versions |= {name: metadata.version(name) for name in ("numpy", "numba", "pillow")}
     for each in here.values():  # of "Pillow, median cut" it is that of pillow
@@ -115,13 +118,14 @@ def setting_of(
     run = {
         "machine": machine(),
         "versions": versions,
-        "picture": "made in code" if image is None else Path(options.image).name,
+        "picture": files[0].name if files else "made in code",
         "rounds": options.rounds,
         "quick": options.quick,
         "scale": options.scale,
         "peers left out": {contestants.title_of(name): why for name, why in absent.items()},
     }
-    return Setting(here, image, options.rounds, options.scale, options.quick), run
+    numbers = (options.rounds, options.scale, options.quick)
+    return Setting(here, image, *numbers, tuple(files)), run
 
 
 def machine() -> Record:

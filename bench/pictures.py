@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,35 @@ def load(path: str | Path) -> Picture:
     if image.dtype != np.uint8 or image.shape[2] < 3:
         raise ValueError(f"{path}: is {image.dtype} with {image.shape[2]} channels; give 8-bit RGB")
     return np.ascontiguousarray(image[..., :3])
+
+
+def files_of(named: Iterable[str]) -> list[Path]:
+    """Return the files that are named; of a folder all that are called as pictures are, by name."""
+    known = Image.registered_extensions()
+    found: list[Path] = []
+    for path in map(Path, named):
+        inside = sorted(path.iterdir()) if path.is_dir() else [path]
+        found += [each for each in inside if each == path or each.suffix.lower() in known]
+    return found
+
+
+def read_all(named: Iterable[str]) -> tuple[Picture | None, list[Path], list[str]]:
+    """Return the largest of the photographs, the files of all, its own first, and what failed."""
+    largest: Picture | None = None
+    files: list[Path] = []
+    problems = []
+    for path in files_of(named):
+        try:
+            image = load(path)
+        except (OSError, ValueError) as error:
+            problems.append(str(error))
+            continue
+        if largest is None or image.size > largest.size:
+            largest = image
+            files.insert(0, path)
+        else:
+            files.append(path)
+    return largest, files, problems
 
 
 def scaled(image: Picture, megapixels: float) -> Picture:

@@ -4,7 +4,10 @@ A fit here is k-means++, ten iterations, and labels, of a picture made in code o
 
 sizes    the time against megapixels, K = 16, beside a copy of the picture
 ks       the time against K, from 2 to 1,024, at 24 megapixels
-cores    the time against threads, from 1 to all in powers of two, at 24 megapixels
+cores    the time against threads, from 1 to all in powers of two, at 24 megapixels: what each
+         stage gains, the share that stays serial, and what Amdahl's law says for more cores;
+         beside what a loop in registers and a memcpy gain. And each photograph that is named
+         (``--image``): with the defaults, to convergence, on one thread and on all
 jpeg     decoding a JPEG of 24 megapixels, or the file, beside fitting it
 starts   import, first fit with kernels in the cache, and first fit of all
 
@@ -25,10 +28,10 @@ from PIL import Image
 import kmeans_fast as kf
 from kmeans_fast.threads import default_threads
 
-from . import lab, pictures, report
+from . import amdahl, calibrate, lab, pictures, report
 from .lab import RESULTS, Record, Setting
 from .pictures import Picture
-from .stages import STAGES, timing
+from .stages import ALL_STAGES, STAGES, points_of, stage_ms, timing
 
 Point = Record  # a measured fit, as it stands in the JSON file
 
@@ -36,6 +39,8 @@ SIZES = (0.04, 0.1, 0.4, 1.5, 6, 12, 24, 50, 100)
 KS = (2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 K, MEGAPIXELS = 16, 24
 ITERATIONS = 10
+PHOTOGRAPHS = "photographs"  # of these fits are to convergence, with the defaults
+PHOTOGRAPHS_KS = (16, 256)
 
 
 def powers_of_two(n: int) -> list[int]:
@@ -46,9 +51,10 @@ def powers_of_two(n: int) -> list[int]:
 # ----------------------------------------------------------------------- a measured fit
 
 
-def fit(image: Picture, k: int, n_threads: int | None = None) -> kf.KMeansResult:
-    """Fit as everything here does."""
-    return kf.fit(image, k, max_iter=ITERATIONS, tol=0, n_threads=n_threads)
+def fit(image: Picture, k: int, n_threads: int | None = None, part: str = "") -> kf.KMeansResult:
+    """Fit as everything here does, but for photographs."""
+    limits: Record = {} if part == PHOTOGRAPHS else {"max_iter": ITERATIONS, "tol": 0}
+    return kf.fit(image, k, n_threads=n_threads, **limits)
 
 
 def new_point(part: str, image: Picture, k: int, n_threads: int) -> Point:
@@ -58,8 +64,8 @@ def new_point(part: str, image: Picture, k: int, n_threads: int) -> Point:
     def fit_from(max_iter: int, tol: float) -> kf.KMeansResult:
         return kf.fit(image, k, init=seeded, max_iter=max_iter, tol=tol, n_threads=n_threads)
 
-    lab.check_answer(fit_from, image, ITERATIONS, 0.0)
-    result = fit(image, k, n_threads)
+    result = fit(image, k, n_threads, part)
+    lab.check_answer(fit_from, image, result.n_iter, 0.0)
     return {
         "part": part,
         "megapixels": image.size / 3e6,
@@ -79,7 +85,7 @@ def measure(point: Point, image: Picture) -> None:
     for _ in range(5 if point["megapixels"] < 2 else 2):
         copy = min(copy, lab.timed(image.copy)[0])
         with timing() as found:
-            seconds, _ = lab.timed(fit, image, point["k"], point["threads"])
+            seconds, _ = lab.timed(fit, image, point["k"], point["threads"], point["part"])
         if seconds < best:
             best, stages = seconds, found
     point["seconds"].append(best)
@@ -118,11 +124,31 @@ def ks(setting: Setting) -> Record:
 
 
 def cores(setting: Setting) -> Record:
-    """Measure against threads."""
-    image = setting.photograph(MEGAPIXELS)
+    """Measure against threads, beside what the machine gives, and photographs on one and on all."""
     all_of_them = powers_of_two(default_threads())
-    points = [(new_point("cores", image, K, n), image) for n in all_of_them]
-    return {"points": rounds_of(setting, points)}
+    calibration = calibrate.measure(setting, all_of_them)
+    image = setting.photograph(MEGAPIXELS)
+    points = rounds_of(setting, [(new_point("cores", image, K, n), image) for n in all_of_them])
+    found = []
+    for path in sorted(setting.files, key=lambda path: path.name):
+        lab.progress(f"  {path.name}")
+        found += photographs(setting, path)
+    return {"calibration": calibration, "points": points, PHOTOGRAPHS: found}
+
+
+def photographs(setting: Setting, path: Path) -> list[Point]:
+    """Measure one photograph, at its own size."""
+    image = pictures.load(path)
+    if setting.scale != 1:
+        image = pictures.scaled(image, setting.scale * image.size / 3e6)
+    n_colors, some = pictures.n_colors(image), sorted({1, default_threads()})
+    points = [
+        ({"name": path.name} | new_point(PHOTOGRAPHS, image, k, n), image)
+        for k in PHOTOGRAPHS_KS
+        if k <= n_colors
+        for n in some
+    ]
+    return rounds_of(setting, points) if points else []
 
 
 def jpeg(setting: Setting) -> Record:
@@ -201,13 +227,13 @@ def draw(profile: Record, folder: Path) -> None:
     from matplotlib import pyplot
 
     for part, x in (("sizes", "megapixels"), ("ks", "k"), ("cores", "threads")):
-        if not (points := report.points_of(profile, part)):
+        if not (points := points_of(profile, part)):
             continue
         figure, axes = pyplot.subplots(figsize=(8, 4.8), layout="constrained")
         at = [point[x] for point in points]
         axes.plot(at, [1e3 * median(p["seconds"]) for p in points], "o-k", lw=2, label="fit")
-        for stage in report.ALL_STAGES:
-            axes.plot(at, [report.stage_ms(p)[stage] for p in points], "-", label=stage)
+        for stage in ALL_STAGES:
+            axes.plot(at, [stage_ms(p)[stage] for p in points], "-", label=stage)
         y = [1e3 * median(point["copy"]) for point in points]
         axes.plot(at, y, "--", color="#555", label="image.copy()")
         axes.set(xscale="log", yscale="log", xlabel=x, ylabel="milliseconds")
@@ -243,6 +269,7 @@ def main(arguments: list[str] | None = None) -> int:
     print(report.summary(profile), lab.measured("profile", *profile["runs"].values()), sep="\n\n")
     for part in ("ks", "cores"):
         print(f"\n{report.against(profile, part)}")
+    print(f"\n{amdahl.as_markdown(profile)}")
     try:
         draw(profile, folder)
     except ImportError as error:

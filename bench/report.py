@@ -17,26 +17,14 @@ import numpy as np
 
 from kmeans_fast.threads import default_threads
 
-from . import cluster, front, grid, lab, peers, table, tiles
+from . import amdahl, cluster, front, grid, lab, peers, table, tiles
 from .lab import RESULTS, ROOT, Record, RecordError
-from .stages import STAGES
+from .stages import ALL_STAGES, points_of, stage_ms
 
-ALL_STAGES = (*STAGES, "rest")
 LARGE = 24  # megapixels: from here on time has to grow as the pixels do
 
 
 # ------------------------------------------------------------------ what a profile says
-
-
-def points_of(profile: Record, part: str) -> list[Record]:
-    """Return the measured fits of a part."""
-    return [point for point in profile["points"] if point["part"] == part]
-
-
-def stage_ms(point: Record) -> dict[str, float]:
-    """Return the median milliseconds of each stage, and of the rest."""
-    found = {stage: 1e3 * median(taken) for stage, taken in point["stages"].items()}
-    return found | {"rest": max(0.0, 1e3 * median(point["seconds"]) - sum(found.values()))}
 
 
 def exponent(points: list[Record], least: float = LARGE) -> float | None:
@@ -56,46 +44,6 @@ def ratio_of_ks(points: list[Record], seeded: bool) -> float | None:
         of_rounds = np.array(point["seconds"])
         times[point["k"]] = median(of_rounds if seeded else of_rounds - point["stages"]["seed"])
     return times[256] / times[16] if {16, 256} <= set(times) else None
-
-
-# --------------------------------------------------------------------------- prediction
-
-
-def line(x: list[float], y: list[float]) -> tuple[float, float]:
-    """Return a and b, not negative, of ``y = a + b x`` with the least relative errors."""
-    xs, ys = np.array(x), np.array(y)
-    weights = 1 / np.maximum(ys, 1e-9)
-    slope, start = np.polyfit(xs, ys, 1, w=weights) if len(xs) > 1 else (ys[0] / xs[0], 0.0)
-    if start < 0 or slope < 0:
-        through = float((weights**2 * xs * ys).sum() / (weights**2 * xs * xs).sum())
-        start, slope = (
-            (0.0, through) if start < 0 else (float(np.average(ys, weights=weights)), 0.0)
-        )
-    return float(start), float(slope)
-
-
-def predict(profile: Record, megapixels: float, n_cores: int) -> dict[str, float] | None:
-    """Return the milliseconds of each stage of a fit at K = 16; None if not enough was measured.
-
-    A stage's time grows linearly with the pixels (from 1 megapixel on), and falls with the cores
-    as Amdahl's law says: ``serial + parallel / cores``, from what was measured.
-    """
-    by_size = [p for p in points_of(profile, "sizes") if p["megapixels"] > 1]
-    by_cores = points_of(profile, "cores")
-    if not by_size or not by_cores:
-        return None
-    n_measured = by_size[0]["threads"]
-    found = {}
-    for stage in ALL_STAGES:
-        start, slope = line(
-            [p["megapixels"] for p in by_size], [stage_ms(p)[stage] for p in by_size]
-        )
-        serial, parallel = line(
-            [1 / p["threads"] for p in by_cores], [stage_ms(p)[stage] for p in by_cores]
-        )
-        share = (serial + parallel / n_cores) / max(serial + parallel / n_measured, 1e-12)
-        found[stage] = (start + slope * megapixels) * (share if serial + parallel > 0 else 1.0)
-    return found
 
 
 # --------------------------------------------------------------------------------- aims
@@ -236,6 +184,7 @@ Tables = dict[str, tuple[tuple[str, ...], Callable[..., str]]]
 BENCHMARKS: Tables = {
     "table": (("table.json",), table.as_markdown),
     "profile": (("profile.json",), summary),
+    "cores": (("profile.json",), amdahl.as_markdown),
     "defaults": (("front.json",), peers.as_markdown),
     "peers": (("peers.json",), peers.as_markdown),
     "dense": (("grid.json",), grid.as_markdown),
@@ -276,7 +225,7 @@ def outdated(page: str, folder: Path, tables: Tables) -> tuple[str, list[str]]:
 
 def answer(profile: Record, megapixels: float, n_cores: int) -> str:
     """Return how long a fit takes, and where the time goes."""
-    found = predict(profile, megapixels, n_cores)
+    found = amdahl.predict(profile, megapixels, n_cores)
     if found is None:
         raise RecordError("too little was measured: run `python -m bench profile`")
     total = sum(found.values())

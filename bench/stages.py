@@ -9,6 +9,7 @@ import pkgutil
 import sys
 import time
 from collections.abc import Callable, Iterator
+from statistics import median
 from types import ModuleType
 from typing import Any
 from unittest import mock
@@ -28,6 +29,7 @@ STAGES = {
     "iterate": ["lloyd: lloyd"],
     "label": ["colors: ColorPoints.label", "colors: CountedPixels.paint"],
 }
+ALL_STAGES = (*STAGES, "rest")
 CHECKS = ("checks", "arrays", "memory")  # the rooms that look at arguments, and for memory
 
 
@@ -126,3 +128,17 @@ def timing_checks() -> Iterator[list[float]]:
     with _timing(functions) as calls:
         yield seconds
     seconds += [taken for _, taken in calls]
+
+
+# ------------------------------------------------------------------ what a profile says
+
+
+def points_of(profile: dict[str, Any], part: str) -> list[dict[str, Any]]:
+    """Return the measured fits of a part."""
+    return [point for point in profile["points"] if point["part"] == part]
+
+
+def stage_ms(point: dict[str, Any]) -> dict[str, float]:
+    """Return the median milliseconds of each stage, and of the rest."""
+    found = {stage: 1e3 * median(taken) for stage, taken in point["stages"].items()}
+    return found | {"rest": max(0.0, 1e3 * median(point["seconds"]) - sum(found.values()))}

@@ -7,12 +7,15 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import conftest
 import kmeans_fast as kf
 from bench import __main__ as bench
 from bench import (
+    amdahl,
     arrays,
+    calibrate,
     cluster,
     contestants,
     grid,
@@ -24,6 +27,7 @@ from bench import (
     table,
     tiles,
 )
+from kmeans_fast.threads import default_threads
 
 ROOT = Path(__file__).parent.parent
 QUICK = ["--rounds", "1", "--scale", "0.001"]
@@ -79,7 +83,7 @@ def tiny_profile(tmp_path_factory):
 
 def test_a_profile_measures_every_part(tiny_profile):
     found = lab.load(tiny_profile / "profile.json")
-    sizes, ks, cores = (report.points_of(found, part) for part in ("sizes", "ks", "cores"))
+    sizes, ks, cores = (stages.points_of(found, part) for part in ("sizes", "ks", "cores"))
     assert [point["megapixels"] for point in sizes] == pytest.approx(
         [0.002 * size for size in profile.SIZES], rel=0.1
     )
@@ -104,10 +108,41 @@ def test_a_part_measured_again_takes_the_place_of_the_old_one(tiny_profile, tmp_
     lab.save(tmp_path / "profile.json", old)
     bench.main(["profile", "--parts", "cores", *QUICK, "--out", str(tmp_path)])
     new = lab.load(tmp_path / "profile.json")
-    assert report.points_of(new, "sizes") == report.points_of(old, "sizes")
-    assert all(len(point["seconds"]) == 1 for point in report.points_of(new, "cores"))
-    assert len(report.points_of(new, "cores")) == len(report.points_of(old, "cores"))
+    assert stages.points_of(new, "sizes") == stages.points_of(old, "sizes")
+    assert all(len(point["seconds"]) == 1 for point in stages.points_of(new, "cores"))
+    assert len(stages.points_of(new, "cores")) == len(stages.points_of(old, "cores"))
     assert not list(tmp_path.glob("*.png"))
+
+
+def test_photographs_are_measured_each_and_known_by_their_names(tmp_path, capsys):
+    folder, out = tmp_path / "photos", tmp_path / "out"
+    folder.mkdir()
+    Image.fromarray(pictures.photograph(0.5)).save(folder / "one.png")
+    Image.fromarray(pictures.photograph(0.2)).save(tmp_path / "other.JPG")
+    (folder / "torn.png").write_bytes(b"\x89PNG")
+    (folder / "notes.txt").write_text("no picture")
+    given = ["--image", str(tmp_path / "other.JPG"), "--image", str(folder), "--out", str(out)]
+    options = ["--parts", "cores", "--rounds", "1", "--scale", "0.02"]
+    assert bench.main(["profile", *options, *given]) == 0
+    said = capsys.readouterr()
+    assert "left out: " in said.err and "torn.png" in said.err and "notes.txt" not in said.err
+    record = lab.load(out / "profile.json")
+    some = sorted({1, default_threads()})
+    expected = [(name, k, n) for name in ("one.png", "other.JPG") for k in (16, 256) for n in some]
+    found = record["photographs"]
+    assert [(point["name"], point["k"], point["threads"]) for point in found] == expected
+    assert found[0]["megapixels"] == pytest.approx(0.01, rel=0.1)
+    assert all(of["iterations"] == found[0]["iterations"] > 10 for of in found[: len(some)])
+    assert record["runs"]["cores"]["picture"] == "one.png"  # the larger one
+    assert str(tmp_path) not in (out / "profile.json").read_text()
+    rows = [line.split(" | ")[0] for line in said.out.splitlines()]
+    assert rows.count("| one.png") == rows.count("| other.JPG") == 2
+    numbers = profile.powers_of_two(default_threads())
+    for what in calibrate.WORKS:
+        measured = [of for of in record["calibration"] if of["what"] == what]
+        assert [of["threads"] for of in measured] == numbers
+        assert all(of["seconds"][0] > 0 for of in measured)
+        assert rows.count(f"| {what}") == 1
 
 
 def test_what_cannot_be_read_is_said_and_replaced(tmp_path, capsys):
@@ -139,7 +174,7 @@ def test_a_report_answers(tiny_profile, capsys):
     assert report.main(["--megapixels", "100", "--cores", "16"]) == 0  # from the record
     out = capsys.readouterr().out
     assert "100 megapixels, K = 16, k-means++, ten iterations and labels, on 16 cores:" in out
-    assert all(f"  {stage} " in out for stage in report.ALL_STAGES)
+    assert all(f"  {stage} " in out for stage in stages.ALL_STAGES)
 
 
 # ------------------------------------------------------------------------------ the model
@@ -163,10 +198,19 @@ def made_up(serial, parallel, sizes=(2, 24, 50, 100), cores=(1, 2, 4)):
 
 @pytest.mark.parametrize(("serial", "parallel"), [(0.0, 1.0), (0.25, 0.75), (1.0, 0.0)])
 def test_predictions_follow_amdahl_and_the_pixels(serial, parallel):
-    found = report.predict(made_up(serial, parallel), 70, 16)
+    found = amdahl.predict(made_up(serial, parallel), 70, 16)
     assert found["rest"] == pytest.approx(0, abs=1e-6)
     for stage in stages.STAGES:
         assert found[stage] == pytest.approx(70 * (serial + parallel / 16))
+
+
+@pytest.mark.parametrize("serial", [0.0, 0.25, 1.0])
+def test_the_serial_share_is_that_of_amdahl(serial):
+    times = {n: 7 * (serial + (1 - serial) / n) for n in (1, 2, 4, 6)}
+    assert amdahl.serial_share(times) == pytest.approx(serial, abs=1e-9)
+    assert amdahl.serial_share({1: 7.0, 2: 3.0}) == 0  # more than it should gain
+    assert amdahl.serial_share({1: 7.0, 2: 8.0}) == 1
+    assert amdahl.serial_share({1: 7.0}) is amdahl.serial_share({1: 7.0, 2: 0.0}) is None
 
 
 # ----------------------------------------------------------------------------- the stages

@@ -9,7 +9,7 @@ from PIL import Image
 
 import kmeans_fast as kf
 from bench import __main__ as bench
-from bench import contestants, front, lab, peers, pictures, report
+from bench import amdahl, contestants, front, lab, peers, pictures, report, stages
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "benchmarks.md").read_text()
@@ -77,6 +77,34 @@ def test_what_all_runs_share_is_said_once():
     assert "| `python -m bench front` | 1 | numpy 2.0 |" in said
     assert "| `python -m bench table` | 2 | numpy 2.0 |" in said
     assert "| `python -m bench table` | 3 | numpy 2.1 |" in said
+
+
+def test_the_page_says_what_more_cores_give():
+    def point(threads, part="cores", iterations=10):
+        taken = 0.25 + 0.75 / threads
+        return {
+            "part": part, "megapixels": 24.0, "colors": 9000, "k": 16, "threads": threads,
+            "iterations": iterations, "seconds": [6 * taken] * 3, "copy": [1.0] * 3,
+            "stages": {stage: [taken] * 3 for stage in stages.STAGES},
+        }  # fmt: skip
+
+    profile = {"points": [point(1), point(2)], "runs": {"cores": {"picture": "made in code"}}}
+    old = amdahl.as_markdown(profile)  # of a record from before there was more
+    assert "| count | 1,000 | 1.60 | 25 % | 2.29 | 3.37 | 3.82 |" in old
+    assert "| whole | 6,000 | 1.60 | 25 % | 2.29 | 3.37 | 3.82 |" in old
+    assert "were not measured then" in old and "hotograph" not in old
+    profile["calibration"] = [
+        {"what": "memcpy", "threads": n, "seconds": [0.003 / n**0.5]} for n in (1, 2)
+    ]
+    profile["photographs"] = [{"name": "a|b.jpg"} | point(n, "photographs", 31) for n in (1, 2)]
+    new = amdahl.as_markdown(profile)
+    assert "| memcpy | 3 | 1.41 | – | – | – | – |" in new
+    assert "were not measured then" not in new
+    cells = "1,000 / 625 | " * 6 + "1.60 | 25 % |"
+    assert f"| a\\|b.jpg | 24 | 9,000 | 16 | 31 | 6,000 / 3,750 | {cells}" in new
+    profile["points"] = [point(1)]  # on one core there is nothing to compare with
+    assert "| whole | 6,000 | – | – | – | – |" in amdahl.as_markdown(profile)
+    assert "Not measured" in amdahl.as_markdown({"points": []})
 
 
 def test_all_that_is_missed_is_told():
