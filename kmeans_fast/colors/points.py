@@ -100,7 +100,7 @@ class ColorPoints:
         self._last: tuple[Array, Step] | None = None
 
     def _build_tree(self) -> None:
-        form, m = self.form, self._keys.size
+        form = self.form
         self._links = build_tree(self._keys, form, self._threads)
         n = self._links.shape[1]
         self._boxes = np.empty((2, form.n_channels, n), form.dtype)
