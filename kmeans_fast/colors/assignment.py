@@ -13,9 +13,9 @@ from .keys import ColorFormat
 
 Array = NDArray[Any]
 
-# Tasks for each thread, for they are uneven in what they cost. No cell of a task has more colours than
-# an even task: half and a quarter of that have more cells to be held against all centroids, and are 5
-# and 15 % slower (two threads, K = 256).
+# Tasks for each thread, for they are uneven in what they cost. No cell of a task has more colours
+# than an even task: with half and a quarter of that more cells are held against all centroids, which
+# is 5 and 15 % slower (two threads, K = 256).
 TASKS = 4
 
 
