@@ -14,8 +14,8 @@ from .keys import ColorFormat
 Array = NDArray[Any]
 
 # Tasks for each thread, for they are uneven in what they cost. No cell of a task has more colours
-# than an even task: with half and a quarter of that more cells are held against all centroids, which
-# is 5 and 15 % slower (two threads, K = 256).
+# than an even task: with half and a quarter of that, more cells are held against all centroids:
+# 5 and 15 % slower (two threads, K = 256).
 TASKS = 4
 
 
@@ -78,7 +78,7 @@ class Assignment:
         self._tree = tree
         self._threads = threads
         # At first all colours belong to a cluster of their own, number k.
-        self.labels = np.full(tree.n_colors + leaves.LANES, k, np.int32)
+        self.labels: Array = np.full(tree.n_colors + leaves.LANES, k, np.int32)
         self._running = np.zeros((k + 1, tree.moments.shape[1]), np.int64)
         self._running[k] = tree.moments[0]
         self._middles = np.zeros(n, np.int32)
