@@ -148,7 +148,7 @@ def test_what_raises_within_leaves_the_library_usable(error, monkeypatch):
     "data, need, remedy",
     [
         (PICTURE, "0.00012 GB", "ColorHistogram.from_tiles"),
-        (PICTURE.astype(np.uint16), "0.0016 GB", "ColorHistogram.from_tiles"),
+        (PICTURE.astype(np.uint16), "0.0025 GB", "ColorHistogram.from_tiles"),
         (POINTS, "0.00048 GB", "Dask array"),
         (POINTS.astype(np.float16), "0.0016 GB", "Dask array"),
         (POINTS.T.copy().T, "0.0016 GB", "Dask array"),

@@ -9,6 +9,7 @@ from PIL import Image
 
 import kmeans_fast as kf
 from kmeans_fast import api, info
+from kmeans_fast.colors import counting
 from kmeans_fast.data.opening import as_dataset
 from kmeans_fast.threads import Threads
 
@@ -307,3 +308,16 @@ def test_results_survive_pickle():
     result = kf.fit(photograph(), 3)
     buffer = io.BytesIO(pickle.dumps(result))
     assert same(pickle.load(buffer), result)
+
+
+@pytest.mark.parametrize("n_threads", [1, 3])
+def test_wide_pixels_are_sorted_together_or_in_chunks(n_threads, monkeypatch):
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 60_000, (700, 900, 3), dtype=np.uint16)
+    image[:200] = image[200:400]
+    together = kf.fit(image, 5, max_iter=4, n_threads=n_threads)
+    monkeypatch.setattr(counting, "_are_mostly_distinct", lambda chunks: False)
+    in_chunks = kf.fit(image, 5, max_iter=4)
+    assert np.array_equal(together.labels, in_chunks.labels)
+    assert np.array_equal(together.centroids, in_chunks.centroids)
+    assert np.array_equal(together.labels, kf.assign(image, together.centroids))

@@ -81,8 +81,8 @@ def _check_memory(data: Array, weighted: bool) -> None:
     """Raise where what a fit holds beside the data does not fit in memory.
 
     Labels of pixels take a byte each, and sorted colours 12 more, as many as there are pixels at
-    the most; of other points bounds, labels and sums take 16 bytes, and copies what they take. A
-    tree takes the place of the bounds: its own copy, and 6 bytes.
+    the most, and their order 8; of other points bounds, labels and sums take 16 bytes, and copies
+    what they take. A tree takes the place of the bounds: its own copy, and 6 bytes.
     """
     n = data.size // data.shape[-1]
     if are_colors(data):
@@ -91,7 +91,7 @@ def _check_memory(data: Array, weighted: bool) -> None:
             "count it in tiles (ColorHistogram.from_tiles), fit the histogram, and label tile by "
             "tile (KMeansResult.predict)"
         )
-        memory.check(n * (1 + 12 * wide), remedy)
+        memory.check(n * (1 + 20 * wide), remedy)
         return
     kept = data.flags.c_contiguous and data.dtype in (np.float32, np.float64)
     small = data.itemsize <= (4 if data.dtype.kind == "f" else 2)
