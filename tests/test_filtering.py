@@ -34,7 +34,7 @@ def picture(rng, n, n_channels, dtype, top):
 
 
 def moves(rng, held, centroids, top):
-    """Yield centroids that iterate, jump, change places, rest, meet and go far away."""
+    """Yield centroids that iterate, jump, change places, rest, meet (nearly) and go far away."""
     k, d = centroids.shape
     for step in range(12):
         yield centroids
@@ -47,6 +47,8 @@ def moves(rng, held, centroids, top):
             centroids = centroids.copy()
             centroids[rng.integers(k)] = rng.uniform(0, top, d)
             centroids[rng.integers(k)] = centroids[rng.integers(k)]
+            one = np.nextafter(centroids[0], np.inf)
+            centroids[: k // 2] = [one, centroids[0]][step % 2]
         else:
             centroids = centroids[rng.permutation(k)]
             centroids[rng.integers(k)] *= 1e30

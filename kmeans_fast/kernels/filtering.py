@@ -47,9 +47,8 @@ def find_gap(axes, cell, boxes, centroids, c, z, margin):
 
 @jit
 def assign_cells(
-    axes, runs, links, boxes, moments, colors, weights, centroids, before, margin,
-    most_waiting, labels, rows, seen, middles, owners,
-    left, near, rooms, sums,
+    axes, runs, links, boxes, moments, colors, weights, centroids, before, margin, most_waiting,
+    labels, rows, seen, middles, owners, left, near, rooms, sums,
 ):  # fmt: skip
     """Assign the colours under `runs` of cells to their nearest centroids; keep the sums.
 
@@ -72,9 +71,8 @@ def assign_cells(
 
     `centroids` are (k, c) float64, and those of the last call `before`; `runs` are rows of
     `cut_cells`. `labels`, int32 (m + LANES,), and `owners`, a cluster or MIXED, not kept up below a
-    cell that is not MIXED, hold the assignment before and after. Only changes are
-    added to `sums`: integers, so a running total is exact. At most `most_waiting` cells wait in the
-    tree at once.
+    cell that is not MIXED, hold the assignment before and after. Only changes are added to `sums`:
+    integers, so a running total is exact. At most `most_waiting` cells wait in the tree at once.
     """
     start, stop, child, n_children = links[0], links[1], links[2], links[3]
     n_axes = len(axes)
@@ -129,8 +127,8 @@ def assign_cells(
     while n_todo > 0:
         if n_leaves > MANY or n_pool > MANY * CELLS:
             settle_leaves(
-                axes, leaves, n_leaves, pool, links, boxes, colors, weights, centroids, labels,
-                middles, rooms, sums,
+                axes, leaves, n_leaves, pool, links, boxes, colors, weights, centroids, margin,
+                labels, middles, rooms, sums,
             )  # fmt: skip
             n_leaves = 0
             n_pool = 0
@@ -381,6 +379,6 @@ def assign_cells(
                     near[cell, 1 + p] = who[top + p]
             n_pool += n
     settle_leaves(
-        axes, leaves, n_leaves, pool, links, boxes, colors, weights, centroids, labels, middles,
-        rooms, sums,
+        axes, leaves, n_leaves, pool, links, boxes, colors, weights, centroids, margin, labels,
+        middles, rooms, sums,
     )  # fmt: skip

@@ -63,7 +63,7 @@ def move_color(axes, i, to, colors, weights, labels, sums):
 
 @jit
 def settle_leaves(
-    axes, leaves, n_leaves, pool, links, boxes, colors, weights, centroids, labels, middles,
+    axes, leaves, n_leaves, pool, links, boxes, colors, weights, centroids, margin, labels, middles,
     rooms, sums,
 ):  # fmt: skip
     """Give the colours of leaves to the nearest of their candidates, and remember the room.
@@ -145,8 +145,8 @@ def settle_leaves(
                     owners[h] = q if nearer else owner
                     other = best if nearer else d
                     point[p_second + h] = min(point[p_second + h], other)
-            # Rounding is below 6e-7 of the terms.
-            slack = np.float32(4e-6 * size)
+            # In float32 rounding is below 6e-7 of the terms, and in float64 far below the margin.
+            slack = np.float32(4e-6 * size + margin)
             for h in range(np.uint64(LANES)):
                 gaps[h] = point[p_second + h] - point[p_best + h] - slack
                 flags[h] = 0 if gaps[h] > np.float32(0.0) else 2
