@@ -65,13 +65,22 @@ def test_ctrl_c_at_any_moment_leaves_no_thread_behind(ctrl_c):
     before = count_threads()
     interrupted = 0
     for delay in np.linspace(0, 0.002, 60):
-        sender = threading.Timer(delay, ctrl_c)
+        over = threading.Event()
+
+        def send(delay=delay, over=over):
+            over.wait(delay)
+            while not over.is_set():
+                ctrl_c()
+                over.wait(1)  # Python says, and drops, what is raised in a `__del__`
+
+        sender = threading.Thread(target=send)
         try:
             sender.start()
             with Threads(4) as threads:
                 while True:
                     assert threads.map(lambda x: x * x, range(9)) == [x * x for x in range(9)]
         except KeyboardInterrupt:
+            over.set()
             interrupted += 1
         sender.join()
     assert interrupted == 60
