@@ -46,7 +46,7 @@ def when_green_comes(picture: np.ndarray, fits: Sequence[KMeansResult]) -> HTML:
     before = fits[k - 2]
     off = green - before.centroids[before.labels[is_green(picture)]]
     gain = ((off**2).sum() - ((green - green.mean(axis=0)) ** 2).sum()) / all_of_it
-    splits = [100 * (a.inertia - b.inertia) / all_of_it for a, b in zip(fits, fits[1:4])]  # noqa: B905
+    splits = [100 * (fits[k].inertia - fits[k + 1].inertia) / all_of_it for k in range(3)]
     return _fold(f"""
         At <b>K = {k}</b>. Green is {len(green)} of {picture[..., 0].size:,} pixels,
         {100 * len(green) / picture[..., 0].size:.2f} %.

@@ -22,7 +22,7 @@ EMBEDDED = (
 )
 
 
-class ExploredFigure(go.Figure):  # type: ignore[misc]
+class ExploredFigure(go.Figure):  # type: ignore[misc]  # Plotly has few types
     """A figure of Plotly that a notebook shows as the page of `explore`, or as a still of it."""
 
     _ipython_display_ = None  # Plotly's, which needs its scripts: the bundle takes its place

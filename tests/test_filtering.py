@@ -9,7 +9,7 @@ from kmeans_fast.colors import assignment, points
 from kmeans_fast.colors.counting import CountedPixels
 from kmeans_fast.colors.keys import PixelChunks
 from kmeans_fast.colors.points import ColorPoints
-from kmeans_fast.kernels import filtering, leaves
+from kmeans_fast.kernels import filtering
 from kmeans_fast.threads import Threads
 
 
@@ -94,34 +94,30 @@ def test_whom_siblings_forget_is_let_go_of(seen, monkeypatch):
 
 
 def test_a_cell_that_was_owned_knows_nothing_any_more():
-    """A border leaves the cells on one side, and comes back to them a little later."""
+    """A border leaves the cells on one side, and comes back to them a little later.
+
+    A third one far away jumps as it leaves, so that all cells are filtered then.
+    """
     with Threads(1) as threads:
         held = colors_of(np.arange(10_000, dtype=np.uint16).reshape(-1, 1, 1), threads)
-        for border in (9740, 10_050, 9960, 9700, -100, 100):
-            held.step(np.array([[border - 30_000.0], [border + 30_000.0]]))
+        for border, far in ((9740, 2e5), (10_010, 4e5), (9965, 4e5), (9700, 2e5), (-100, 4e5)):
+            held.step(np.array([[border - 30_000.0], [border + 30_000.0], [far]]))
 
 
 def test_what_rests_is_left_alone(monkeypatch):
-    looked_at = []
-
-    def settle(*arguments, true=leaves.settle_leaves):
-        looked_at.append(arguments[2])
-        return true(*arguments)
-
-    if hasattr(filtering.assign_cells, "dispatcher"):
-        pytest.skip("compiled kernels call each other, and nobody sees it")
-    monkeypatch.setattr(filtering, "settle_leaves", settle)
+    """Labels that are spoiled stay so, where centroids move too little to look at them."""
+    monkeypatch.setattr(points, "CHECK", False)
     rng = np.random.default_rng(0)
     image = picture(rng, 3000, 3, np.uint8, 255)
     with Threads(1) as threads:
         held = colors_of(image, threads)
         centroids = image[rng.integers(len(image), size=20), 0].astype(np.float64)
         held.step(centroids)
-        first = sum(looked_at)
-        looked_at.clear()
-        centroids = centroids + 1e-9
-        held.step(centroids)
-        assert sum(looked_at) < first / 10
+        labels = held._assignment.labels[: held._keys.size]
+        for distance, least, most in ((1e-9, 0.9, 1.0), (20.0, 0.0, 0.2)):
+            spoiled = labels[:] = (labels + 1) % 20
+            held.step(centroids + rng.choice([-distance, distance], centroids.shape))
+            assert least <= (labels == spoiled).mean() <= most
 
 
 def test_the_debug_switch_finds_a_wrong_label(monkeypatch):
