@@ -13,10 +13,10 @@ from .keys import ColorFormat
 
 Array = NDArray[Any]
 
-# Tasks for each thread, for they are uneven in what they cost. No cell of a task has more colours
-# than an even task: with half and a quarter of that, more cells are held against all centroids:
-# 5 and 15 % slower (two threads, K = 256).
-TASKS = 4
+# Shares of the colours for each thread, for they are uneven in what they cost. A run has no more
+# than a share. With half and a quarter of that, more cells are held against all centroids: 5 and
+# 15 % slower (two threads, K = 256).
+SHARES = 4
 
 
 class CellTree(NamedTuple):
@@ -28,7 +28,7 @@ class CellTree(NamedTuple):
     links: Array
     boxes: Array
     moments: Array
-    tasks: list[Array]  # runs of cells that have all colours, each for one thread at a time
+    runs: Array  # of siblings that have all colours, each for one thread at a time
 
     @property
     def n_colors(self) -> int:
@@ -36,25 +36,24 @@ class CellTree(NamedTuple):
         return int(self.links[1, 0])
 
 
-def cut_tasks(links: Array, n_threads: int) -> list[Array]:
-    """Return tasks of runs of siblings, as even as may be in colours: rows of first and number."""
+def cut_runs(links: Array, n_threads: int) -> Array:
+    """Return runs of siblings for threads to share out: rows of the first one and the number."""
     start, stop = links[:2]
     n, m = start.size, int(stop[0])
-    n_tasks = TASKS * n_threads if n_threads > 1 else 1
+    n_shares = SHARES * n_threads if n_threads > 1 else 1
     runs = np.empty((n, 3), np.int64)
-    runs = runs[: cells.cut_cells(m // n_tasks, links, runs)]
-    if n_tasks == 1:
-        return [runs]
+    runs = runs[: cells.cut_cells(m // n_shares, links, runs)]
+    if n_shares == 1:
+        return runs
     top = np.concatenate([np.arange(first, first + size) for first, size, _ in runs])
     run = np.repeat(np.arange(len(runs)), runs[:, 1])
     ends = np.cumsum(stop[top] - start[top])
-    task = np.searchsorted(np.arange(1, n_tasks) * (m / n_tasks), ends - 1, side="right")
-    # A row for each run, or part of one, that is of one task.
-    cuts = np.flatnonzero((np.diff(run) != 0) | (np.diff(task) != 0)) + 1
+    share = np.searchsorted(np.arange(1, n_shares) * (m / n_shares), ends - 1, side="right")
+    # A row for each run, or part of one that is in one share.
+    cuts = np.flatnonzero((np.diff(run) != 0) | (np.diff(share) != 0)) + 1
     firsts = np.concatenate([[0], cuts])
     sizes = np.diff(np.concatenate([firsts, [top.size]]))
-    rows = np.stack([top[firsts], sizes], axis=1)
-    return np.split(rows, np.flatnonzero(np.diff(task[firsts])) + 1)
+    return np.stack([top[firsts], sizes], axis=1)
 
 
 class Assignment:
@@ -85,7 +84,7 @@ class Assignment:
         self._owners = np.full(n, k, np.int32)
         self._left = np.full(n, -np.inf)
         self._near = np.empty((n, 1 + leaves.NEAR), np.int32)
-        self._rooms = np.empty((n, 2))
+        self._rooms = np.empty(n)
         n_runs = -(-tree.links[3] // filtering.CELLS)
         self._rows = np.cumsum(n_runs) - n_runs
         self._seen = np.empty((int(n_runs.sum()) + 1, 1 + min(k, filtering.SEEN)), np.int32)
@@ -104,17 +103,20 @@ class Assignment:
         reach = tree.form.largest + float(np.abs(centroids).max())
         margin = 1e-12 * tree.form.n_channels * reach**2
 
-        def assign(runs: Array) -> Array:
+        n_threads = min(self._threads.n, len(tree.runs))
+        taken = np.zeros(n_threads * filtering.LINE, np.int64)
+
+        def assign(me: int) -> Array:
             change = np.zeros_like(self._running)
             filtering.assign_cells(
-                tree.form.axes, runs, tree.links, tree.boxes, tree.moments, tree.colors,
-                tree.weights, centroids, self._before, margin, self._most_waiting, self.labels,
-                self._rows, self._seen, self._middles, self._owners, self._left, self._near,
-                self._rooms, change,
+                tree.form.axes, tree.runs, taken, me, tree.links, tree.boxes, tree.moments,
+                tree.colors, tree.weights, centroids, self._before, margin, self._most_waiting,
+                self.labels, self._rows, self._seen, self._middles, self._owners, self._left,
+                self._near, self._rooms, change,
             )  # fmt: skip
             return change
 
-        for change in self._threads.map(assign, tree.tasks):
+        for change in self._threads.map(assign, range(n_threads)):
             self._running += change
         self._before = centroids.copy()
 

@@ -17,7 +17,7 @@ from ..exact.weights import UNWEIGHTED, Units, from_limbs
 from ..kernels import cells, leaves, seeds
 from ..point_set import Step, label_dtype
 from ..threads import Threads
-from .assignment import Assignment, CellTree, cut_tasks
+from .assignment import Assignment, CellTree, cut_runs
 from .keys import ColorFormat, split_keys
 from .search import ColorSearch, draw_color
 from .tree import build_tree, parts_of
@@ -113,7 +113,7 @@ class ColorPoints:
             parts_of(n, self._threads),
         )
         cells.measure_parents(form.axes, *tree)
-        self._tasks = cut_tasks(self._links, self._threads.n)
+        self._runs = cut_runs(self._links, self._threads.n)
 
     def _measure(self) -> tuple[int, float]:
         """Return the weighted sum of ``|x|**2`` and the mean variance of the channels."""
@@ -158,22 +158,32 @@ class ColorPoints:
         k = len(centroids)
         now = self._assignment
         if now is None or len(now.sums) != k:
-            # Half as wide, where a colour that moves is not waited for half as long.
-            narrow = self._weights.max() < 2**31
-            weights = self._weights.astype(np.int32) if narrow else self._weights
             tree = CellTree(
-                self.form, self._colors, weights, self._links, self._boxes, self._moments,
-                self._tasks,
+                self.form, self._colors, self._narrow_weights(), self._links, self._boxes,
+                self._moments, self._runs,
             )  # fmt: skip
             now = self._assignment = Assignment(tree, k, self._threads)
-            self._added = now.labels.copy()  # the labels that the sums below belong to
-            self._sums = np.zeros((k + 1, len(self._limbs), 1 + self.n_features), np.int64)
+            if self._units != UNWEIGHTED:
+                self._added = now.labels.copy()  # the labels that the sums below belong to
+                self._sums = np.zeros((k + 1, len(self._limbs), 1 + self.n_features), np.int64)
         now.update(centroids)
         if CHECK:
             now.check(centroids)
         step = self._as_step(now, centroids)
         self._last = (centroids.copy(), step)
         return step
+
+    def _narrow_weights(self) -> Array:
+        """Return the weights, half as wide where that pays: a colour that moves is waited for.
+
+        Photographs at K = 256 are fitted in 0.9 of the time. Others are not worth the code.
+        """
+        weights, form = self._weights, self.form
+        if form.n_channels != 3 or form.dtype != np.uint8 or weights.max() >= 2**31:
+            return weights
+        narrow = np.empty(weights.size, np.int32)
+        self._threads.map(lambda part: narrow.__setitem__(part, weights[part]), self._parts)
+        return narrow
 
     def _check_reach(self, centroids: Array) -> None:
         """Raise where squared distances to the centroids overflow.

@@ -119,7 +119,7 @@ def prefetch(typing_context, values, i, j):
     def codegen(context, builder, signature, arguments):
         place, i, j = find_arrays(context, builder, signature.args, arguments)
         at = i if values.ndim == 1 else builder.add(builder.mul(i, place.columns), j)
-        pointer = place.find(at, place.number)
+        pointer = builder.bitcast(place.find(at, place.number), ir.IntType(8).as_pointer())
         kinds = [pointer.type, INT32, INT32, INT32]
         function = cgutils.get_or_insert_function(
             builder.module, ir.FunctionType(ir.VoidType(), kinds), "llvm.prefetch.p0"

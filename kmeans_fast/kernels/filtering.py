@@ -10,15 +10,17 @@ from __future__ import annotations
 import numpy as np
 
 from ._bits import BITS, find_flags, lowest_bit
+from ._blocks import load_shared, swap_shared
 from ._jit import jit, jit_inline
 from ._rows import sqrt
-from .leaves import NEAR, REACH, ROOM, four_channels, move_color, settle_leaves
+from .leaves import NEAR, four_channels, move_color, settle_leaves
 
 # Measured on 137,000, 708,000 and 3.8 million colours, K = 16 and 256: 64 is slower by up to 10 %.
 CELLS = 32  # sibling cells filtered at once
 MIXED = -1  # the owner of a cell whose colours belong to more than one cluster
 SEEN = 256  # candidates that siblings remember, at the most
 MANY = 256  # leaves that are settled one after the other
+LINE = 16  # int64 from what one thread changes to what another does: two cache lines
 # Where the candidates of siblings come from.
 FILTERED, ALL_THERE_ARE, SEEN_BEFORE = 0, 1, 2
 
@@ -45,12 +47,36 @@ def find_gap(axes, cell, boxes, centroids, c, z, margin):
     return bound_gap(radius2, lead) if lead > 0.0 else -1.0
 
 
+@jit_inline
+def take_run(n_runs, taken, me):
+    """Return the number of a run that nobody has taken, or -1.
+
+    Each of the threads that take has as many of its own, which are in its core's cache since the
+    last iteration, and `taken`, int64 (threads * LINE,), says how many of these; then it takes what
+    others have left.
+    """
+    n_threads = taken.size // LINE
+    for other in range(n_threads):
+        t = (me + other) % n_threads
+        first = n_runs * t // n_threads
+        n_own = n_runs * (t + 1) // n_threads - first
+        while True:
+            n_taken = load_shared(taken, t * LINE)
+            if n_taken >= n_own:
+                break
+            if swap_shared(taken, t * LINE, n_taken, n_taken + 1):
+                return first + n_taken
+    return np.int64(-1)
+
+
 @jit
 def assign_cells(
-    axes, runs, links, boxes, moments, colors, weights, centroids, before, margin, most_waiting,
-    labels, rows, seen, middles, owners, left, near, rooms, sums,
+    axes, runs, taken, me, links, boxes, moments, colors, weights, centroids, before, margin,
+    most_waiting, labels, rows, seen, middles, owners, left, near, rooms, sums,
 ):  # fmt: skip
     """Assign the colours under `runs` of cells to their nearest centroids; keep the sums.
+
+    As thread `me` of those that take runs (`take_run`).
 
     The filtering algorithm of Kanungo et al., "An efficient k-means clustering algorithm:
     analysis and implementation", IEEE TPAMI 24(7), 2002: candidates are carried from a cell to
@@ -106,7 +132,7 @@ def assign_cells(
 
     # A stack of runs of siblings still to do: first, number, where its parent's candidates are in
     # `who`, in the order of the stack, how many, where these come from, and the row in `seen`.
-    todo = np.empty((most_waiting + runs.shape[0], 6), np.int64)
+    todo = np.empty((most_waiting + 1, 6), np.int64)
     who = np.empty((n_clusters + n_known) * (2 + most_waiting), np.int32)
     for q in range(n_clusters):
         who[q] = q
@@ -115,16 +141,19 @@ def assign_cells(
     pool = np.empty((MANY + n_clusters + NEAR) * CELLS, np.int32)
     n_leaves = 0
     n_pool = 0
-    n_todo = runs.shape[0]
-    for r in range(runs.shape[0]):
-        todo[r, 0] = runs[r, 0]
-        todo[r, 1] = runs[r, 1]
-        todo[r, 2] = 0
-        todo[r, 3] = n_clusters
-        todo[r, 4] = ALL_THERE_ARE
-        todo[r, 5] = 0
-
-    while n_todo > 0:
+    n_todo = 0
+    while True:
+        if n_todo == 0:
+            run = take_run(runs.shape[0], taken, me)
+            if run < 0:
+                break
+            todo[0, 0] = runs[run, 0]
+            todo[0, 1] = runs[run, 1]
+            todo[0, 2] = 0
+            todo[0, 3] = n_clusters
+            todo[0, 4] = ALL_THERE_ARE
+            todo[0, 5] = 0
+            n_todo = 1
         if n_leaves > MANY or n_pool > MANY * CELLS:
             settle_leaves(
                 axes, leaves, n_leaves, pool, links, boxes, colors, weights, centroids, margin,
@@ -197,10 +226,10 @@ def assign_cells(
                     seen[row, 1 + p] = who[old + p]
             else:
                 seen[row, 0] = -1
-        most = 0.0
+        longest = 0.0
         for p in range(old, top):
-            most = max(most, drift[who[p]])
-        if most == 0.0 and n_new == 0 and not (forgot or changed):
+            longest = max(longest, drift[who[p]])
+        if longest == 0.0 and n_new == 0 and not (forgot or changed):
             continue
         # Which cells may have changed: not leaves that one cluster owns, while bounds hold.
         if forgot:
@@ -211,7 +240,7 @@ def assign_cells(
                 flags[i] = 0
             for i in range(np.uint64(n_cells)):
                 cell = np.uint64(first) + i
-                gap = left[cell] - (drift[np.uint64(middles[cell])] + most)
+                gap = left[cell] - (drift[np.uint64(middles[cell])] + longest)
                 left[cell] = gap
                 rests = (gap > 0.0) & (owners[cell] != MIXED) & (n_children[cell] == 0)
                 flags[i] = 0 if rests and n_new == 0 else 1
@@ -243,18 +272,25 @@ def assign_cells(
                     continue
                 elif near[cell, 0] > 0:
                     n = np.int64(near[cell, 0])
-                    d1 = 0.0
-                    d2 = 0.0
+                    # How much |x - c|^2 changes is linear in x: from the middle of the box on.
+                    least = np.inf
+                    most = -np.inf
+                    moves = 0.0
                     for p in range(np.uint64(1), np.uint64(1 + n)):
-                        d = drift[np.uint64(near[cell, p])]
-                        d2 = max(d2, min(d1, d))
-                        d1 = max(d1, d)
-                    # |x - c|^2 changes by at most d (2 |x - c| + d).
-                    reach = rooms[cell, REACH]
-                    room = rooms[cell, ROOM] - (d1 + d2) * (2.0 * reach + d1)
-                    rooms[cell, ROOM] = room
-                    rooms[cell, REACH] = reach + d1
-                    if d1 > 0.0 and not room > 0.0:
+                        q = np.uint64(near[cell, p])
+                        middle = 0.0
+                        side = 0.0
+                        for j in range(n_axes):
+                            low, high = np.float64(boxes[0, j, cell]), np.float64(boxes[1, j, cell])
+                            way = centroids[q, j] - before[q, j]
+                            middle += way * (centroids[q, j] + before[q, j] - (low + high))
+                            side += abs(way) * (high - low)
+                        moves += drift[q]
+                        least = min(least, middle - side)
+                        most = max(most, middle + side)
+                    if moves > 0.0:
+                        rooms[cell] -= most - least + margin
+                    if moves > 0.0 and not rooms[cell] > 0.0:
                         leaves[n_leaves, 0] = cell
                         leaves[n_leaves, 1] = n_pool
                         leaves[n_leaves, 2] = n

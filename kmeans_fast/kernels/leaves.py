@@ -11,8 +11,10 @@ import numpy as np
 
 from ._bits import BITS, find_flags, lowest_bit
 from ._jit import jit, jit_inline
-from ._rows import sqrt
+from ._rows import prefetch
 
+AHEAD = 4  # leaves whose colours are asked for before they are compared
+MOVES = 64  # colours that move at once: their weights are asked for first
 LANES = BITS  # colours compared at once
 ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
 # What a cell remembers, in arrays of their own, as most cells need the first three alone:
@@ -20,11 +22,9 @@ ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
 # cluster of its colours; `left`, float64 (cells,), is how far centroids may still move until one
 # that was dropped may be nearest somewhere.
 # For leaves whose colours were compared, `near`, int32 (cells, 1 + NEAR), is how many candidates
-# they have (0: more than NEAR), and these; `rooms`, float64 (cells, 2), is how much differences of
-# squared distances may still change until a colour may belong to another of these, and a distance
-# that none of the colours exceeds to any of them.
+# they have (0: more than NEAR), and these; `rooms`, float64 (cells,), is how much differences of
+# squared distances may still change until a colour may belong to another of these.
 NEAR = 15
-ROOM, REACH = 0, 1
 LARGEST = 1e30  # numbers in float32 whose sums do not overflow
 
 
@@ -74,7 +74,7 @@ def settle_leaves(
     colour: three products in float32, from the low corner of the box on, where numbers are small.
     Where the nearest is not nearer than the next by far more than rounding, the reference's own
     arithmetic decides, in the order of the clusters. In all a third of the time that float64 took
-    (708,000 colours, K = 256).
+    (708,000 colours, K = 256), and 0.84 of that since memory is asked ahead.
     """
     n_axes = len(axes)
     # Vectors in one array at fixed distances: LLVM then knows that they do not overlap.
@@ -89,7 +89,19 @@ def settle_leaves(
     # minimum of integers only.
     gap_bits = gaps.view(np.int32)
     room_bits = room.view(np.int32)
+    moves = np.empty((MOVES + LANES, 2), np.int64)
+    n_moves = 0
     for leaf in range(n_leaves):
+        later = leaf + AHEAD
+        if later < n_leaves:
+            cell = leaves[later, 0]
+            a2 = links[0, cell]
+            b2 = links[1, cell]
+            for j in range(n_axes):
+                prefetch(colors, j, a2)
+                prefetch(colors, j, b2)
+            for h in range(a2, b2 + 16, 16):
+                prefetch(labels, h, 0)
         cell = leaves[leaf, 0]
         first = np.uint64(leaves[leaf, 1])
         last = first + np.uint64(leaves[leaf, 2])
@@ -102,7 +114,6 @@ def settle_leaves(
         high0, high1, high2, high3 = four_sides(axes, boxes, 1, cell)
         wide0, wide1, wide2, wide3 = high0 - low0, high1 - low1, high2 - low2, high3 - low3
         size = 0.0
-        farther = 0.0
         room[0] = np.float32(LARGEST)
         rest = room_bits[0]
         for g in range(a, b, np.uint64(LANES)):
@@ -127,7 +138,6 @@ def settle_leaves(
                 lead += low0 * w0 + low1 * w1 + low2 * w2 + low3 * w3
                 far = abs(w0) * wide0 + abs(w1) * wide1 + abs(w2) * wide2 + abs(w3) * wide3
                 size = max(size, far + abs(lead))
-                farther = max(farther, lead)
                 base = np.float32(lead)
                 f0, f1, f2, f3 = np.float32(w0), np.float32(w1), np.float32(w2), np.float32(w3)
                 for h in range(n_pad):
@@ -172,9 +182,15 @@ def settle_leaves(
                             least = d
                             to = pool[p]
                 if labels[i] != to:
-                    move_color(axes, i, to, colors, weights, labels, sums)
+                    prefetch(weights, i, 0)
+                    moves[n_moves, 0] = i
+                    moves[n_moves, 1] = to
+                    n_moves += 1
+            if n_moves > MOVES:
+                for h in range(n_moves):
+                    move_color(axes, moves[h, 0], moves[h, 1], colors, weights, labels, sums)
+                n_moves = 0
         room_bits[0] = rest
-        z_far = (low0 - z0) ** 2 + (low1 - z1) ** 2 + (low2 - z2) ** 2 + (low3 - z3) ** 2
-        across = wide0 * wide0 + wide1 * wide1 + wide2 * wide2 + wide3 * wide3
-        rooms[cell, ROOM] = np.float64(room[0]) if size < LARGEST else -1.0
-        rooms[cell, REACH] = sqrt(z_far + farther) + sqrt(across)
+        rooms[cell] = np.float64(room[0]) if size < LARGEST else -1.0
+    for h in range(n_moves):
+        move_color(axes, moves[h, 0], moves[h, 1], colors, weights, labels, sums)
