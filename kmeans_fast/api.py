@@ -81,7 +81,8 @@ def fit(
         The seed of the start. With an int the result is the same to the last bit every time, on
         any number of threads.
     n_threads : int, optional
-        Threads to use; by default all cores (or ``NUMBA_NUM_THREADS``).
+        Threads to use, and no more than the process may use cores; by default all of these (or
+        ``NUMBA_NUM_THREADS``).
     callback : callable, optional
         Called with a `Progress` after each iteration; the fit ends where it returns true, with
         the best result so far and ``converged=False``.

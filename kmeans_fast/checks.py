@@ -9,6 +9,7 @@ from typing import IO, Any, TypeGuard
 
 import numpy as np
 
+from .cores import usable_cores
 from .spaces import SPACES
 
 Seed = int | np.random.Generator | np.random.RandomState | None
@@ -17,8 +18,6 @@ Seed = int | np.random.Generator | np.random.RandomState | None
 SUM_BITS = 62
 # Whole numbers are exact in float64 up to here.
 MOST_EXACT = 2**53
-# More threads than any machine has; each asks for some memory before it starts.
-MOST_THREADS = 1024
 # A debug switch: check every label of every assignment by brute force.
 CHECK = os.environ.get("KMEANS_FAST_CHECK", "0") not in ("", "0")
 
@@ -37,10 +36,10 @@ def check_integer(name: str, value: Any, least: int) -> int:
 
 
 def check_threads(n_threads: int | None) -> int | None:
-    """Return `n_threads`, None for all."""
+    """Return `n_threads`, None for all: no more than there are cores, which would be slower."""
     if n_threads is None:
         return None
-    return min(check_integer("n_threads", n_threads, 1), MOST_THREADS)
+    return min(check_integer("n_threads", n_threads, 1), usable_cores())
 
 
 def check_tol(tol: float) -> float:

@@ -16,6 +16,8 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
+from .cores import usable_cores
+
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 Arguments = ParamSpec("Arguments")
@@ -52,10 +54,7 @@ def default_threads() -> int:
     try:
         return max(1, int(os.environ["NUMBA_NUM_THREADS"]))
     except (KeyError, ValueError):
-        pass
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        return usable_cores()
 
 
 def quiet() -> np.errstate:

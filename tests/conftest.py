@@ -5,7 +5,14 @@ import threading
 
 import pytest
 
+from kmeans_fast import checks
 from kmeans_fast.dense import tree
+
+
+@pytest.fixture(autouse=True)
+def cores(monkeypatch):
+    """Pretend that there are many cores: tests have as many threads as they ask for."""
+    monkeypatch.setattr(checks, "usable_cores", lambda: 64)
 
 
 @pytest.fixture

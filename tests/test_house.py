@@ -13,7 +13,8 @@ PACKAGE = Path(kmeans_fast.__file__).parent
 # From the ground up: what stands in a line imports what stands in a line above it, or, in one
 # folder, each other without a circle.
 ROOMS = """
-_version reference threads memory spaces
+_version reference cores memory spaces
+threads
 kernels
 checks
 point_set

@@ -14,7 +14,9 @@ import numpy as np
 import pytest
 
 import kmeans_fast as kf
+from kmeans_fast import checks
 from kmeans_fast import threads as module
+from kmeans_fast.cores import read_quota, usable_cores
 from kmeans_fast.dense.part import DensePart
 from kmeans_fast.threads import Threads, default_threads
 
@@ -230,6 +232,35 @@ def test_fits_do_not_wait_for_each_other(monkeypatch):
     monkeypatch.setattr(DensePart, "add_moments", add_moments)
     with ThreadPoolExecutor(2) as pool:
         assert [fit.inertia for fit in pool.map(kf.fit, [points] * 2, [3] * 2)] == [expected] * 2
+
+
+@pytest.mark.parametrize(
+    ("files", "cores"),
+    [
+        ({}, np.inf),
+        ({"cpu.max": "max 100000\n"}, np.inf),
+        ({"cpu.max": "150000 100000\n"}, 1.5),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, np.inf),
+        ({"cpu/cpu.cfs_quota_us": "50000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 0.5),
+        ({"cpu.max": "what\n"}, np.inf),
+    ],
+)
+def test_the_quota_of_a_container_counts(files, cores, tmp_path, monkeypatch):
+    (tmp_path / "cpu").mkdir()
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    assert read_quota(tmp_path) == cores
+    monkeypatch.setattr("kmeans_fast.cores.CGROUPS", tmp_path)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    monkeypatch.delenv("NUMBA_NUM_THREADS", raising=False)
+    assert default_threads() == usable_cores() == min(8, np.ceil(cores))
+
+
+def test_no_more_threads_than_cores(monkeypatch):
+    """They would wait for each other: on two cores, a fit took three times as long with 64."""
+    for cores, asked, used in ((2, 1, 1), (2, 64, 2), (8, 3, 3)):
+        monkeypatch.setattr(checks, "usable_cores", lambda cores=cores: cores)
+        assert checks.check_threads(asked) == used
 
 
 def test_the_number_of_threads_is_numbas():
