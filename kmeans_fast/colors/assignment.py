@@ -104,7 +104,7 @@ class Assignment:
         margin = 1e-12 * tree.form.n_channels * reach**2
 
         n_threads = min(self._threads.n, len(tree.runs))
-        taken = np.zeros(n_threads * filtering.LINE, np.int64)
+        taken = np.zeros(n_threads * cells.LINE, np.int64)
 
         def assign(me: int) -> Array:
             change = np.zeros_like(self._running)

@@ -19,8 +19,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from ._jit import jit
+from ._blocks import load_shared, swap_shared
+from ._jit import jit, jit_inline
 
+LINE = 16  # int64 from what one thread changes to what another does: two cache lines
 LEAF = 128  # a cell of at most so many colours is not split; 48 is 15 to 60 % slower
 
 
@@ -143,6 +145,28 @@ def cut_cells(limit, links, runs):
                     n += 1
                 first = i + 1
     return n
+
+
+@jit_inline
+def take_run(n_runs, taken, me):
+    """Return the number of a run that nobody has taken, or -1.
+
+    Each of the threads that take has as many of its own, which are in its core's cache since the
+    last iteration, and `taken`, int64 (threads * LINE,), says how many of these; then it takes what
+    others have left.
+    """
+    n_threads = taken.size // LINE
+    for other in range(n_threads):
+        t = (me + other) % n_threads
+        first = n_runs * t // n_threads
+        n_own = n_runs * (t + 1) // n_threads - first
+        while True:
+            n_taken = load_shared(taken, t * LINE)
+            if n_taken >= n_own:
+                break
+            if swap_shared(taken, t * LINE, n_taken, n_taken + 1):
+                return first + n_taken
+    return np.int64(-1)
 
 
 @jit

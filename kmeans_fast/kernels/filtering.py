@@ -10,9 +10,9 @@ from __future__ import annotations
 import numpy as np
 
 from ._bits import BITS, find_flags, lowest_bit
-from ._blocks import load_shared, swap_shared
 from ._jit import jit, jit_inline
 from ._rows import sqrt
+from .cells import take_run
 from .leaves import NEAR, four_channels, move_color, settle_leaves
 
 # Measured on 137,000, 708,000 and 3.8 million colours, K = 16 and 256: 64 is slower by up to 10 %.
@@ -20,7 +20,6 @@ CELLS = 32  # sibling cells filtered at once
 MIXED = -1  # the owner of a cell whose colours belong to more than one cluster
 SEEN = 256  # candidates that siblings remember, at the most
 MANY = 256  # leaves that are settled one after the other
-LINE = 16  # int64 from what one thread changes to what another does: two cache lines
 # Where the candidates of siblings come from.
 FILTERED, ALL_THERE_ARE, SEEN_BEFORE = 0, 1, 2
 
@@ -45,28 +44,6 @@ def find_gap(axes, cell, boxes, centroids, c, z, margin):
         lead += centroids[c, j] ** 2 - centroids[z, j] ** 2 + 2.0 * min(way * low, way * high)
         radius2 += max((centroids[z, j] - low) ** 2, (high - centroids[z, j]) ** 2)
     return bound_gap(radius2, lead) if lead > 0.0 else -1.0
-
-
-@jit_inline
-def take_run(n_runs, taken, me):
-    """Return the number of a run that nobody has taken, or -1.
-
-    Each of the threads that take has as many of its own, which are in its core's cache since the
-    last iteration, and `taken`, int64 (threads * LINE,), says how many of these; then it takes what
-    others have left.
-    """
-    n_threads = taken.size // LINE
-    for other in range(n_threads):
-        t = (me + other) % n_threads
-        first = n_runs * t // n_threads
-        n_own = n_runs * (t + 1) // n_threads - first
-        while True:
-            n_taken = load_shared(taken, t * LINE)
-            if n_taken >= n_own:
-                break
-            if swap_shared(taken, t * LINE, n_taken, n_taken + 1):
-                return first + n_taken
-    return np.int64(-1)
 
 
 @jit
