@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -23,8 +24,9 @@ from .checks import (
 from .data.dataset import Dataset
 from .data.opening import as_dataset
 from .lloyd import Callback, Run, lloyd
-from .point_set import Floats
+from .point_set import Floats, Labels, PointSet
 from .result import KMeansResult, as_palette
+from .runs import SideBySide, Turns
 from .seeding import METHODS, Init
 from .spaces import Space
 from .threads import Threads, as_caller
@@ -100,7 +102,6 @@ def fit_each(
         Threads(n_threads) as threads,
         closing(as_dataset(opened, sample_weight, threads, space, n_threads)) as data,
     ):
-        results = []
         for k in ks:
             n_distinct = data.points.n_distinct(k)
             if n_distinct < k:
@@ -110,8 +111,10 @@ def fit_each(
                     RuntimeWarning,
                     stacklevel=3,  # the caller of `fit`
                 )
-            results.append(fit_dataset(data, k, options))
-        return results
+        lanes = _lanes(data, ks, options, threads)
+        if len(lanes) == 1:
+            return [fit_dataset(data, k, options) for k in ks]
+        return _fit_side_by_side(data, ks, options, lanes, threads)
 
 
 def fit_dataset(data: Dataset, k: int, options: Options) -> KMeansResult:
@@ -128,15 +131,49 @@ def fit_dataset(data: Dataset, k: int, options: Options) -> KMeansResult:
     assert best is not None
     # Centroids that have been elsewhere are rounded: their labels are those that `predict` finds.
     centroids = data.back(best.centroids)
-    labels, counts, inertia = data.label(centroids)
+    return _result(data, best, centroids, data.points.label(data.into(centroids)))
+
+
+def _lanes(data: Dataset, ks: list[int], options: Options, threads: Threads) -> Sequence[PointSet]:
+    """Return the point sets that runs go side by side on; one, where they go one by one.
+
+    So they do for functions of the caller's, which are called in order, and by the caller's thread.
+    """
+    n = min(threads.n, len(ks) * options.n_init)
+    if n == 1 or options.callback is not None or not isinstance(options.init, str):
+        return [data.points]
+    return data.points.siblings(n, ks)
+
+
+def _fit_side_by_side(
+    data: Dataset, ks: list[int], options: Options, lanes: Sequence[PointSet], threads: Threads
+) -> list[KMeansResult]:
+    """Return what `fit_dataset` does for each number of clusters."""
+    assert isinstance(options.init, str)
+    fits = [[(at, k)] * options.n_init for at, k in enumerate(ks)]
+    seed = options.random_state
+    if seed is None or isinstance(seed, int):  # a generator for each; the longest fits begin
+        fits.sort(key=lambda runs: -runs[0][1])
+    else:  # one that goes on from fit to fit
+        fits = [sum(fits, [])]
+    turns = [Turns(runs, METHODS[options.init], check_rng(seed)) for runs in fits]
+    ended = SideBySide(lanes, options.max_iter, options.tol).run(turns, threads)
+    return [_result(data, best.run, best.run.centroids, best.labels) for best in ended]
+
+
+def _result(
+    data: Dataset, run: Run, centroids: Floats, labelled: tuple[Labels, Any, float]
+) -> KMeansResult:
+    """Return the result of a run; what is labelled are the points."""
+    labels, counts, inertia = labelled
     return KMeansResult(
         centroids=centroids,
-        labels=labels,
+        labels=data.spread(labels, centroids).reshape(data.shape),
         counts=counts,
         inertia=inertia,
-        n_iter=len(best.history),
-        converged=best.converged,
-        history=best.history,
+        n_iter=len(run.history),
+        converged=run.converged,
+        history=run.history,
         palette=as_palette(data.dtype, centroids) if data.is_image else None,
         dtype=data.dtype,
         space=data.space,

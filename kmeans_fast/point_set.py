@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -84,4 +85,11 @@ class PointSet(Protocol):
 
         Each is the best of so many points, drawn with probability proportional to weight times
         squared distance to the nearest one so far: the first that leaves the least potential.
+        """
+
+    def siblings(self, n: int, ks: Sequence[int]) -> Sequence[PointSet]:
+        """Return up to `n` point sets of the same data, for runs side by side with `ks` clusters.
+
+        Each is for one thread, and has a state of its own. The point set itself, alone, where that
+        gains nothing.
         """

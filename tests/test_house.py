@@ -19,6 +19,7 @@ kernels
 checks
 point_set
 lloyd seeding exact
+runs
 pictures
 arrays
 colors

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from copy import copy
 from fractions import Fraction
 from typing import Any
@@ -33,6 +34,14 @@ MOST_BITS = 900
 # With fewer colours an assignment is over before a second thread has started (30 us). With 70,000 /
 # 98,000 / 146,000 seeding is 0.95 / 1.0 / 1.1 times as fast on two threads as on one.
 WORTH_THREADS = 100_000
+# Runs go side by side on lanes, each of which has so much of colours times sqrt(K); with more
+# colours a run is left to fill the cores by itself. Estimates, for the machine was busy: wall less
+# what threads waited for one of two cores, against one by one on one thread, for ten starts with
+# K = 4 / ten with 16 / a sweep of 1 to 20. Two lanes: 1,029 colours 1.4 / 0.6 / 1.8 times as fast,
+# 4,020 1.5 / 1.7 / 1.8, 43,700 1.6 / 1.8 / 1.8, 117,000 1.3 / 1.5 / 1.8, 301,000 1.4 / 1.7 / 1.9.
+# Four: 4,020 1.7 / 2.1 / 2.3, 14,500 2.0 / 2.3 / 3.0. A lane of 300,000 colours holds 6 MB.
+WORTH_LANE = 15_000
+MOST_SIDE_BY_SIDE = 300_000
 
 
 class ColorPoints:
@@ -298,11 +307,27 @@ class ColorPoints:
 
         What is added up belongs to where they were.
         """
-        moved = copy(self)
+        moved = self._sibling()
         moved._colors = self._colors + by
         moved._boxes = self._boxes + by
-        moved._assignment = moved._last = None
         return moved
+
+    def siblings(self, n: int, ks: Sequence[int]) -> Sequence[ColorPoints]:
+        """Return point sets of the same colours for runs side by side, or itself alone."""
+        work = self._keys.size * sum(map(math.sqrt, ks)) / len(ks)
+        n = min(n, int(work / WORTH_LANE))
+        if n < max(2, self._threads.n) or self._keys.size > MOST_SIDE_BY_SIDE:
+            return [self]
+        return [self._sibling() for _ in range(n)]
+
+    def _sibling(self) -> ColorPoints:
+        """Return the same colours for one thread, with what an assignment keeps of its own."""
+        sibling = copy(self)
+        sibling._assignment = sibling._last = None
+        if self._threads.n > 1:
+            sibling._threads = Threads(1)
+            sibling._runs = cut_runs(self._links, 1)
+        return sibling
 
     # The seeding's verbs
 

@@ -7,6 +7,7 @@ The point set knows what all points have in common, and asks the parts that hold
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -181,6 +182,10 @@ class PointsInParts:
     def spread(self, centroids: Floats, n_trials: int, rng: np.random.Generator) -> None:
         """Write the centroids (k, d) after the first one: greedy k-means++."""
         spread(self.nearest_search(), centroids, n_trials, rng)
+
+    def siblings(self, n: int, ks: Sequence[int]) -> Sequence[PointsInParts]:
+        """Return itself alone: a run fills the cores, or is on workers."""
+        return [self]
 
     def take(self, indices: Integers) -> Floats:
         """Return some of the points in float64, in the order of the data."""
