@@ -153,12 +153,12 @@ def test_lanes_are_for_pictures_of_some_colours():
         assert (siblings[0] is point_set) == (len(siblings) == 1)
         return len(siblings)
 
-    assert count(7_000, 8, [16]) == 1
-    assert count(8_000, 8, [16]) == 2
-    assert count(8_000, 8, [4, 36]) == 2
-    assert count(60_000, 8, [16]) == 8
-    assert count(60_000, 3, [16]) == 3
-    assert count(60_000, 1, [16]) == 1
+    assert count(29_000, 8, [16]) == 1
+    assert count(31_000, 8, [16]) == 2
+    assert count(31_000, 8, [4, 36]) == 2
+    assert count(240_000, 20, [16]) == 16
+    assert count(240_000, 3, [16]) == 3
+    assert count(240_000, 1, [16]) == 1
     with Threads(4) as threads:
         assert count(120_000, 4, [16], threads) == 4
         assert count(120_000, 3, [16], threads) == 1  # a run has four threads

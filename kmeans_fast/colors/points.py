@@ -35,12 +35,12 @@ MOST_BITS = 900
 # 98,000 / 146,000 seeding is 0.95 / 1.0 / 1.1 times as fast on two threads as on one.
 WORTH_THREADS = 100_000
 # Runs go side by side on lanes, each of which has so much of colours times sqrt(K); with more
-# colours a run is left to fill the cores by itself. Estimates, for the machine was busy: wall less
-# what threads waited for one of two cores, against one by one on one thread, for ten starts with
-# K = 4 / ten with 16 / a sweep of 1 to 20. Two lanes: 1,029 colours 1.4 / 0.6 / 1.8 times as fast,
-# 4,020 1.5 / 1.7 / 1.8, 43,700 1.6 / 1.8 / 1.8, 117,000 1.3 / 1.5 / 1.8, 301,000 1.4 / 1.7 / 1.9.
-# Four: 4,020 1.7 / 2.1 / 2.3, 14,500 2.0 / 2.3 / 3.0. A lane of 300,000 colours holds 6 MB.
-WORTH_LANE = 15_000
+# colours a run is left to fill the cores by itself. On two cores, for ten starts with K = 4 / ten
+# with 16 / four with 64 / a sweep of 1 to 20, as medians in turn against one by one: 8,500 colours
+# 0.6 / 0.7 / 1.1 / 0.7 times as fast, for the GIL; 22,000 0.7 / 0.9 / 1.0 / 0.8; 51,000 1.0 / 1.5 /
+# 1.6 / 1.2; 103,000 1.5 / 1.2 / 1.3 / 1.5; 212,000 1.5 / 1.4 / 1.2 / 1.5. A lane of 300,000 colours
+# holds 6 MB.
+WORTH_LANE = 60_000
 MOST_SIDE_BY_SIDE = 300_000
 
 
