@@ -26,6 +26,7 @@ data
 result
 fitting
 api
+dithering
 painting
 page
 still

@@ -1,0 +1,207 @@
+"""Dithering: each pixel takes a colour of the palette such that neighbours together look right.
+
+Values are whole numbers of 16ths of a level, so that errors are the same on every machine. `palette`,
+int32 (k, 3) with k at most 256, is in these units too, and `pixels`, uint8 (h, w, 3), in levels.
+
+Distances are as seen: squares of differences count twice in red and four times in green, about as
+much as they do in OKLab. With palettes of 16, 64 and 256 colours that made the blurred error 3, 4
+and 8 % less, and the grain as much less too (six pictures).
+
+The nearest colour of a value is found exactly, among those of the value's cell, a cube of 8 levels:
+its list is of all colours that are nearest to some value in it, in the order of the palette. There
+are two on average of 256. `spans`, int64 (cells, 2), say where the lists begin and end in `lists`,
+uint8 (cells * n,), where the cells of a slab stand together, with room for all colours in each.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ._jit import jit
+from ._rows import sqrt
+
+UNIT_BITS = 4  # of a value, below a level
+RED, GREEN = 2, 4  # what squares count, blue once
+CELL_BITS, COARSE_BITS = 3, 5  # of a cell's side in levels, and of that of a coarse one
+SIDES, SLABS = 256 >> CELL_BITS, 256 >> COARSE_BITS  # such cells along an axis
+FINE = SIDES // SLABS
+SHIFT = CELL_BITS + UNIT_BITS
+WEIGHT_BITS = 12
+FACTOR_BITS = 8
+
+
+@jit
+def keep_candidates(red, green, blue, side, palette, some, n_some, kept, n_kept):
+    """Append to ``kept[:n_kept]`` those of ``some[:n_some]`` that are nearest somewhere in a cube.
+
+    The values of the cube are ``red .. red + side`` and so on. What is left out is farther than one
+    other, the nearest to the middle, even from the corner that lies farthest in its direction.
+    Returns how many there are.
+    """
+    least = np.int64(1) << 40
+    nearest = 0
+    for i in range(n_some):
+        k = np.int64(some[i])
+        r = 2 * (red - palette[k, 0]) + side
+        g = 2 * (green - palette[k, 1]) + side
+        b = 2 * (blue - palette[k, 2]) + side
+        sq_dist = RED * r * r + GREEN * g * g + b * b
+        if sq_dist < least:
+            least = sq_dist
+            nearest = k
+    nr, ng, nb = palette[nearest, 0], palette[nearest, 1], palette[nearest, 2]
+    for i in range(n_some):
+        k = np.int64(some[i])
+        r, g, b = palette[k, 0] - nr, palette[k, 1] - ng, palette[k, 2] - nb
+        far_r = 2 * (red + (side if r > 0 else 0) - nr) - r
+        far_g = 2 * (green + (side if g > 0 else 0) - ng) - g
+        far_b = 2 * (blue + (side if b > 0 else 0) - nb) - b
+        if RED * r * far_r + GREEN * g * far_g + b * far_b >= 0:
+            kept[n_kept] = k
+            n_kept += 1
+    return n_kept
+
+
+@jit
+def list_candidates(slab, palette, usable, spans, lists):
+    """Fill the lists of all cells of a slab, one of `SLABS` along red, from `usable`, uint8 (n,)."""
+    n = len(usable)
+    some = np.empty(n, np.uint8)
+    end = slab * FINE * SIDES * SIDES * n
+    coarse_shift = COARSE_BITS + UNIT_BITS
+    for green in range(SLABS):
+        for blue in range(SLABS):
+            n_some = keep_candidates(
+                slab << coarse_shift, green << coarse_shift, blue << coarse_shift,
+                (1 << coarse_shift) - 1, palette, usable, n, some, 0,
+            )  # fmt: skip
+            for i in range(FINE * FINE * FINE):
+                r = slab * FINE + i // (FINE * FINE)
+                g = green * FINE + i // FINE % FINE
+                b = blue * FINE + i % FINE
+                cell = (r * SIDES + g) * SIDES + b
+                spans[cell, 0] = end
+                end = keep_candidates(
+                    r << SHIFT, g << SHIFT, b << SHIFT, (1 << SHIFT) - 1, palette, some, n_some,
+                    lists, end,
+                )  # fmt: skip
+                spans[cell, 1] = end
+
+
+@jit
+def diffuse_rows(first, start, stop, pixels, labels, palette, spans, lists, weights, out):
+    """Dither the rows ``first:stop`` by error diffusion, and write those from `start` on.
+
+    `labels` and `out` are uint8 (h, w). A pixel whose label's colour is its own keeps it, and what
+    error comes to it ends there. `weights`, int32 (3, 5) in 4096ths, are the shares of an error that
+    go to this row and the next two, from two pixels back to two ahead.
+
+    Even rows are gone through from left to right, odd ones from right to left.
+    """
+    width = pixels.shape[1]
+    largest = 255 << UNIT_BITS
+    errors = np.zeros((3, 3 * (width + 4)), np.int32)  # of this row and of two above, by turns
+    handed = np.empty(3 * width, np.int32)  # what rows above hand to this one, in 4096ths
+    one, two = np.int64(weights[0, 3]), np.int64(weights[0, 4])
+    reaches_two_rows = weights[2].any()
+    for y in range(first, stop):
+        back = y & 1
+        # By columns from left to right: the row above went the other way, the one before this way.
+        left, right = (4, 0) if back else (0, 4)
+        step = -1 if back else 1
+        a0, a1, a2 = weights[1, left], weights[1, left + step], weights[1, 2]
+        a3, a4 = weights[1, right - step], weights[1, right]
+        b0, b1, b2 = weights[2, right], weights[2, right - step], weights[2, 2]
+        b3, b4 = weights[2, left + step], weights[2, left]
+        row = (y + 2) % 3
+        for i in range(np.uint64(3 * width)):
+            handed[i] = (
+                (1 << (WEIGHT_BITS - 1))
+                + a0 * errors[row, i]
+                + a1 * errors[row, i + np.uint64(3)]
+                + a2 * errors[row, i + np.uint64(6)]
+                + a3 * errors[row, i + np.uint64(9)]
+                + a4 * errors[row, i + np.uint64(12)]
+            )
+        if reaches_two_rows:
+            row = (y + 1) % 3
+            for i in range(np.uint64(3 * width)):
+                handed[i] += (
+                    b0 * errors[row, i]
+                    + b1 * errors[row, i + np.uint64(3)]
+                    + b2 * errors[row, i + np.uint64(6)]
+                    + b3 * errors[row, i + np.uint64(9)]
+                    + b4 * errors[row, i + np.uint64(12)]
+                )
+        row = y % 3
+        r1 = g1 = c1 = r2 = g2 = c2 = np.int64(0)  # errors one and two pixels ago
+        for i in range(width):
+            x = np.uint64(width - 1 - i if back else i)
+            at = np.uint64(3) * x
+            r = np.int64(pixels[y, x, 0]) << UNIT_BITS
+            g = np.int64(pixels[y, x, 1]) << UNIT_BITS
+            b = np.int64(pixels[y, x, 2]) << UNIT_BITS
+            k = np.int64(labels[y, x])
+            er, eg, eb = r - palette[k, 0], g - palette[k, 1], b - palette[k, 2]
+            if er != 0 or eg != 0 or eb != 0:
+                r += (handed[at] + one * r1 + two * r2) >> WEIGHT_BITS
+                g += (handed[at + np.uint64(1)] + one * g1 + two * g2) >> WEIGHT_BITS
+                b += (handed[at + np.uint64(2)] + one * c1 + two * c2) >> WEIGHT_BITS
+                r = min(max(r, 0), largest)
+                g = min(max(g, 0), largest)
+                b = min(max(b, 0), largest)
+                cell = np.uint64(((r >> SHIFT) * SIDES + (g >> SHIFT)) * SIDES + (b >> SHIFT))
+                least = np.int64(1) << 40
+                for j in range(np.uint64(spans[cell, 0]), np.uint64(spans[cell, 1])):
+                    other = np.uint64(lists[j])
+                    dr, dg, db = r - palette[other, 0], g - palette[other, 1], b - palette[other, 2]
+                    sq_dist = RED * dr * dr + GREEN * dg * dg + db * db
+                    if sq_dist < least:
+                        least = sq_dist
+                        k = np.int64(other)
+                        er, eg, eb = dr, dg, db
+            errors[row, at + np.uint64(6)] = er
+            errors[row, at + np.uint64(7)] = eg
+            errors[row, at + np.uint64(8)] = eb
+            r2, g2, c2 = r1, g1, c1
+            r1, g1, c1 = er, eg, eb
+            if y >= start:
+                out[y, x] = k
+
+
+@jit
+def order_rows(
+    start, stop, pixels, labels, palette, spans, lists, factors, reaches, out
+):  # fmt: skip
+    """Dither the rows ``start:stop`` by a pattern.
+
+    What a pixel differs from its label's colour is taken `factors` times, float64 (m, m), repeated
+    over the picture, or up to `reaches`, float64 (k,) in units of distance; and the pixel takes the
+    colour that is nearest to where that leads. So a pixel between two colours takes each as often
+    as it is nearer, and one whose colour is there keeps it.
+    """
+    m = len(factors)
+    largest = 255 << UNIT_BITS
+    for y in range(start, stop):
+        for x in range(np.uint64(pixels.shape[1])):
+            k = np.int64(labels[y, x])
+            r, g, b = palette[k, 0], palette[k, 1], palette[k, 2]
+            er = (np.int64(pixels[y, x, 0]) << UNIT_BITS) - r
+            eg = (np.int64(pixels[y, x, 1]) << UNIT_BITS) - g
+            eb = (np.int64(pixels[y, x, 2]) << UNIT_BITS) - b
+            if er != 0 or eg != 0 or eb != 0:
+                distance = sqrt(np.float64(RED * er * er + GREEN * eg * eg + eb * eb))
+                factor = max(1.0, min(factors[y % m, x % np.uint64(m)], reaches[k] / distance))
+                r = min(max(r + np.int64(factor * er), 0), largest)
+                g = min(max(g + np.int64(factor * eg), 0), largest)
+                b = min(max(b + np.int64(factor * eb), 0), largest)
+                cell = np.uint64(((r >> SHIFT) * SIDES + (g >> SHIFT)) * SIDES + (b >> SHIFT))
+                least = np.int64(1) << 40
+                for j in range(np.uint64(spans[cell, 0]), np.uint64(spans[cell, 1])):
+                    other = np.uint64(lists[j])
+                    dr, dg, db = r - palette[other, 0], g - palette[other, 1], b - palette[other, 2]
+                    sq_dist = RED * dr * dr + GREEN * dg * dg + db * db
+                    if sq_dist < least:
+                        least = sq_dist
+                        k = np.int64(other)
+            out[y, x] = k
