@@ -77,8 +77,9 @@ def dither_labels(
     """
     height = len(rgb)
     palette = colors.astype(np.int32) << kernel.UNIT_BITS
-    spans = np.empty((kernel.SIDES**3, 2), np.int64)
-    lists = np.empty(kernel.SIDES**3 * len(usable), np.uint8)
+    spans = np.empty((kernel.SIDES**3, 2), np.int32)
+    room = kernel.SIDES**3 * -(-len(usable) // kernel.LANES)
+    lists = np.empty((room, 4, kernel.LANES), np.int16)
     out = np.empty_like(labels)
     given = rgb, labels, palette, spans, lists
 

@@ -17,17 +17,16 @@ from __future__ import annotations
 
 import numpy as np
 
+from ._candidates import GREEN, LANES, RED, find_nearest
 from ._jit import jit
 from ._rows import sqrt
 
-UNIT_BITS = 4  # of a value, below a level
-RED, GREEN = 2, 4  # what squares count, blue once
+UNIT_BITS = 2  # of a value, below a level
 CELL_BITS, COARSE_BITS = 3, 5  # of a cell's side in levels, and of that of a coarse one
 SIDES, SLABS = 256 >> CELL_BITS, 256 >> COARSE_BITS  # such cells along an axis
 FINE = SIDES // SLABS
 SHIFT = CELL_BITS + UNIT_BITS
 WEIGHT_BITS = 12
-FACTOR_BITS = 8
 
 
 @jit
@@ -66,8 +65,8 @@ def keep_candidates(red, green, blue, side, palette, some, n_some, kept, n_kept)
 def list_candidates(slab, palette, usable, spans, lists):
     """Fill the lists of all cells of a slab, one of `SLABS` along red, from `usable`, uint8 (n,)."""
     n = len(usable)
-    some = np.empty(n, np.uint8)
-    end = slab * FINE * SIDES * SIDES * n
+    some, few = np.empty(n, np.uint8), np.empty(n, np.uint8)
+    end = slab * (len(lists) // SLABS)
     coarse_shift = COARSE_BITS + UNIT_BITS
     for green in range(SLABS):
         for blue in range(SLABS):
@@ -81,10 +80,17 @@ def list_candidates(slab, palette, usable, spans, lists):
                 b = blue * FINE + i % FINE
                 cell = (r * SIDES + g) * SIDES + b
                 spans[cell, 0] = end
-                end = keep_candidates(
+                n_few = keep_candidates(
                     r << SHIFT, g << SHIFT, b << SHIFT, (1 << SHIFT) - 1, palette, some, n_some,
-                    lists, end,
+                    few, 0,
                 )  # fmt: skip
+                for first in range(0, n_few, LANES):
+                    for j in range(LANES):
+                        k = np.int64(few[min(first + j, n_few - 1)])
+                        for channel in range(3):
+                            lists[end, channel, j] = palette[k, channel]
+                        lists[end, 3, j] = k
+                    end += 1
                 spans[cell, 1] = end
 
 
@@ -135,8 +141,8 @@ def diffuse_rows(first, start, stop, pixels, labels, palette, spans, lists, weig
                 )
         row = y % 3
         r1 = g1 = c1 = r2 = g2 = c2 = np.int64(0)  # errors one and two pixels ago
-        for i in range(width):
-            x = np.uint64(width - 1 - i if back else i)
+        for at_x in range(width):
+            x = np.uint64(width - 1 - at_x if back else at_x)
             at = np.uint64(3) * x
             r = np.int64(pixels[y, x, 0]) << UNIT_BITS
             g = np.int64(pixels[y, x, 1]) << UNIT_BITS
@@ -150,16 +156,9 @@ def diffuse_rows(first, start, stop, pixels, labels, palette, spans, lists, weig
                 r = min(max(r, 0), largest)
                 g = min(max(g, 0), largest)
                 b = min(max(b, 0), largest)
-                cell = np.uint64(((r >> SHIFT) * SIDES + (g >> SHIFT)) * SIDES + (b >> SHIFT))
-                least = np.int64(1) << 40
-                for j in range(np.uint64(spans[cell, 0]), np.uint64(spans[cell, 1])):
-                    other = np.uint64(lists[j])
-                    dr, dg, db = r - palette[other, 0], g - palette[other, 1], b - palette[other, 2]
-                    sq_dist = RED * dr * dr + GREEN * dg * dg + db * db
-                    if sq_dist < least:
-                        least = sq_dist
-                        k = np.int64(other)
-                        er, eg, eb = dr, dg, db
+                cell = (((r >> SHIFT) * SIDES + (g >> SHIFT)) * SIDES + (b >> SHIFT))
+                k = find_nearest(lists, spans[cell, 0], spans[cell, 1], r, g, b)
+                er, eg, eb = r - palette[k, 0], g - palette[k, 1], b - palette[k, 2]
             errors[row, at + np.uint64(6)] = er
             errors[row, at + np.uint64(7)] = eg
             errors[row, at + np.uint64(8)] = eb
@@ -180,7 +179,7 @@ def order_rows(
     colour that is nearest to where that leads. So a pixel between two colours takes each as often
     as it is nearer, and one whose colour is there keeps it.
     """
-    m = len(factors)
+    last = len(factors) - 1
     largest = 255 << UNIT_BITS
     for y in range(start, stop):
         for x in range(np.uint64(pixels.shape[1])):
@@ -191,17 +190,10 @@ def order_rows(
             eb = (np.int64(pixels[y, x, 2]) << UNIT_BITS) - b
             if er != 0 or eg != 0 or eb != 0:
                 distance = sqrt(np.float64(RED * er * er + GREEN * eg * eg + eb * eb))
-                factor = max(1.0, min(factors[y % m, x % np.uint64(m)], reaches[k] / distance))
+                factor = max(1.0, min(factors[y & last, x & np.uint64(last)], reaches[k] / distance))
                 r = min(max(r + np.int64(factor * er), 0), largest)
                 g = min(max(g + np.int64(factor * eg), 0), largest)
                 b = min(max(b + np.int64(factor * eb), 0), largest)
-                cell = np.uint64(((r >> SHIFT) * SIDES + (g >> SHIFT)) * SIDES + (b >> SHIFT))
-                least = np.int64(1) << 40
-                for j in range(np.uint64(spans[cell, 0]), np.uint64(spans[cell, 1])):
-                    other = np.uint64(lists[j])
-                    dr, dg, db = r - palette[other, 0], g - palette[other, 1], b - palette[other, 2]
-                    sq_dist = RED * dr * dr + GREEN * dg * dg + db * db
-                    if sq_dist < least:
-                        least = sq_dist
-                        k = np.int64(other)
+                cell = (((r >> SHIFT) * SIDES + (g >> SHIFT)) * SIDES + (b >> SHIFT))
+                k = find_nearest(lists, spans[cell, 0], spans[cell, 1], r, g, b)
             out[y, x] = k
