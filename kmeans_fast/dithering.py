@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .kernels import dither as kernel
+from .kernels._candidates import GREEN, LANES, RED
 from .threads import Threads
 
 Dither = Literal["floyd-steinberg", "sierra", "atkinson", "blue-noise", "bayer"]
@@ -78,8 +79,8 @@ def dither_labels(
     height = len(rgb)
     palette = colors.astype(np.int32) << kernel.UNIT_BITS
     spans = np.empty((kernel.SIDES**3, 2), np.int32)
-    room = kernel.SIDES**3 * -(-len(usable) // kernel.LANES)
-    lists = np.empty((room, 4, kernel.LANES), np.int16)
+    room = kernel.SIDES**3 * -(-len(usable) // LANES)
+    lists = np.empty((room, 4, LANES), np.int16)
     out = np.empty_like(labels)
     given = rgb, labels, palette, spans, lists
 
@@ -125,11 +126,11 @@ def _thresholds(method: Dither) -> NDArray[np.float64]:
 def _reaches(palette: NDArray[np.int32], usable: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Return how far a pixel of each colour may be led: to the second nearest of the others.
 
-    Farther ones are dots that are seen: where all are allowed, the grain is a quarter to twice more.
+    Farther ones are dots that are seen: with all of them the grain is 1.2 to 1.8 times as much.
     """
     gaps = palette[:, None].astype(np.int64) - palette[usable]
-    sq_dists = (gaps**2 @ [kernel.RED, kernel.GREEN, 1]).astype(np.float64)
-    sq_dists.sort(axis=1)
-    n_same = (sq_dists == 0).sum(axis=1)
+    sq_dists = np.sort(np.square(gaps) @ np.array([RED, GREEN, 1]), axis=1)
+    n_same = (sq_dists == 0).sum(axis=1, keepdims=True)
     second = np.minimum(n_same + 1, len(usable) - 1)
-    return np.sqrt(sq_dists[np.arange(len(palette)), second])
+    reaches: NDArray[np.float64] = np.sqrt(np.take_along_axis(sq_dists, second, axis=1)[:, 0])
+    return reaches

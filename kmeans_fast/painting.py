@@ -295,7 +295,7 @@ def paint(
         return _indexed(np.zeros(pixels.shape[:2], np.uint8), transparent)
     matching = with_channels(pixels, result.centroids.shape[1])
     labels = result.predict(matching, n_threads=n_threads)
-    if dither is not None:
+    if dither is not None and strength > 0:
         labels = _dithered(pixels, labels, colors, dither, strength, n_threads)
     if pixels.shape[2] == 4 and (hidden := pixels[..., 3] == 0).any():
         labels = np.where(hidden, np.array(len(colors), np.min_scalar_type(len(colors))), labels)

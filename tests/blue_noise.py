@@ -47,7 +47,7 @@ class Pattern:
 
 
 def rank_pixels(side: int) -> np.ndarray:
-    """Return the order (side, side) in which pixels are added, so that each lot is spread evenly."""
+    """Return the order (side, side) in which pixels are added to be spread evenly at all times."""
     pattern = Pattern(side)
     n = side * side
     for pixel in np.argsort(np.random.PCG64(0).random_raw(n), kind="stable")[: n // FIRST]:

@@ -1,6 +1,7 @@
 """The nearest of some colours, eight compared at once.
 
-LLVM makes no vectors of a loop over eight: with these, blue noise is dithered at 2.2 times the speed.
+LLVM makes no vectors of a loop over eight. With these ordered dithering takes 0.45 of the time, and
+error diffusion, which waits for each pixel before the next, 0.6 to 0.9.
 """
 
 from __future__ import annotations
