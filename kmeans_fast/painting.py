@@ -12,15 +12,16 @@ from PIL import Image, ImageColor
 
 from .api import assign, fit
 from .arrays import LEAVE_OUT, as_native, to_numpy, unmasked
-from .checks import check_integer, is_file
+from .checks import check_integer, check_threads, is_file
 from .colors.histogram import ColorHistogram
+from .dithering import STRENGTH, Dither, check_dither, check_strength, dither_labels
 from .pictures.identify import Source
 from .pictures.reading import carried_info, read_picture, to_array, to_uint8
 from .pictures.saving import INDEXED
 from .result import KMeansResult, as_palette
 from .seeding import Init
 from .spaces import Space, to_oklab
-from .threads import quiet
+from .threads import Threads, quiet
 
 Sort = Literal["luminance", "share"]
 SORTS = get_args(Sort)
@@ -31,7 +32,8 @@ def quantize(
     n_colors: int | None = None,
     *,
     palette: Sequence[Any] | NDArray[Any] | None = None,
-    dither: bool = False,
+    dither: bool | Dither = False,
+    dither_strength: float = STRENGTH,
     sort: Sort | None = None,
     medoids: bool = False,
     space: Space = "rgb",
@@ -56,9 +58,14 @@ def quantize(
     palette : sequence of colours, optional
         The colours to use instead, without a fit: each three numbers up to 255, or a name that
         Pillow knows ("#ffd700", "gold").
-    dither : bool, default False
-        Floyd-Steinberg dithering, for at most 256 colours. Translucent pixels are not dithered,
-        nor are those whose colour is in the palette.
+    dither : bool or str, default False
+        Mix colours by dots, of at most 256: by error diffusion, "floyd-steinberg" (True is the
+        same), "sierra" or "atkinson"; or by a pattern, "blue-noise" or "bayer", which is steady
+        where a picture changes elsewhere. Translucent pixels are not dithered, nor are those whose
+        colour is in the palette.
+    dither_strength : float, default 0.8
+        How much of each error is made good, 0 to 1. More makes areas nearer to their colour from
+        afar, and lets dots of far colours into smooth ones.
     sort : {"luminance", "share"}, optional
         Put the palette in order: darkest first, or the colour of most pixels first.
     medoids : bool, default False
@@ -96,9 +103,10 @@ def quantize(
         raise ValueError(f"sort={sort!r} is unknown; give one of {', '.join(SORTS)}")
     if palette is not None and medoids:
         raise ValueError("medoids replace colours that are found; a palette is used as it is")
+    method, strength = check_dither(dither), check_strength(dither_strength)
     fixed = None if palette is None else as_colors(palette)
     n_colors = check_integer("n_colors", n_colors, 1) if fixed is None else len(fixed)
-    if dither and n_colors > INDEXED:
+    if method and n_colors > INDEXED:
         raise ValueError(f"n_colors={n_colors} is too many to dither; ask for {INDEXED} or fewer")
     keep_profile = fixed is None
     pixels, info = as_picture(image, keep_profile)
@@ -121,7 +129,7 @@ def quantize(
             result = colors.as_medoids(result, n_threads)
     if sort is not None:
         result = in_order(result, sort)
-    painted = paint(pixels, result, dither=dither, n_threads=n_threads)
+    painted = paint(pixels, result, dither=method, strength=strength, n_threads=n_threads)
     painted.info.update(info)
     return painted
 
@@ -273,7 +281,8 @@ def paint(
     pixels: NDArray[Any],
     result: KMeansResult | None,
     *,
-    dither: bool = False,
+    dither: Dither | None = None,
+    strength: float = STRENGTH,
     n_threads: int | None = None,
 ) -> Image.Image:
     """Paint every visible pixel with its colour of `result` (None: there is no such pixel).
@@ -286,8 +295,8 @@ def paint(
         return _indexed(np.zeros(pixels.shape[:2], np.uint8), transparent)
     matching = with_channels(pixels, result.centroids.shape[1])
     labels = result.predict(matching, n_threads=n_threads)
-    if dither:
-        labels = _dithered(pixels, labels, colors)
+    if dither is not None and strength > 0:
+        labels = _dithered(pixels, labels, colors, dither, strength, n_threads)
     if pixels.shape[2] == 4 and (hidden := pixels[..., 3] == 0).any():
         labels = np.where(hidden, np.array(len(colors), np.min_scalar_type(len(colors))), labels)
         colors = np.concatenate([colors, transparent])
@@ -321,22 +330,25 @@ def with_channels(pixels: NDArray[Any], channels: int) -> NDArray[Any]:
 
 
 def _dithered(
-    pixels: NDArray[Any], labels: NDArray[Any], colors: NDArray[np.uint8]
+    pixels: NDArray[Any],
+    labels: NDArray[Any],
+    colors: NDArray[np.uint8],
+    dither: Dither,
+    strength: float,
+    n_threads: int | None,
 ) -> NDArray[Any]:
-    """Label the opaque pixels anew by Pillow's dithering, over the colours that they had before.
-
-    Those whose own colour is there keep it: Pillow takes colours that are close for the same.
-    """
+    """Label the opaque pixels anew, over opaque colours and those that they had before."""
     rgb = with_channels(to_uint8(pixels), 3)
-    opaque = pixels[..., 3] == 255 if pixels.shape[2] == 4 else np.ones(labels.shape, bool)
-    changed = opaque & (colors[labels, :3] != rgb).any(axis=2)
-    if not changed.any():
-        return labels
-    used = np.unique(labels[opaque])
-    if not opaque.all():  # the others are given a colour that adds no error to pass on
-        rgb = np.where(opaque[..., np.newaxis], rgb, colors[used[0], :3])
-    palette = Image.new("P", (1, 1))
-    palette.putpalette(colors[used, :3].tobytes())
-    floyd_steinberg = Image.Dither.FLOYDSTEINBERG
-    dithered = Image.fromarray(rgb).quantize(palette=palette, dither=floyd_steinberg)
-    return np.where(changed, used[np.asarray(dithered)], labels)
+    usable = np.ones(len(colors), bool)
+    if pixels.shape[2] == 4 and not (opaque := pixels[..., 3] == 255).all():
+        usable = colors[:, 3] == 255
+        usable[labels[opaque]] = True
+        if not usable.any():
+            return labels
+        # The others are given their label's colour: they keep it, and have no error to hand on.
+        rgb = np.where(opaque[..., np.newaxis], rgb, colors[labels, :3])
+    with Threads(check_threads(n_threads)) as threads:
+        return dither_labels(
+            np.ascontiguousarray(rgb), labels.astype(np.uint8, copy=False), colors[:, :3].copy(),
+            np.flatnonzero(usable).astype(np.uint8), dither, strength, threads,
+        )  # fmt: skip

@@ -61,6 +61,8 @@ def pictures() -> Iterator[Do]:
         yield lambda x=x, k=k: kf.fit(x, k, space="oklab", max_iter=5)
     yield lambda: kf.quantize(rgb, 300, max_iter=2)
     yield lambda: kf.quantize(rgb, 3, medoids=True, max_iter=2)
+    for dither in ("floyd-steinberg", "blue-noise"):
+        yield lambda name=dither: kf.quantize(rgb, 3, max_iter=2, dither=name)
 
 
 def arrays() -> Iterator[Do]:

@@ -28,6 +28,7 @@ data
 result
 fitting
 api
+dithering
 painting
 page
 still

@@ -19,7 +19,7 @@ from kmeans_fast.dense import tree as trees
 from kmeans_fast.dense.points import DensePoints
 from kmeans_fast.threads import Threads
 
-from . import test_assignment, test_dense_search, test_exact, test_parts
+from . import test_assignment, test_dense_search, test_dithering, test_exact, test_parts
 from .naive import KINDS, clusters, part_of, start_of
 from .pictures import noise, photograph, some_points
 from .test_dask import assert_same
@@ -78,6 +78,11 @@ def test_labels_by_a_table_of_all_colors(monkeypatch):
         assert np.array_equal(find(grey, out=out), expected)
     strided = np.empty((16, 32), np.uint8)[:, ::2]
     assert np.array_equal(find(grey, out=strided), expected)
+
+
+@pytest.mark.parametrize("method", ["sierra", "bayer"])
+def test_dithering_is_that_of_a_pixel_at_a_time(method):
+    test_dithering.test_small_pictures((5, 7, 3), method)
 
 
 # ----------------------------------------------------------------------------- floats

@@ -195,9 +195,8 @@ def _quantize_one(options: argparse.Namespace, picture: str, target: str) -> Non
         _write_tiles(options, tiles, colors, result, target, _as_it_is)
         return
     pixels, info = _read_whole(options, tiles, keep_profile=True)
-    painted = painting.quantize(
-        pixels, options.colors, dither=options.dither, **_fit_options(options)
-    )
+    dither = {"dither": options.dither, "dither_strength": options.dither_strength}
+    painted = painting.quantize(pixels, options.colors, **dither, **_fit_options(options))
     painted.info.update(info)
     save_image(painted, target)
 
@@ -249,7 +248,13 @@ def _quantize_shared(
             _write_tiles(options, tiles, colors, result, target, _in_color)
             return
         pixels, info = _read_whole(options, tiles)
-        painted = paint(_in_color(pixels), result, dither=options.dither, n_threads=options.threads)
+        painted = paint(
+            _in_color(pixels),
+            result,
+            dither=options.dither or None,
+            strength=options.dither_strength,
+            n_threads=options.threads,
+        )
         painted.info.update(info)
         save_image(painted, target)
 

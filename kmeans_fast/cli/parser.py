@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 SHELLS = "bash", "zsh", "fish"
 MOST_COLORS_TO_DITHER = 256
+DITHERS = "floyd-steinberg", "sierra", "atkinson", "blue-noise", "bayer"  # as `dithering` has them
 WIDTH = 78  # of the help
 # Of each command, the first is the one that the help of all shows.
 EXAMPLES = """\
@@ -52,11 +53,18 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         say(_help())
         raise SystemExit(FAILED)
     parser = make_parser(given)
-    options = parser.parse_args(given)
+    options = parser.parse_args(_with_names(given))
     if getattr(options, "dither", False) and options.colors > MOST_COLORS_TO_DITHER:
         most = f"at most {MOST_COLORS_TO_DITHER} colours"
         parser.error(f"--dither works with {most}, not -k {options.colors}")
     return options
+
+
+def _with_names(given: Sequence[str]) -> list[str]:
+    """Let --dither by itself name the first way: argparse would take the next word for its name."""
+    end = given.index("--") if "--" in given else len(given)
+    named = [f"{word}={DITHERS[0]}" if word == "--dither" else word for word in given[:end]]
+    return [*named, *given[end:]]
 
 
 def make_parser(named: Container[str]) -> argparse.ArgumentParser:
@@ -139,6 +147,16 @@ def _whole(least: int) -> Callable[[str], int]:
     return parse
 
 
+def _share(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+    if not 0 <= number <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return number
+
+
 def _numbers(text: str) -> list[int]:
     """Return the whole numbers of a list such as 2-8,16."""
     numbers: set[int] = set()
@@ -179,7 +197,10 @@ def _add_quantize(add: Add) -> None:
     each = "then each picture is written to it as NAME.png"
     add("-o", "--output", required=True, metavar="OUT", help=kinds + each)
     add("--shared", action="store_true", help="one palette for all pictures")
-    add("--dither", action="store_true", help="Floyd-Steinberg dithering")
+    ways = "mix colours by dots: --dither, or --dither=NAME, one of " + ", ".join(DITHERS)
+    add("--dither", nargs="?", choices=DITHERS, default=False, metavar="NAME", help=ways)
+    shares = "how much of each error is made good, 0 to 1 (0.8)"
+    add("--dither-strength", type=_share, default=0.8, metavar="S", help=shares)
     _add_files(add)
 
 

@@ -10,6 +10,8 @@ from numba.core import cgutils, types
 from numba.core.extending import intrinsic
 
 from ._bits import BITS
+from ._candidates import GREEN, NUMBER_BITS, RED
+from ._candidates import LANES as COLORS
 from ._lanes import LANES as SQUARES
 from ._lanes import WIDTH as HALF
 from ._rows import LANES
@@ -110,6 +112,36 @@ def lowest_bit(typing_context, bits):
         return builder.cttz(*arguments, ir.IntType(1)(0))
 
     return types.int64(types.uint64), codegen
+
+
+@intrinsic
+def find_nearest(typing_context, lists, first, last, red, green, blue):
+    """See `_candidates`."""
+
+    def codegen(context, builder, signature, arguments):
+        place, first, last, *values = find_arrays(context, builder, signature.args, arguments)
+        values = [splat(builder, builder.trunc(value, INT32), COLORS) for value in values]
+        kind = values[0].type
+        best = Variable(builder, kind([0x7FFFFFFF] * COLORS))
+        with cgutils.for_range_slice(builder, first, last, INT(1), intp=INT) as (i, _):
+            at = builder.mul(i, INT(4 * COLORS))
+            rows = [builder.add(at, INT(row * COLORS)) for row in range(4)]
+            *channels, number = (builder.sext(place.load(row, COLORS, 2), kind) for row in rows)
+            key = number
+            for value, channel, weight in zip(values, channels, (RED, GREEN, 1), strict=True):
+                gap = builder.sub(value, channel)
+                factor = kind([weight << NUMBER_BITS] * COLORS)
+                key = builder.add(key, builder.mul(builder.mul(gap, gap), factor))
+            nearer = builder.icmp_signed("<", key, best.load())
+            best.store(builder.select(nearer, key, best.load()))
+        least = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(INT32, [kind]), "llvm.vector.reduce.smin.v8i32"
+        )
+        key = builder.call(least, [best.load()])
+        return builder.zext(builder.and_(key, INT32((1 << NUMBER_BITS) - 1)), INT)
+
+    index = types.intp
+    return types.intp(lists, index, index, index, index, index), codegen
 
 
 @intrinsic
