@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,6 +14,7 @@ from .arrays import as_centroids
 from .checks import (
     Seed,
     check_integer,
+    check_refine,
     check_rng,
     check_seed,
     check_space,
@@ -23,7 +24,8 @@ from .checks import (
 from .data.dataset import Dataset
 from .data.opening import as_dataset
 from .lloyd import Callback, Run, lloyd
-from .point_set import Floats
+from .point_set import Floats, PointSet, Refinable
+from .refining import refined
 from .result import KMeansResult, as_palette
 from .seeding import METHODS, Init
 from .spaces import Space
@@ -40,6 +42,7 @@ class Options:
     tol: float
     random_state: Seed
     callback: Callback | None
+    refine: int = 0
 
 
 def check_options(given: Options, shape: tuple[int, int] | None = None) -> Options:
@@ -74,7 +77,9 @@ def check_options(given: Options, shape: tuple[int, int] | None = None) -> Optio
         callback = as_caller(callback)
     max_iter = check_integer("max_iter", given.max_iter, 1)
     check_seed(given.random_state)
-    return Options(init, n_init, max_iter, check_tol(given.tol), given.random_state, callback)
+    refine = check_integer("refine", given.refine, 0)
+    tol = check_tol(given.tol)
+    return Options(init, n_init, max_iter, tol, given.random_state, callback, refine)
 
 
 def _start(init: Init, data: Dataset, k: int, rng: np.random.Generator) -> Floats:
@@ -83,6 +88,18 @@ def _start(init: Init, data: Dataset, k: int, rng: np.random.Generator) -> Float
         return METHODS[init](data.points, k, rng)
     given = init(data.source, k, rng) if callable(init) else init
     return data.into(as_centroids(given, data.points.n_features, "init", k))
+
+
+def _run(
+    points: PointSet, start: Floats, options: Options, rng: np.random.Generator, run: int
+) -> Run:
+    """Run the loop from a start, or the search that goes on from there."""
+    limits = options.max_iter, options.tol
+    if options.refine == 0:
+        return lloyd(points, start, *limits, options.callback, run)
+    return refined(
+        cast(Refinable, points), start, options.refine, *limits, rng, options.callback, run
+    )
 
 
 def fit_each(
@@ -95,6 +112,7 @@ def fit_each(
 ) -> list[KMeansResult]:
     """Fit opened data for each number of clusters."""
     check_space(space, opened)
+    check_refine(options.refine, opened)
     n_threads = check_threads(n_threads)
     with (
         Threads(n_threads) as threads,
@@ -120,7 +138,7 @@ def fit_dataset(data: Dataset, k: int, options: Options) -> KMeansResult:
     best: Run | None = None
     for run in range(options.n_init):
         start = _start(options.init, data, k, rng)
-        ended = lloyd(data.points, start, options.max_iter, options.tol, options.callback, run)
+        ended = _run(data.points, start, options, rng, run)
         if best is None or ended.inertia < best.inertia:
             best = ended
         if ended.stopped:

@@ -18,6 +18,7 @@ kernels
 checks
 point_set
 lloyd seeding exact
+refining
 pictures
 arrays
 colors

@@ -19,6 +19,7 @@ from ..point_set import Step, label_dtype
 from ..threads import Threads
 from .assignment import Assignment, CellTree, cut_tasks
 from .keys import ColorFormat, split_keys
+from .scatter import Scatter
 from .search import ColorSearch, draw_color
 from .tree import build_tree, parts_of
 
@@ -98,6 +99,8 @@ class ColorPoints:
         self._added = np.empty(0, np.int32)
         self._sums = np.empty((0, 0, 0), np.int64)
         self._last: tuple[Array, Step] | None = None
+        self._room = 0
+        self._scatter: Scatter | None = None
 
     def _build_tree(self) -> None:
         form = self.form
@@ -156,6 +159,9 @@ class ColorPoints:
             return self._last[1]
         self._check_reach(centroids)
         k = len(centroids)
+        amid = (centroids >= 0) & (centroids <= self.form.largest)
+        if amid.all(axis=1).any():  # so that what is parked has no colours
+            k = max(k, self._room)
         now = self._assignment
         if now is None or len(now.sums) != k:
             # Half as wide, where a colour that moves is not waited for half as long.
@@ -168,7 +174,10 @@ class ColorPoints:
             now = self._assignment = Assignment(tree, k, self._threads)
             self._added = now.labels.copy()  # the labels that the sums below belong to
             self._sums = np.zeros((k + 1, len(self._limbs), 1 + self.n_features), np.int64)
-        now.update(centroids)
+            self._scatter = None
+        # Clusters that there is room for are where no colour is, farther than any is from another.
+        parked = np.full((k - len(centroids), self.n_features), -2.0 * self.form.largest)
+        now.update(np.concatenate([centroids, parked]))
         if CHECK:
             now.check(centroids)
         step = self._as_step(now, centroids)
@@ -192,7 +201,7 @@ class ColorPoints:
             )
 
     def _as_step(self, now: Assignment, centroids: Array) -> Step:
-        sums = self._add_up(now)
+        sums = self._add_up(now)[: len(centroids)]
         moments = sums[:, 0] if self._fits else self._joined(sums)
         # Around whole numbers near the centroids the large terms are exact integers, and the
         # rest is small: no digits cancel.
@@ -204,7 +213,7 @@ class ColorPoints:
         rest = centroids - near
         terms = rest * (rest * moments[:, :1] - 2.0 * offsets.astype(np.float64, copy=False))
         inertia = (around + float(terms.sum())) * self._quantum
-        return Step(now.sums[:, 0].copy(), sums, max(inertia, 0.0))
+        return Step(now.sums[: len(sums), 0].copy(), sums, max(inertia, 0.0))
 
     def _add_up(self, now: Assignment) -> Array:
         """Return the weights and channel sums of the clusters, in limbs: (k, limbs, 1 + c)."""
@@ -291,8 +300,25 @@ class ColorPoints:
         moved = copy(self)
         moved._colors = self._colors + by
         moved._boxes = self._boxes + by
-        moved._assignment = moved._last = None
+        moved._assignment = moved._last = moved._scatter = None
         return moved
+
+    # The search's verbs
+
+    def make_room(self, n: int) -> None:
+        """Take up to `n` clusters from now on without beginning anew; 0: as many as there are."""
+        self._room = n
+
+    def scattered(self, centroids: Array) -> Scatter:
+        """Return how the colours are scattered about their nearest centroids."""
+        self.step(centroids)
+        assert self._assignment is not None
+        if self._scatter is None:
+            weights, now = (self._weights, self._total), self._assignment
+            self._scatter = Scatter(
+                self.form, self._colors, *weights, now.labels, len(now.sums), self._threads
+            )
+        return self._scatter
 
     # The seeding's verbs
 
