@@ -72,7 +72,7 @@ def fit(
         alone do not find. 1 moves centroids from where they do little to where they are missed;
         each more tries other sets of centroids, merged with the best so far. On photographs the
         inertia is 0.2 to 0.7 % above the best known with 1, and 0.1 to 0.5 % with 4; without,
-        2 % on average and up to 20 %.
+        2 % on average and up to 20 %. Beyond 8,192 clusters it has no effect.
     max_iter : int
         The most iterations of a run; with `refine`, of its last part, beyond those of the search.
     tol : float

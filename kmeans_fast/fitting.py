@@ -25,7 +25,7 @@ from .data.dataset import Dataset
 from .data.opening import as_dataset
 from .lloyd import Callback, Run, lloyd
 from .point_set import Floats, PointSet, Refinable
-from .refining import refined
+from .refining import MOST_CLUSTERS, refined
 from .result import KMeansResult, as_palette
 from .seeding import METHODS, Init
 from .spaces import Space
@@ -95,7 +95,7 @@ def _run(
 ) -> Run:
     """Run the loop from a start, or the search that goes on from there."""
     limits = options.max_iter, options.tol
-    if options.refine == 0:
+    if options.refine == 0 or len(start) > MOST_CLUSTERS:
         return lloyd(points, start, *limits, options.callback, run)
     return refined(
         cast(Refinable, points), start, options.refine, *limits, rng, options.callback, run

@@ -1,7 +1,7 @@
 """A search for what Lloyd's iterations do not find: centroids go where they are missed.
 
 A *batch* takes centroids away where two do the work of one, and gives each to a cluster that is
-split, all at once. A *recombination* adds a quarter more where the error is, and merges clusters
+split, all at once. A *recombination* adds a third more where the error is, and merges clusters
 until there are as many as before. Iterations follow, and what is not better is dropped.
 
 Split and merge: Fränti, Kaukoranta and Nevalainen, "On the splitting method for vector quantization
@@ -11,8 +11,8 @@ vector quantization clustering algorithm", IEEE Trans. ASSP 37(10), 1989.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,19 +20,28 @@ from .kernels import moves
 from .lloyd import Callback, Iteration, Progress, Run, lloyd
 from .point_set import Array, Floats, Refinable
 
-COARSE = 3
-BATCH = 5
-ENOUGH = 0.35
-ROUNDS, FAILURES = 10, 3
-ROUNDS2, FAILURES2 = 6, 2
-EXTRA = 4
-SETTLE, SETTLE_TOL = 10, 1e-3
-SLOW = 1e-3
-HOPE = 1.0
-GIVEUP = 1e9
-LOG = []
-for _n in ("COARSE","BATCH","ENOUGH","ROUNDS","FAILURES","ROUNDS2","FAILURES2","EXTRA","SETTLE","SETTLE_TOL","SLOW","HOPE","GIVEUP"):
-    if _n in os.environ: globals()[_n]=type(globals()[_n])(os.environ[_n])
+# Found on pictures of CQ100 and others, K = 16 to 256: with less errors are larger, and more takes
+# time.
+COARSE = 2  # iterations before anything is judged
+SETTLED, SETTLED_TOL = 10, 1e-3  # the most after clusters were merged, and until when
+TRIED = 5  # the most iterations that a batch is given
+ROUNDS, FAILURES = 10, 3  # the most batches, and of those that fail
+MORE_ROUNDS, MORE_FAILURES = 6, 2  # of a recombination
+ENOUGH = 0.35  # of what a merger costs, what a split has to gain: both are rough
+SHARE = 3  # a recombination adds a centroid for so many
+SLOW = 2e-3  # of the inertia: an iteration that gains less is a batch's last
+HOPELESS = 1.004  # times the best inertia: what batches do not make good after a recombination
+# Each is held against each: at most so many. They take 0.1 s a batch.
+MOST_CLUSTERS = 8192
+
+
+class Facts(NamedTuple):
+    """What is known of each cluster."""
+
+    gains: Floats  # of a split
+    offsets: Floats  # (k, d): where the halves are, from the mean
+    costs: Floats  # of being made one with its best mate
+    mates: Array  # which that is
 
 
 def refined(
@@ -52,7 +61,7 @@ def refined(
     """
     trials = Trials(points, callback, run)
     k = len(start)
-    points.make_room(k + _extra(k) if refine > 1 else 0)
+    points.make_room(k + -(-k // SHARE) if refine > 1 else 0)
     try:
         best = trials.move(trials.iterate(start, COARSE), ROUNDS, FAILURES)
         for _ in range(refine - 1):
@@ -68,11 +77,6 @@ def refined(
         )
     finally:
         points.make_room(0)
-
-
-def _extra(k: int) -> int:
-    """Return how many centroids a recombination adds."""
-    return -(-k // EXTRA)
 
 
 @dataclass
@@ -101,7 +105,7 @@ class Trials:
             inertia = now.inertia
             if self.stopped or rival is None or gain == np.inf:
                 return self.stopped
-            return gain < SLOW * inertia or inertia - HOPE * gain > rival
+            return gain < SLOW * inertia or inertia - gain > rival
 
         ended = lloyd(self.points, centroids, most, tol, tell, self.run)
         self.history += ended.history
@@ -110,16 +114,15 @@ class Trials:
     def move(self, best: Run, most: int, most_failures: int) -> Run:
         """Try batches, each half as large after one that failed; return the best."""
         limit, n_failures, n_skipped = len(best.centroids), 0, 0
-        facts: tuple[Array, ...] | None = None
+        facts: Facts | None = None
         for _ in range(most):
             if self.stopped or n_failures == most_failures:
                 break
             facts = facts or self._find_facts(best.centroids)
-            moved, n = choose_moves(best.centroids, *facts, limit, n_skipped)
+            moved, n = choose_moves(best.centroids, facts, limit, n_skipped)
             if n == 0:
                 break
-            tried = self.iterate(moved, BATCH, rival=best.inertia)
-            LOG.append((n, tried.inertia/best.inertia-1))
+            tried = self.iterate(moved, TRIED, rival=best.inertia)
             if tried.inertia < best.inertia:
                 best, facts, n_skipped = tried, None, 0
             else:
@@ -128,28 +131,27 @@ class Trials:
                 limit = max(1, n // 2)
         return best
 
-    def _find_facts(self, centroids: Floats) -> tuple[Array, ...]:
-        """Return gains and offsets of splits, costs and mates of mergers."""
+    def _find_facts(self, centroids: Floats) -> Facts:
+        """Return what is known of the clusters about these centroids."""
         moments = self.points.scattered(centroids).moments(centroids)
         gains, offsets = np.empty(len(moments)), np.empty((len(moments), 4))
         moves.find_splits(moments, gains, offsets)
-        return gains, offsets[:, : centroids.shape[1]], *_find_mates(centroids, moments[:, 0])
+        costs, mates = _find_mates(centroids, moments[:, 0])
+        return Facts(gains, offsets[:, : centroids.shape[1]], costs, mates)
 
     def recombine(self, best: Run, rng: np.random.Generator) -> Run:
         """Try more centroids, merged to as many as before; return the better."""
         if self.stopped or best.inertia == 0.0:
             return best
         k = len(best.centroids)
-        more = self.points.scattered(best.centroids).draw(best.centroids, _extra(k), rng)
-        both = self.iterate(np.concatenate([best.centroids, more]), COARSE).centroids
+        more = self.points.scattered(best.centroids).draw(best.centroids, -(-k // SHARE), rng)
+        both = self.iterate(np.concatenate([best.centroids, more]), COARSE).centroids.copy()
         counts = self.points.scattered(both).moments(both)[:, 0].copy()
         costs, mates = _find_mates(both, counts)
         moves.merge_nearest(both, counts, costs, mates, k)
-        tried = self.iterate(both[mates >= 0], SETTLE, SETTLE_TOL)
-        LOG.append(('rec', tried.inertia/best.inertia-1))
-        if tried.inertia < GIVEUP * best.inertia:
-            tried = self.move(tried, ROUNDS2, FAILURES2)
-        LOG.append(('end', tried.inertia/best.inertia-1))
+        tried = self.iterate(both[mates >= 0], SETTLED, SETTLED_TOL)
+        if tried.inertia < HOPELESS * best.inertia:
+            tried = self.move(tried, MORE_ROUNDS, MORE_FAILURES)
         return tried if tried.inertia < best.inertia else best
 
 
@@ -162,10 +164,7 @@ def _find_mates(centroids: Floats, counts: Floats) -> tuple[Array, Array]:
 
 def choose_moves(
     centroids: Floats,
-    gains: Array,
-    offsets: Array,
-    costs: Array,
-    mates: Array,
+    facts: Facts,
     limit: int,
     n_skipped: int = 0,
 ) -> tuple[Floats, int]:
@@ -174,6 +173,7 @@ def choose_moves(
     The least costs are paired with the largest gains, of which some are skipped, while a gain is
     above `ENOUGH` of the cost. Each cluster is split, taken away or a mate, once.
     """
+    gains, offsets, costs, mates = facts
     moved = centroids.copy()
     free = [True] * len(gains)
     order = np.argsort(-gains, kind="stable")[n_skipped:].tolist()

@@ -1,4 +1,4 @@
-"""How colours are scattered about their centroids: second moments, and draws by squared distance."""
+"""How colours are scattered about their centroids: moments, and draws by squared distance."""
 
 from __future__ import annotations
 

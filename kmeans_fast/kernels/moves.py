@@ -76,9 +76,9 @@ def move_products(axes, colors, weights, start, stop, labels, before, change):
 def find_splits(moments, gains, offsets):
     """Write what a split of each cluster gains, and where its halves are.
 
-    `moments` are float64 (k, MOMENTS). Halves are at the mean plus and minus `offsets` (k, 4), along
-    the axis of most variance, and `gains` (k,) are what a normal distribution gains: 2 / pi of the
-    weighted variance there. The axis is a column of a high power of the scatter matrix.
+    `moments` are float64 (k, MOMENTS). Halves are at the mean plus and minus `offsets` (k, 4),
+    along the axis of most variance, and `gains` (k,) are what a normal distribution gains: 2 / pi
+    of the weighted variance there. The axis is a column of a high power of the scatter matrix.
     """
     a = np.empty((4, 4))
     b = np.empty((4, 4))
