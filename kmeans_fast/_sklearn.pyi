@@ -1,7 +1,7 @@
 # What `sklearn.KMeans` has from scikit-learn, which has no types of its own.
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,6 +12,7 @@ Own = TypeVar("Own")
 Init = Method | Callable[..., Any] | HasArray | Sequence[HasArray | Sequence[float]]
 
 class TheirKMeans:
+    _parameter_constraints: ClassVar[dict[str, Any]]
     n_clusters: int
     init: Init
     n_init: Literal["auto"] | int

@@ -42,6 +42,7 @@ def fit(
     *,
     init: Init = "k-means++",
     n_init: int = 1,
+    refine: int = 0,
     max_iter: int = 300,
     tol: float = 1e-4,
     space: Space = "rgb",
@@ -66,8 +67,14 @@ def fit(
         an array, or those that ``init(data, n_clusters, rng)`` returns.
     n_init : int
         Number of runs from new starts; the one of least inertia is returned.
+    refine : int
+        For pixels of the types that are counted: search on from each start for what iterations
+        alone do not find. 1 moves centroids from where they do little to where they are missed;
+        each more tries other sets of centroids, merged with the best so far. On photographs the
+        inertia is 0.2 to 0.7 % above the best known with 1, and 0.1 to 0.5 % with 4; without,
+        2 % on average and up to 20 %. Beyond 8,192 clusters it has no effect.
     max_iter : int
-        The most iterations of a run.
+        The most iterations of a run; with `refine`, of its last part, beyond those of the search.
     tol : float
         A run has converged when the sum of the squared shifts of the centroids is at most `tol`
         times the mean variance of the features. 0 runs until no centroid moves.
@@ -85,7 +92,8 @@ def fit(
         ``NUMBA_NUM_THREADS``).
     callback : callable, optional
         Called with a `Progress` after each iteration; the fit ends where it returns true, with
-        the best result so far and ``converged=False``.
+        the best result so far and ``converged=False``. With `refine` iterations are those of the
+        search too, and their inertia rises where something is tried.
 
     Returns
     -------
@@ -130,7 +138,7 @@ def fit(
     opened = open_data(data)
     n_points, n_features = size_of(opened)
     k = check_n_clusters(n_clusters, n_points)
-    given = Options(init, n_init, max_iter, tol, random_state, callback)
+    given = Options(init, n_init, max_iter, tol, random_state, callback, refine)
     options = check_options(given, (k, n_features))
     return fit_each(opened, [k], options, space, sample_weight, n_threads)[0]
 
@@ -141,6 +149,7 @@ def sweep(
     *,
     init: Method | Starter = "k-means++",
     n_init: int = 1,
+    refine: int = 0,
     max_iter: int = 300,
     tol: float = 1e-4,
     space: Space = "rgb",
@@ -157,7 +166,7 @@ def sweep(
         As in `fit`.
     ks : sequence of int
         The numbers of clusters.
-    init, n_init, max_iter, tol, space, sample_weight, random_state, n_threads, callback
+    init, n_init, refine, max_iter, tol, space, sample_weight, random_state, n_threads, callback
         As in `fit`; `init` cannot be an array.
 
     Returns
@@ -175,7 +184,8 @@ def sweep(
     """
     opened = open_data(data)
     checked = check_ks(ks, size_of(opened)[0])
-    options = check_options(Options(init, n_init, max_iter, tol, random_state, callback))
+    given = Options(init, n_init, max_iter, tol, random_state, callback, refine)
+    options = check_options(given)
     return fit_each(opened, checked, options, space, sample_weight, n_threads)
 
 

@@ -106,6 +106,16 @@ def check_space(space: str, data: Any) -> None:
         )
 
 
+def check_refine(refine: int, data: Any) -> None:
+    """Raise where a search is asked for, and the data are no colours."""
+    n_channels = getattr(data, "n_channels", None)  # of a histogram
+    if refine and n_channels is None and not are_colors(data):
+        raise ValueError(
+            f"refine={refine} is for pixels of 1 to 4 channels of uint8 or 1 to 3 of uint16; data "
+            f"has {data.shape[-1]} of {data.dtype}: give refine=0, and n_init for more starts"
+        )
+
+
 def check_n_clusters(n_clusters: int, n_points: int, name: str = "n_clusters") -> int:
     """Return the number of clusters, at most the number of points."""
     k = check_integer(name, n_clusters, 1)

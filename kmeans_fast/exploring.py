@@ -48,6 +48,7 @@ def explore(
     *,
     max_points: int = MOST_POINTS,
     space: Space = "rgb",
+    refine: int = 1,
     max_iter: int = 300,
     random_state: int = 0,
     n_threads: int | None = None,
@@ -64,8 +65,8 @@ def explore(
     max_points : int
         How many colours to draw at most; where there are more they are drawn by lot, each with a
         chance that grows with its pixels. The fits see all of them.
-    space, max_iter
-        As in `fit`.
+    space, refine, max_iter
+        As in `fit`, where `refine` is 0.
     random_state : int
         The seed of the fits and of the lot.
     n_threads : int, optional
@@ -115,6 +116,7 @@ def explore(
         histogram,
         [1, *(k for k in shown if k > 1)],
         space=space,
+        refine=refine,
         max_iter=max_iter,
         random_state=random_state,
         n_threads=n_threads,

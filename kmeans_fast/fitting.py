@@ -6,7 +6,8 @@ import warnings
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,6 +16,7 @@ from .arrays import as_centroids
 from .checks import (
     Seed,
     check_integer,
+    check_refine,
     check_rng,
     check_seed,
     check_space,
@@ -24,7 +26,8 @@ from .checks import (
 from .data.dataset import Dataset
 from .data.opening import as_dataset
 from .lloyd import Callback, Run, lloyd
-from .point_set import Floats, Labels, PointSet
+from .point_set import Floats, Labels, PointSet, Refinable
+from .refining import MOST_CLUSTERS, refined
 from .result import KMeansResult, as_palette
 from .runs import SideBySide, Turns
 from .seeding import METHODS, Init
@@ -42,6 +45,7 @@ class Options:
     tol: float
     random_state: Seed
     callback: Callback | None
+    refine: int = 0
 
 
 def check_options(given: Options, shape: tuple[int, int] | None = None) -> Options:
@@ -76,7 +80,9 @@ def check_options(given: Options, shape: tuple[int, int] | None = None) -> Optio
         callback = as_caller(callback)
     max_iter = check_integer("max_iter", given.max_iter, 1)
     check_seed(given.random_state)
-    return Options(init, n_init, max_iter, check_tol(given.tol), given.random_state, callback)
+    refine = check_integer("refine", given.refine, 0)
+    tol = check_tol(given.tol)
+    return Options(init, n_init, max_iter, tol, given.random_state, callback, refine)
 
 
 def _start(init: Init, data: Dataset, k: int, rng: np.random.Generator) -> Floats:
@@ -85,6 +91,21 @@ def _start(init: Init, data: Dataset, k: int, rng: np.random.Generator) -> Float
         return METHODS[init](data.points, k, rng)
     given = init(data.source, k, rng) if callable(init) else init
     return data.into(as_centroids(given, data.points.n_features, "init", k))
+
+
+def _run(
+    points: PointSet,
+    start: Floats,
+    callback: Callback | None,
+    options: Options,
+    rng: np.random.Generator | None = None,
+    run: int = 0,
+) -> Run:
+    """Run the loop from a start, or the search that goes on from there."""
+    limits = options.max_iter, options.tol
+    if options.refine == 0 or len(start) > MOST_CLUSTERS:
+        return lloyd(points, start, *limits, callback, run)
+    return refined(cast(Refinable, points), start, options.refine, *limits, rng, callback, run)
 
 
 def fit_each(
@@ -97,6 +118,7 @@ def fit_each(
 ) -> list[KMeansResult]:
     """Fit opened data for each number of clusters."""
     check_space(space, opened)
+    check_refine(options.refine, opened)
     n_threads = check_threads(n_threads)
     with (
         Threads(n_threads) as threads,
@@ -123,7 +145,7 @@ def fit_dataset(data: Dataset, k: int, options: Options) -> KMeansResult:
     best: Run | None = None
     for run in range(options.n_init):
         start = _start(options.init, data, k, rng)
-        ended = lloyd(data.points, start, options.max_iter, options.tol, options.callback, run)
+        ended = _run(data.points, start, options.callback, options, rng, run)
         if best is None or ended.inertia < best.inertia:
             best = ended
         if ended.stopped:
@@ -140,7 +162,8 @@ def _lanes(data: Dataset, ks: list[int], options: Options, threads: Threads) -> 
     So they do for functions of the caller's, which are called in order, and by the caller's thread.
     """
     n = min(threads.n, len(ks) * options.n_init)
-    if n == 1 or options.callback is not None or not isinstance(options.init, str):
+    draws_on = options.refine > 1  # from the generator, as it runs
+    if n == 1 or draws_on or options.callback is not None or not isinstance(options.init, str):
         return [data.points]
     return data.points.siblings(n, ks)
 
@@ -157,7 +180,7 @@ def _fit_side_by_side(
     else:  # one that goes on from fit to fit
         fits = [sum(fits, [])]
     turns = [Turns(runs, METHODS[options.init], check_rng(seed)) for runs in fits]
-    ended = SideBySide(lanes, options.max_iter, options.tol).run(turns, threads)
+    ended = SideBySide(lanes, partial(_run, options=options)).run(turns, threads)
     return [_result(data, best.run, best.run.centroids, best.labels) for best in ended]
 
 

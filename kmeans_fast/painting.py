@@ -39,6 +39,7 @@ def quantize(
     space: Space = "rgb",
     init: Init = "k-means++",
     n_init: int = 1,
+    refine: int = 1,
     max_iter: int = 300,
     random_state: Any = 0,
     n_threads: int | None = None,
@@ -70,6 +71,8 @@ def quantize(
         Put the palette in order: darkest first, or the colour of most pixels first.
     medoids : bool, default False
         Replace each colour found by the nearest that occurs in the picture.
+    refine : int, default 1
+        As in `fit`, where it is 0. 4 is as good as it gets for the time: about twice as long.
     space, init, n_init, max_iter, random_state, n_threads
         As in `fit`. ("oklab" takes the numbers as those of sRGB.)
 
@@ -121,6 +124,7 @@ def quantize(
             space=space,
             init=init,
             n_init=n_init,
+            refine=refine,
             max_iter=max_iter,
             random_state=random_state,
             n_threads=n_threads,

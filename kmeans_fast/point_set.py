@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .reference import label_dtype
 
-__all__ = ["Floats", "Labels", "PointSet", "Search", "Step", "label_dtype"]
+__all__ = ["Floats", "Labels", "PointSet", "Refinable", "Scatter", "Search", "Step", "label_dtype"]
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
@@ -93,3 +93,23 @@ class PointSet(Protocol):
         Each is for one thread, and has a state of its own. The point set itself, alone, where that
         gains nothing.
         """
+
+
+class Scatter(Protocol):
+    """How points are scattered about the centroids that they are assigned to."""
+
+    def moments(self, centroids: Floats) -> Floats:
+        """Return the second moments of the clusters (k, 15), as `kernels.moves` has them."""
+
+    def draw(self, centroids: Floats, n: int, rng: np.random.Generator) -> Floats:
+        """Draw points (n, d) by weight times squared distance to their centroids."""
+
+
+class Refinable(PointSet, Protocol):
+    """A point set, of four features at the most, that `refining` can search."""
+
+    def make_room(self, n: int) -> None:
+        """Take up to `n` clusters from now on without beginning anew; 0: as many as there are."""
+
+    def scattered(self, centroids: Floats) -> Scatter:
+        """Assign every point to its nearest centroid; it holds until the next assignment."""

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .lloyd import Run, lloyd
+from .lloyd import Callback, Run
 from .point_set import Floats, Labels, PointSet
 from .threads import Threads
 
@@ -56,13 +56,15 @@ class SideBySide:
     ----------
     lanes : sequence of PointSet
         As `PointSet.siblings` gives them.
-    max_iter, tol
-        As in `lloyd`.
+    run : callable
+        What makes a run on a point set, of a start and a callback.
     """
 
-    def __init__(self, lanes: Sequence[PointSet], max_iter: int, tol: float) -> None:
+    def __init__(
+        self, lanes: Sequence[PointSet], run: Callable[[PointSet, Floats, Callback], Run]
+    ) -> None:
         self._lanes = list(lanes)
-        self._limits = max_iter, tol
+        self._run = run
         self._todo: list[Turns] = []
         self._best: dict[int, Labelled] = {}  # by fit
         self._lock = Lock()
@@ -99,7 +101,7 @@ class SideBySide:
                 except IndexError:
                     return
                 number, fit, start = turns.start(points)
-                run = lloyd(points, start, *self._limits, lambda _: self._over)
+                run = self._run(points, start, lambda _: self._over)
                 if not run.stopped:
                     self._keep(fit, Labelled(number, run, points.label(run.centroids)))
         except BaseException:

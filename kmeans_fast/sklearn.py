@@ -6,14 +6,14 @@ import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .api import assign
 from .arrays import as_native, unmasked
-from .checks import are_colors
+from .checks import are_colors, check_refine
 from .data.dataset import of_array
 from .dense.points import DensePoints
 from .fitting import Options, fit_dataset
@@ -27,6 +27,7 @@ try:
     from sklearn.base import _fit_context
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.utils import check_array, check_random_state
+    from sklearn.utils._param_validation import Interval
     from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 except ImportError as _missing:
     raise ImportError(
@@ -59,7 +60,7 @@ def _checked(method: Method) -> Method:
 
 
 if TYPE_CHECKING:
-    from ._sklearn import TheirKMeans
+    from ._sklearn import Init, TheirKMeans
 else:
     TheirKMeans = cluster.KMeans
 
@@ -84,6 +85,8 @@ class KMeans(TheirKMeans):
         Has no effect: `X` is never changed.
     algorithm : {"lloyd", "elkan"}, default="lloyd"
         Has no effect: there is one algorithm, and it is exact.
+    refine : int, default=0
+        Beyond scikit-learn's: search on from each start, as in `kmeans_fast.fit`. For colours.
 
     Attributes
     ----------
@@ -139,6 +142,32 @@ class KMeans(TheirKMeans):
     labels_: NDArray[np.int32]
     inertia_: float
     n_iter_: int
+    refine: int
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **TheirKMeans._parameter_constraints,
+        "refine": [Interval(Integral, 0, None, closed="left")],
+    }
+
+    def __init__(
+        self,
+        n_clusters: int = 8,
+        *,
+        init: Init = "k-means++",
+        n_init: Literal["auto"] | int = "auto",
+        max_iter: int = 300,
+        tol: float = 1e-4,
+        verbose: int = 0,
+        random_state: int | np.random.RandomState | None = None,
+        copy_x: bool = True,
+        algorithm: Literal["lloyd", "elkan"] = "lloyd",
+        refine: int = 0,
+    ) -> None:
+        super().__init__(
+            n_clusters, init=init, n_init=n_init, max_iter=max_iter, tol=tol, verbose=verbose,
+            random_state=random_state, copy_x=copy_x, algorithm=algorithm,
+        )  # fmt: skip
+        self.refine = refine
 
     @_checked
     def fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> KMeans:
@@ -166,6 +195,7 @@ class KMeans(TheirKMeans):
         if len(X) < k:
             raise ValueError(f"n_samples={len(X)} should be >= n_clusters={k}.")
         n_init = self._count_runs()
+        check_refine(self.refine, X)
         weights = _check_weights(sample_weight, X)
         random = check_random_state(self.random_state)
         # An integer seeds the same generator as in `kmeans_fast.fit`.
@@ -182,6 +212,7 @@ class KMeans(TheirKMeans):
                 tol=self.tol,
                 random_state=seed,
                 callback=self._reporter(data.points) if self.verbose else None,
+                refine=int(self.refine),
             )
             result = fit_dataset(data, k, options)
             self.cluster_centers_ = result.centroids.astype(_float_type(X))

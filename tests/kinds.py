@@ -52,6 +52,7 @@ def pictures() -> Iterator[Do]:
         yield lambda x=large: kf.assign(x, x[0, :3])
         if (dtype, n_channels) != (np.uint16, 4):  # whose colours are not counted
             yield lambda x=large: kf.fit(kf.ColorHistogram.from_tiles([x[:300], x[300:]]), 3)
+            yield lambda x=small: kf.fit(x, 8, refine=2, max_iter=2)
         yield lambda x=small: kf.sweep(x, [2, 3], max_iter=2)
         yield lambda x=large: kf.means(x, np.zeros(x.shape[:2], int), 1)
     rgb = noise((600, 600, 3), np.uint8)

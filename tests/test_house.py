@@ -19,7 +19,7 @@ kernels
 checks
 point_set
 lloyd seeding exact
-runs
+runs refining
 pictures
 arrays
 colors

@@ -67,7 +67,7 @@ def test_tiles_are_counted_in_a_table(as_if_large, monkeypatch):
 
 def test_labels_by_a_table_of_all_colors(monkeypatch):
     monkeypatch.setattr(labels, "TABLE_PIXELS", 0)
-    monkeypatch.setattr(colors, "CUBE", 128)
+    monkeypatch.setattr(labels, "CUBE", 128)
     centroids = np.array([[250.0], [3.0], [100.0]])
     grey = np.arange(256, dtype=np.uint8).reshape(16, 16, 1)
     find = labels.Labeller(centroids)

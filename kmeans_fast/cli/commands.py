@@ -69,6 +69,7 @@ def _each_tile(tiles: Tiles, doing: str) -> Iterator[tuple[tuple[slice, slice], 
 def _fit_options(options: argparse.Namespace) -> dict[str, Any]:
     return {
         "max_iter": options.max_iter,
+        "refine": options.refine,
         "space": options.space,
         "random_state": options.seed,
         "n_threads": options.threads,

@@ -176,6 +176,8 @@ def _add_fitting(add: Add) -> None:
     spaces = "where distances are measured; oklab is nearer to what the eye sees (rgb)"
     add("--space", choices=("rgb", "oklab"), default="rgb", help=spaces)
     add("--seed", type=_whole(0), default=0, metavar="N", help="seed of the random start (0)")
+    refine = "search on: 0 not at all, 4 as good as it gets for the time (1)"
+    add("--refine", type=_whole(0), default=1, metavar="N", help=refine)
     add("--max-iter", type=_whole(1), default=300, metavar="N", help="most iterations (300)")
     add("--threads", type=_whole(1), metavar="N", help="threads to use (all cores)")
 

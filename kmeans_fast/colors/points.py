@@ -20,14 +20,13 @@ from ..point_set import Step, label_dtype
 from ..threads import Threads
 from .assignment import Assignment, CellTree, cut_runs
 from .keys import ColorFormat, split_keys
+from .scatter import Scatter
 from .search import ColorSearch, draw_color
 from .tree import build_tree, parts_of
 
 Array = NDArray[Any]
 
-# Colours labelled at once where all colours are: a cube of 64 x 64 x 64. Measured for 2^24 colours,
-# K = 16 / 64 / 256, two threads: 2^15 120 / 80 / 120 ms, 2^18 50 / 55 / 70, 2^20 110 / 100 / 117.
-CUBE = 1 << 18
+CHUNK = 1 << 18  # colours whose distances are worked out at once
 PAD = max(leaves.LANES, seeds.BLOCK)  # columns after the colours, copies of the last one
 # A weight of so many bits, times squares of values, fits a float64.
 MOST_BITS = 900
@@ -107,6 +106,8 @@ class ColorPoints:
         self._added = np.empty(0, np.int32)
         self._sums = np.empty((0, 0, 0), np.int64)
         self._last: tuple[Array, Step] | None = None
+        self._room = 0
+        self._scatter: Scatter | None = None
 
     def _build_tree(self) -> None:
         form = self.form
@@ -165,6 +166,9 @@ class ColorPoints:
             return self._last[1]
         self._check_reach(centroids)
         k = len(centroids)
+        amid = (centroids >= 0) & (centroids <= self.form.largest)
+        if amid.all(axis=1).any():  # so that what is parked has no colours
+            k = max(k, self._room)
         now = self._assignment
         if now is None or len(now.sums) != k:
             tree = CellTree(
@@ -175,7 +179,10 @@ class ColorPoints:
             if self._units != UNWEIGHTED:
                 self._added = now.labels.copy()  # the labels that the sums below belong to
                 self._sums = np.zeros((k + 1, len(self._limbs), 1 + self.n_features), np.int64)
-        now.update(centroids)
+            self._scatter = None
+        # Clusters that there is room for are where no colour is, farther than any is from another.
+        parked = np.full((k - len(centroids), self.n_features), -2.0 * self.form.largest)
+        now.update(np.concatenate([centroids, parked]))
         if CHECK:
             now.check(centroids)
         step = self._as_step(now, centroids)
@@ -211,7 +218,7 @@ class ColorPoints:
             )
 
     def _as_step(self, now: Assignment, centroids: Array) -> Step:
-        sums = self._add_up(now)
+        sums = self._add_up(now)[: len(centroids)]
         moments = sums[:, 0] if self._fits else self._joined(sums)
         # Around whole numbers near the centroids the large terms are exact integers, and the
         # rest is small: no digits cancel.
@@ -223,7 +230,7 @@ class ColorPoints:
         rest = centroids - near
         terms = rest * (rest * moments[:, :1] - 2.0 * offsets.astype(np.float64, copy=False))
         inertia = (around + float(terms.sum())) * self._quantum
-        return Step(now.sums[:, 0].copy(), sums, max(inertia, 0.0))
+        return Step(now.sums[: len(sums), 0].copy(), sums, max(inertia, 0.0))
 
     def _add_up(self, now: Assignment) -> Array:
         """Return the weights and channel sums of the clusters, in limbs: (k, limbs, 1 + c)."""
@@ -272,12 +279,12 @@ class ColorPoints:
         """Return the `n` colours farthest from their own centroids, the farthest first."""
 
         def measure(start: int) -> Array:
-            some = present[start : start + CUBE]
+            some = present[start : start + CHUNK]
             gaps = self._colors[:, some] - centroids[labels[some]].T
             dist: Array = np.square(gaps).sum(axis=0)
             return dist
 
-        dist = np.concatenate(self._threads.map(measure, range(0, present.size, CUBE)))
+        dist = np.concatenate(self._threads.map(measure, range(0, present.size, CHUNK)))
         if n < dist.size:
             near = np.flatnonzero(dist >= np.partition(dist, -n)[-n])
             present, dist = present[near], dist[near]
@@ -323,11 +330,28 @@ class ColorPoints:
     def _sibling(self) -> ColorPoints:
         """Return the same colours for one thread, with what an assignment keeps of its own."""
         sibling = copy(self)
-        sibling._assignment = sibling._last = None
+        sibling._assignment = sibling._last = sibling._scatter = None
         if self._threads.n > 1:
             sibling._threads = Threads(1)
             sibling._runs = cut_runs(self._links, 1)
         return sibling
+
+    # The search's verbs
+
+    def make_room(self, n: int) -> None:
+        """Take up to `n` clusters from now on without beginning anew; 0: as many as there are."""
+        self._room = n
+
+    def scattered(self, centroids: Array) -> Scatter:
+        """Return how the colours are scattered about their nearest centroids."""
+        self.step(centroids)
+        assert self._assignment is not None
+        if self._scatter is None:
+            weights, now = (self._weights, self._total), self._assignment
+            self._scatter = Scatter(
+                self.form, self._colors, *weights, now.labels, len(now.sums), self._threads
+            )
+        return self._scatter
 
     # The seeding's verbs
 
@@ -359,25 +383,6 @@ def _rounded(limbs: Array, units: Units, form: ColorFormat, total: float) -> Arr
     exponent = SUM_BITS - form.depth - 2 - math.frexp(total)[1]
     whole: Array = np.rint(np.ldexp(weights, exponent)).astype(np.int64)
     return whole.clip(weights > 0)
-
-
-def label_all_colors(centroids: Array, form: ColorFormat, threads: Threads) -> Array:
-    """Return a table with the label of every colour there is, in the order of the keys.
-
-    All cubes of as many colours are one tree of cells: only its boxes and colours move.
-    """
-    n_colors, k = 1 << form.key_bits, len(centroids)
-    n = min(n_colors, CUBE)
-    table = np.empty(n_colors, label_dtype(k))
-    keys = np.arange(n, dtype=form.key_dtype)
-    cube = ColorPoints(keys, np.ones((1, n), np.int64), form, Threads(1))
-
-    def label(first: int) -> None:
-        corner = split_keys(np.array([first], form.key_dtype), form, Threads(1))
-        table[first : first + n] = cube.moved(corner).label(centroids)[0]
-
-    threads.map(label, range(0, n_colors, n))
-    return table
 
 
 def exact_means(moments: Array, previous: Array, units: Units = UNWEIGHTED) -> Array:

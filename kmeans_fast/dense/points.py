@@ -25,6 +25,7 @@ from .part import ClusterSums, DensePart, Parts
 from .questions import Array, Floats
 from .raw import RawPart
 from .sampling import find_distinct, find_farthest, sample_distinct
+from .scatter import DenseScatter
 from .search import NearestSearch
 from .tree import seeds as tree_seeds
 from .tree_search import TreeSearch
@@ -144,6 +145,18 @@ class PointsInParts:
         labels = self.parts.give_labels(np.ascontiguousarray(centroids, dtype=np.float64))
         self._last = None  # the labels are the caller's now
         return labels.astype(label_dtype(len(centroids)), copy=False), step.counts, step.inertia
+
+    # ---------------------------------------------------------------------------- refining
+
+    def make_room(self, n: int) -> None:
+        """Do nothing: each number of clusters is begun anew."""
+
+    def scattered(self, centroids: Floats) -> DenseScatter:
+        """Return how the points, which are in one part here, are scattered about centroids."""
+        part = self.parts
+        assert isinstance(part, DensePart)
+        self.step(centroids)
+        return DenseScatter(part.points, part.weights, part.labels(centroids))
 
     # ----------------------------------------------------------------------------- seeding
 
