@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import kmeans_fast as kf
-from kmeans_fast import runs
+from kmeans_fast import fitting, runs
 from kmeans_fast.colors import points
 from kmeans_fast.colors.keys import color_format
 from kmeans_fast.colors.points import ColorPoints
@@ -119,7 +119,7 @@ def test_the_first_of_equal_runs_is_returned_whenever_it_ends(last, lanes, monke
     k = len(np.unique(picture.reshape(-1, 3), axis=0))  # the runs differ in their order alone
     expected = kf.fit(picture, k, n_init=6, n_threads=1)
     assert expected.inertia == 0
-    true, begun, others = runs.lloyd, [], threading.Semaphore(0)
+    true, begun, others = fitting.lloyd, [], threading.Semaphore(0)
 
     def lloyd(point_set, start, *rest):
         begun.append(np.array_equal(start, expected.centroids))
@@ -130,7 +130,7 @@ def test_the_first_of_equal_runs_is_returned_whenever_it_ends(last, lanes, monke
         others.release()
         return run
 
-    monkeypatch.setattr(runs, "lloyd", lloyd)
+    monkeypatch.setattr(fitting, "lloyd", lloyd)
     seen = lanes(True)
     assert_same([kf.fit(picture, k, n_init=6, n_threads=2)], [expected])
     assert seen == [2] and sum(begun) == 1
