@@ -200,7 +200,7 @@ def _add_quantize(add: Add) -> None:
     add("-o", "--output", required=True, metavar="OUT", help=kinds + each)
     add("--shared", action="store_true", help="one palette for all pictures")
     ways = "mix colours by dots: --dither, or --dither=NAME, one of " + ", ".join(DITHERS)
-    add("--dither", nargs="?", choices=DITHERS, default=False, metavar="NAME", help=ways)
+    add("--dither", nargs="?", choices=DITHERS, default=False, metavar="=NAME", help=ways)
     shares = "how much of each error is made good, 0 to 1 (0.8)"
     add("--dither-strength", type=_share, default=0.8, metavar="S", help=shares)
     _add_files(add)
