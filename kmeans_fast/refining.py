@@ -25,8 +25,8 @@ from .point_set import Array, Floats, Refinable
 COARSE = 2  # iterations before anything is judged
 SETTLED, SETTLED_TOL = 10, 1e-3  # the most after clusters were merged, and until when
 TRIED = 5  # the most iterations that a batch is given
-ROUNDS, FAILURES = 10, 3  # the most batches, and of those that fail
-MORE_ROUNDS, MORE_FAILURES = 6, 2  # of a recombination
+ROUNDS, FAILURES = 12, 4  # the most batches, and of those that fail
+MORE_ROUNDS, MORE_FAILURES = 6, 3  # of a recombination
 ENOUGH = 0.35  # of what a merger costs, what a split has to gain: both are rough
 SHARE = 3  # a recombination adds a centroid for so many
 SLOW = 2e-3  # of the inertia: an iteration that gains less is a batch's last
@@ -81,6 +81,10 @@ def refined(
         points.make_room(0)
 
 
+class HopelessError(Exception):
+    """What is tried will not be better than what there is."""
+
+
 @dataclass
 class Trials:
     """What is tried from one start."""
@@ -94,24 +98,25 @@ class Trials:
     def iterate(
         self, centroids: Floats, most: int, tol: float = 0.0, rival: float | None = None
     ) -> Run:
-        """Run `lloyd`; with a rival's inertia only while it helps, and may lead below it."""
-        n_before = len(self.history)
+        """Run `lloyd`; with a rival's inertia only while it helps, and may go below that."""
         inertia = np.inf
 
         def tell(now: Progress) -> bool:
             nonlocal inertia
+            self.history.append(Iteration(now.inertia, now.shift, now.seconds))
             if self.callback is not None:
-                now = now._replace(iteration=n_before + now.iteration)
-                self.stopped = bool(self.callback(now))
-            gain = inertia - now.inertia
-            inertia = now.inertia
+                self.stopped = bool(self.callback(now._replace(iteration=len(self.history))))
+            gain, inertia = inertia - now.inertia, now.inertia
             if self.stopped or rival is None or gain == np.inf:
                 return self.stopped
-            return gain < SLOW * inertia or inertia - gain > rival
+            if inertia - gain > rival:
+                raise HopelessError
+            return gain < SLOW * inertia
 
-        ended = lloyd(self.points, centroids, most, tol, tell, self.run)
-        self.history += ended.history
-        return ended
+        try:
+            return lloyd(self.points, centroids, most, tol, tell, self.run)
+        except HopelessError:  # no assignment says where exactly it ended
+            return Run(centroids, np.inf, False, False, ())
 
     def move(self, best: Run, most: int, most_failures: int) -> Run:
         """Try batches, each half as large after one that failed; return the best."""
@@ -151,7 +156,10 @@ class Trials:
         counts = self.points.scattered(both).moments(both)[:, 0].copy()
         costs, mates = _find_mates(both, counts)
         moves.merge_nearest(both, counts, costs, mates, k)
-        tried = self.iterate(both[mates >= 0], SETTLED, SETTLED_TOL)
+        # Who is left stays in place, so that what is known of cells holds.
+        merged = both[:k]
+        merged[mates[:k] < 0] = both[k:][mates[k:] >= 0]
+        tried = self.iterate(merged, SETTLED, SETTLED_TOL)
         if tried.inertia < HOPELESS * best.inertia:
             tried = self.move(tried, MORE_ROUNDS, MORE_FAILURES)
         return tried if tried.inertia < best.inertia else best
