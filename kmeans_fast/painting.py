@@ -168,12 +168,13 @@ def as_colors(palette: Sequence[Any] | NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def in_order(result: KMeansResult | None, sort: Sort) -> KMeansResult | None:
-    """Put the clusters of pixels in order: "luminance" (OKLab's lightness) or "share"."""
+    """Put the clusters of pixels in order: "luminance" (OKLab's lightness), or "share" first."""
     if result is None:
         return None
     with quiet():
         lightness = to_oklab(palette_rgba(result, result.dtype)[:, :3])[:, 0]
-    order = np.argsort(lightness if sort == "luminance" else -result.counts, kind="stable")
+    first = -result.counts if sort == "share" else lightness
+    order = np.lexsort((lightness, first))  # by the last of them first
     rank = np.argsort(order).astype(result.labels.dtype)
     return replace(
         result,

@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageColor
 
+from .checks import check_integer
 from .painting import SORTS, Sort, VisibleColors, as_picture, in_order, palette_rgba, with_channels
 from .pictures.identify import Source
-from .pictures.saving import check_output, check_target, save_image, write_whole
+from .pictures.saving import SUFFIXES, check_suffix, check_target, save_image, write_whole
 from .result import KMeansResult
 from .seeding import Init
 from .spaces import Space, to_oklab
@@ -274,6 +275,7 @@ def palette(
     """
     if sort not in SORTS:
         raise ValueError(f"sort={sort!r} is unknown; give one of {', '.join(SORTS)}")
+    n_colors = check_integer("n_colors", n_colors, 1)
     pixels, _ = as_picture(image)
     colors = VisibleColors()
     colors.add(pixels, n_threads=n_threads)
@@ -296,7 +298,7 @@ def find_palette(
     result = colors.fit(n_colors, n_threads=n_threads, **options)
     if medoids:
         result = colors.as_medoids(result, n_threads)
-    result = in_order(in_order(result, "luminance"), sort)
+    result = in_order(result, sort)
     counts = np.zeros(0, np.int64) if result is None else result.counts
     rgba = palette_rgba(result, np.dtype(np.uint8) if result is None else result.dtype)
     return Palette(
@@ -349,12 +351,9 @@ def check_palette_output(path: str | os.PathLike[str]) -> str | None:
 
     None: a picture.
     """
-    kind = os.path.splitext(os.fsdecode(path))[1].lower().removeprefix(".")
-    if kind not in WRITERS:
-        check_output(path)
-        return None
+    suffix = check_suffix(path, [*(f".{kind}" for kind in WRITERS), *SUFFIXES])
     check_target(path)
-    return kind
+    return None if suffix in SUFFIXES else suffix[1:]
 
 
 def read_colors(text: str) -> list[Any]:
