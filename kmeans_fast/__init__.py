@@ -13,6 +13,7 @@ Begin with `quantize` where a picture is to have fewer colours, and with `fit` f
 Pictures, as paths, files, arrays or Pillow images:
 
 - `quantize`: reduce one to its best colours, or to those of a palette
+- `palette`: list its best colours, as a `Palette`: names, shares, and files for other programs
 - `explore`: show one beside its colours in space, with a slider over K
 - `open_image`: read a file as an array, upright
 
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from .info import show_info, warmup
     from .lloyd import Iteration, Progress
     from .painting import quantize
+    from .palettes import Palette, palette
     from .pictures.reading import open_image
     from .pictures.tiles import open_tiles
     from .result import KMeansResult
@@ -61,6 +63,7 @@ __all__ = [
     "ColorHistogram",
     "Iteration",
     "KMeansResult",
+    "Palette",
     "Progress",
     "TileProgress",
     "__version__",
@@ -72,6 +75,7 @@ __all__ = [
     "means",
     "open_image",
     "open_tiles",
+    "palette",
     "quantize",
     "reference",
     "show_info",
@@ -89,6 +93,7 @@ _NAMES_OF = {
     "info": ("show_info", "warmup"),
     "lloyd": ("Iteration", "Progress"),
     "painting": ("quantize",),
+    "palettes": ("Palette", "palette"),
     "pictures.reading": ("open_image",),
     "pictures.tiles": ("open_tiles",),
     "result": ("KMeansResult",),

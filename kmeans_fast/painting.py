@@ -68,7 +68,8 @@ def quantize(
         How much of each error is made good, 0 to 1. More makes areas nearer to their colour from
         afar, and lets dots of far colours into smooth ones.
     sort : {"luminance", "share"}, optional
-        Put the palette in order: darkest first, or the colour of most pixels first.
+        Put the palette in order: darkest first, by the lightness of OKLab, or the colour of most
+        pixels first.
     medoids : bool, default False
         Replace each colour found by the nearest that occurs in the picture.
     refine : int, default 1
@@ -179,12 +180,13 @@ def as_colors(palette: Sequence[Any] | NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def in_order(result: KMeansResult | None, sort: Sort) -> KMeansResult | None:
-    """Put the clusters of pixels in order: "luminance" (of Rec. 709) or "share"."""
+    """Put the clusters of pixels in order: "luminance" (OKLab's lightness), or "share" first."""
     if result is None:
         return None
-    seen = result.centroids if result.palette is None else result.palette
-    luminance = with_channels(seen[np.newaxis], 3)[0] @ [0.2126, 0.7152, 0.0722]
-    order = np.argsort(luminance if sort == "luminance" else -result.counts, kind="stable")
+    with quiet():
+        lightness = to_oklab(palette_rgba(result, result.dtype)[:, :3])[:, 0]
+    first = -result.counts if sort == "share" else lightness
+    order = np.lexsort((lightness, first))  # by the last of them first
     rank = np.argsort(order).astype(result.labels.dtype)
     return replace(
         result,
@@ -204,9 +206,11 @@ class VisibleColors:
     def __init__(self) -> None:
         self.histograms: dict[int, ColorHistogram] = {}
         self.transparent: bool = False  # are there any pixels that cannot be seen?
+        self.n_pixels: int = 0  # with those
 
     def add(self, pixels: NDArray[Any], *, n_threads: int | None = None) -> None:
         """Count the pixels of a picture, opaque ones by three channels, as is faster than four."""
+        self.n_pixels += pixels.shape[0] * pixels.shape[1]
         if pixels.shape[2] == 4:
             seen = pixels[..., 3] > 0
             if not seen.all():

@@ -15,7 +15,10 @@ from .data.opening import find_labels
 from .lloyd import Iteration
 from .point_set import Labels
 from .spaces import Space
+from .swatches import as_html
 from .threads import cached_property, quiet
+
+SHOWN = 256  # colours that a notebook draws
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +63,17 @@ class KMeansResult:
         """Yield the centroids, then the labels."""
         yield self.centroids
         yield self.labels
+
+    def _repr_html_(self) -> str:
+        k, d = self.centroids.shape
+        ended = "converged" if self.converged else "stopped"
+        about = f"{k:,} clusters in {d:,} dimensions, inertia {self.inertia:,.6g}, "
+        about = f"<p>{about}{ended} after {self.n_iter:,} iterations</p>"
+        if self.palette is None or d == 2 or k > SHOWN:
+            return about
+        colors = np.repeat(self.palette, 3, axis=1) if d == 1 else self.palette
+        titles = [f"cluster {j}, of {count:,.10g}" for j, count in enumerate(self.counts.tolist())]
+        return about + as_html(colors, self.counts / max(1, self.counts.sum()), titles)
 
     def predict(self, x: Any, *, out: Labels | None = None, n_threads: int | None = None) -> Labels:
         """Label other data with these centroids, such as the tiles of a picture, one by one.

@@ -167,8 +167,24 @@ def test_max_pixels_refuses_and_0_lifts_the_limit(folder, fails):
         ("quantize a.png -k 0 -o x.png", "argument -k/--colors: 0 is less than 1"),
         ("quantize a.png -k two -o x.png", "'two' is not a whole number"),
         ("quantize a.png -k 3 -o x.png --threads 0", "--threads: 0 is less than 1"),
-        ("quantize a.png -o x.png", "required: -k/--colors (see kmeans-fast quantize --help)"),
-        ("quantize a.png -k 3", "required: -o/--output"),
+        ("quantize -k 3 -o x.png", "required: PICTURE (see kmeans-fast quantize --help)"),
+        ("quantize a.png --palette red -k 3", "--palette has its colours already"),
+        ("quantize a.png --palette red --medoids", "--palette has its colours already"),
+        ("quantize a.png --palette red,reddish", "palette holds 'reddish', which is no colour"),
+        ("quantize a.png --palette a.png", "a.png: no line is a colour; write such as #ffd700"),
+        ("quantize a.png --palette ,", "palette is empty"),
+        ("quantize a.png -o x.png --suffix -s", "'-s' and --output x.png both name the file"),
+        ("quantize a.png --suffix x/y", "--suffix 'x/y' holds a path; give a folder as --output"),
+        ("quantize a.png --suffix .xyz", "a.xyz: unknown suffix '.xyz'; use one of .png"),
+        ("quantize a.png --suffix .png", "a.png is one of the pictures to read"),
+        ("quantize a.png --suffix", "argument --suffix: expected one argument"),
+        ("quantize a.png -k 300 --suffix .gif", "a.gif: .gif holds 256 colours at most"),
+        ("quantize a.png b.png -o -", "--output -: stdout takes one picture, not 2"),
+        ("quantize - - -o out", "- is given twice, but stdin can be read once"),
+        ("quantize - a.png", "-: stdin has no name to write beside; give --output"),
+        ("quantize - --suffix -x", "-: stdin has no name to write beside; give --output"),
+        ("palette a.png --format svg", "invalid choice: 'svg'"),
+        ("palette a.png -o -", "-: unknown suffix ''; use one of"),
         ("quantize a.png -k 3 -o x.png --fast", "unrecognized arguments: --fast"),
         ("palette none.png -k 3", "none.png: No such file or directory"),
         ("palette a.png -k 3 -o swatch", "swatch: unknown suffix ''"),
@@ -211,16 +227,16 @@ def test_the_palette_lists_and_draws_the_colors_darkest_first(stripes, capsys):
     out, err = capsys.readouterr()
     assert err == ""
     assert [line.split() for line in out.splitlines()] == [
-        ["index", "hex", "R", "G", "B", "share", "%"],
-        ["0", "#00005a", "0", "0", "90", "6.667"],
-        ["1", "#0a141e", "10", "20", "30", "80.000"],
-        ["2", "#c80000", "200", "0", "0", "6.667"],
-        ["3", "#faf000", "250", "240", "0", "6.667"],
+        ["index", "hex", "R", "G", "B", "share", "%", "name"],
+        ["0", "#0a141e", "10", "20", "30", "80.000", "midnightblue"],
+        ["1", "#00005a", "0", "0", "90", "6.667", "navy"],
+        ["2", "#c80000", "200", "0", "0", "6.667", "firebrick"],
+        ["3", "#faf000", "250", "240", "0", "6.667", "yellow"],
     ]
     swatch = open_image("swatch.png")
-    assert swatch.shape == (64, 4 * 64, 3)
-    middles = swatch[32, 32::64].tolist()
-    assert middles == [[0, 0, 90], [10, 20, 30], [200, 0, 0], [250, 240, 0]]
+    assert swatch.shape == (96, 4 * 96, 3)
+    middles = swatch[32, 48::96].tolist()
+    assert middles == [[10, 20, 30], [0, 0, 90], [200, 0, 0], [250, 240, 0]]
 
 
 def test_the_palette_lists_the_largest_share_first_on_request_and_as_json(stripes, capsys):
@@ -228,11 +244,12 @@ def test_the_palette_lists_the_largest_share_first_on_request_and_as_json(stripe
     assert cli.main(arguments) == 0
     answer = json.loads(capsys.readouterr().out)
     colors = answer.pop("colors")
-    assert answer == {"picture": "stripes.png", "pixels": 240, "transparent": 16}
+    about = {"picture": "stripes.png", "pixels": 240, "transparent": 16, "mse": 0, "psnr": None}
+    assert answer == about
     hexes = [color["hex"] for color in colors]
     assert hexes == ["#0a141e", "#00005a", "#c80000", "#faf000"]
-    first = {"hex": "#0a141e", "rgb": [10, 20, 30], "alpha": 255, "pixels": 192, "share": 80.0}
-    assert colors[0] == first
+    first = {"hex": "#0a141e", "name": "midnightblue", "rgb": [10, 20, 30], "alpha": 255}
+    assert colors[0] == first | {"pixels": 192, "share": 80.0}
 
 
 @pytest.mark.parametrize(
@@ -486,7 +503,7 @@ def test_standard_streams_may_be_anything(folder, streams, command, status):
         assert sorted(os.listdir("out")) == ["a.png", "b.png"]
         assert np.array_equal(open_image("out/a.png"), expected)
     elif command[0] == "palette":
-        assert open_image("out/swatch.png").shape == (64, 192, 3)
+        assert open_image("out/swatch.png").shape == (96, 288, 3)
     else:
         assert Path("out/page.html").read_text().endswith("</html>\n")
 

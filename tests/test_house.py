@@ -14,7 +14,7 @@ PACKAGE = Path(kmeans_fast.__file__).parent
 # folder, each other without a circle.
 ROOMS = """
 _version reference cores memory spaces
-threads
+swatches threads
 kernels
 checks
 point_set
@@ -30,7 +30,7 @@ fitting
 api
 dithering
 painting
-page
+palettes page
 still
 _explored
 exploring

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import json
 import os
 import stat
 import sys
@@ -17,44 +15,22 @@ from PIL import Image
 
 from .. import painting
 from ..info import show_info
-from ..painting import VisibleColors, in_order, paint, palette_rgba, with_channels
+from ..painting import VisibleColors, as_colors, in_order, paint, palette_rgba, with_channels
+from ..palettes import WRITERS, check_palette_output, find_palette, read_colors
 from ..pictures import reading
-from ..pictures import tiles as tiling
-from ..pictures.saving import check_output, check_suffix, check_target, save_image
-from .messages import FAILED, complain, say, saying_that_it_compiles
+from ..pictures.animations import check_frames, write_animation
+from ..pictures.saving import INDEXED, Unwanted, check_suffix, check_target, encoder
+from . import files
+from .messages import FAILED, PROG, SKIPPED, complain, say, saying_that_it_compiles
 
 if TYPE_CHECKING:
+    from ..pictures.animations import Animation
     from ..pictures.tiles import Tiles
     from ..result import KMeansResult
 
 # From so many pixels on a TIFF is written a tile at a time: 700 MB as Pillow would hold it.
 TILED = 2**26
-SWATCH, SWATCHES = 64, 16  # pixels of a side; how many in a row
-
-
-def _max_pixels(options: argparse.Namespace) -> int | None:
-    return reading.MAX_PIXELS if options.max_pixels is None else options.max_pixels or None
-
-
-def _open_tiles(options: argparse.Namespace, picture: str, keep_profile: bool = False) -> Tiles:
-    """Open one picture; the limit of `--max-pixels`, if it is given, is one for the whole."""
-    limit = _max_pixels(options)
-    tiles = tiling.open_picture(picture, tiling.TILE_PIXELS, limit, keep_profile)
-    if options.max_pixels and tiles.n_pixels > options.max_pixels:
-        raise ValueError(
-            f"{picture}: {tiles.n_pixels} pixels are more than max_pixels={options.max_pixels}"
-        )
-    return tiles
-
-
-def _read_whole(
-    options: argparse.Namespace, tiles: Tiles, keep_profile: bool = False
-) -> tuple[NDArray[Any], dict[str, Any]]:
-    """Return all pixels, and what of the file's description is kept."""
-    if os.path.splitext(tiles.path)[1].lower() == ".npy":
-        return np.concatenate(list(tiles)), {}
-    limit = _max_pixels(options)
-    return reading.read_picture(tiles.path, max_pixels=limit, keep_profile=keep_profile)
+BYTES = np.dtype(np.uint8)
 
 
 def _each_tile(tiles: Tiles, doing: str) -> Iterator[tuple[tuple[slice, slice], NDArray[Any]]]:
@@ -77,69 +53,22 @@ def _fit_options(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def quantize(options: argparse.Namespace) -> int:
-    """Write pictures with K colours."""
-    pictures = _files(options.pictures)
-    targets = _targets(pictures, options.output)
+    """Write pictures with K colours, or in those that are given."""
+    options.given = None
+    if options.palette is not None:
+        options.given = as_colors(read_colors(options.palette))
+        options.colors = len(options.given)
+        if options.dither and options.colors > INDEXED:
+            raise ValueError(f"--palette of {options.colors} colours is too many for --dither")
+    pictures = files.files_of(options.pictures)
+    targets = files.targets_of(options, pictures, options.colors)
     for target in targets:
-        check_output(target, options.colors)
-    _check_files(options, pictures, targets)
+        files.check_picture_output(target, options.colors)
+    files.check_files(options, pictures, targets)
     with saying_that_it_compiles():
         if options.shared:
             return _quantize_shared(options, pictures, targets)
         return _each(pictures, lambda at: _quantize_one(options, pictures[at], targets[at]))
-
-
-def _files(pictures: Sequence[str]) -> list[str]:
-    """Put the pictures of a folder in its place."""
-    files: list[str] = []
-    for picture in pictures:
-        files += tiling.pictures_in(picture) if os.path.isdir(picture) else [picture]
-    return files
-
-
-def _targets(pictures: Sequence[str], output: str) -> list[str]:
-    """Return the file that each picture is written to."""
-    if not os.path.isdir(output):
-        if len(pictures) > 1:
-            raise ValueError(
-                f"--output {output}: is not a folder; "
-                f"make it first, since {len(pictures)} pictures are written to it"
-            )
-        return [output]
-    targets: dict[str, str] = {}
-    for picture in pictures:
-        stem = os.path.splitext(os.path.basename(picture))[0]
-        target = os.path.join(output, f"{stem}.png")
-        if target in targets:
-            raise ValueError(
-                f"{targets[target]} and {picture} would both be written to {target}; "
-                "rename one, or run them apart"
-            )
-        targets[target] = picture
-    return list(targets)
-
-
-def _check_files(
-    options: argparse.Namespace, pictures: Sequence[str], targets: Sequence[str]
-) -> None:
-    """Refuse what would cost somebody a file, whatever the names that it goes by."""
-    read, written = set(), set()
-    for picture in pictures:
-        with contextlib.suppress(OSError):  # told when it is read
-            found = os.stat(picture)
-            read.add((found.st_dev, found.st_ino))
-    for target in targets:
-        there = check_target(target)
-        if there is None:
-            continue
-        file = there.st_dev, there.st_ino
-        if file in read:
-            raise ValueError(f"{target} is one of the pictures to read; give another name")
-        if stat.S_ISREG(there.st_mode) and not options.force:
-            raise FileExistsError(f"{target} is there already; give another name, or --force")
-        if file in written:
-            raise ValueError(f"{target} is one file with another output; remove one of the two")
-        written.add(file)
 
 
 def _each(pictures: Sequence[str], work: Callable[[int], None]) -> int:
@@ -151,6 +80,11 @@ def _each(pictures: Sequence[str], work: Callable[[int], None]) -> int:
             say(f"[{at + 1}/{len(pictures)}] {picture}")
         try:
             work(at)
+        except BrokenPipeError:  # the reader of stdout has gone
+            raise
+        except Unwanted as reason:
+            say(f"{PROG}: {reason}")
+            status = status or SKIPPED
         except (OSError, ValueError, MemoryError) as error:
             complain(error)
             status = FAILED
@@ -159,12 +93,11 @@ def _each(pictures: Sequence[str], work: Callable[[int], None]) -> int:
 
 def _in_tiles(options: argparse.Namespace, tiles: Tiles, target: str) -> bool:
     """Tell whether a picture is written a tile at a time: a large TIFF to a TIFF."""
-    is_tiff = os.path.splitext(target)[1].lower() in (".tif", ".tiff")
     if len(tiles) < 2 or tiles.n_pixels < TILED:
         return False
-    if is_tiff and not options.dither:
+    if files.format_of(target) == "TIFF" and not options.dither:
         return True
-    limit = _max_pixels(options)
+    limit = files.max_pixels(options)
     if limit is not None and tiles.n_pixels > limit:
         raise ValueError(
             f"{tiles.path}: {tiles.n_pixels} pixels, more than max_pixels={limit}, are written to "
@@ -183,35 +116,107 @@ def _count(
         colors.add(as_counted(tile), n_threads=options.threads)
 
 
+def _count_frames(options: argparse.Namespace, frames: Animation, colors: VisibleColors) -> None:
+    for pixels in frames:
+        colors.add(_in_color(pixels), n_threads=options.threads)
+
+
+def _find(
+    options: argparse.Namespace, colors: VisibleColors, dtype: np.dtype[Any] = BYTES
+) -> KMeansResult | None:
+    """Return the colours that all that was counted is painted in."""
+    result: KMeansResult | None
+    if options.given is not None:
+        nothing = np.empty(0, dtype)
+        result = colors.given(options.given, nothing, options.space, options.threads)
+    else:
+        result = colors.fit(options.colors, **_fit_options(options))
+        result = colors.as_medoids(result, options.threads) if options.medoids else result
+    return in_order(result, options.sort) if options.sort else result
+
+
 def _as_it_is(pixels: NDArray[Any]) -> NDArray[Any]:
     return pixels
 
 
 def _quantize_one(options: argparse.Namespace, picture: str, target: str) -> None:
-    tiles = _open_tiles(options, picture, keep_profile=True)
-    if _in_tiles(options, tiles, target):
-        colors = VisibleColors()
-        _count(options, tiles, colors, _as_it_is)
-        result = colors.fit(options.colors, **_fit_options(options))
-        _write_tiles(options, tiles, colors, result, target, _as_it_is)
+    colors = VisibleColors()
+    frames = files.open_frames(options, picture, target)
+    if frames is not None:
+        _count_frames(options, frames, colors)
+        _put_frames(options, frames, _find(options, colors), picture, target)
         return
-    pixels, info = _read_whole(options, tiles, keep_profile=True)
-    dither = {"dither": options.dither, "dither_strength": options.dither_strength}
-    painted = painting.quantize(pixels, options.colors, **dither, **_fit_options(options))
+    keep_profile = options.given is None
+    tiles = files.open_tiles(options, picture, keep_profile)
+    if _in_tiles(options, tiles, target):
+        _count(options, tiles, colors, _as_it_is)
+        result = _find(options, colors, tiles.dtype)
+        _put_tiles(options, tiles, colors, result, picture, target, _as_it_is)
+        return
+    pixels, info = files.read_whole(options, picture, tiles, keep_profile)
+    painted = painting.quantize(
+        pixels,
+        options.colors if options.given is None else None,
+        palette=options.given,
+        dither=options.dither,
+        dither_strength=options.dither_strength,
+        sort=options.sort,
+        medoids=options.medoids,
+        **_fit_options(options),
+    )
     painted.info.update(info)
-    save_image(painted, target)
+    _put_image(options, painted, picture, target)
 
 
-def _write_tiles(
+def _paint(
+    options: argparse.Namespace, pixels: NDArray[Any], result: KMeansResult | None
+) -> Image.Image:
+    """Paint one of the pictures, or frames, that share a palette."""
+    return paint(
+        _in_color(pixels),
+        result,
+        dither=options.dither or None,
+        strength=options.dither_strength,
+        n_threads=options.threads,
+    )
+
+
+def _put_image(
+    options: argparse.Namespace, painted: Image.Image, picture: str, target: str
+) -> None:
+    write = encoder(painted, target, files.format_of(target))
+    files.put(options, picture, target, write)
+
+
+def _put_frames(
+    options: argparse.Namespace,
+    frames: Animation,
+    result: KMeansResult | None,
+    picture: str,
+    target: str,
+) -> None:
+    """Paint an animation, each frame in the same colours, and write it."""
+    format_name = files.format_of(target)
+    painted = [_paint(options, pixels, result) for pixels in frames]
+    alike = check_frames(painted, target, format_name)
+    files.put(
+        options,
+        picture,
+        target,
+        lambda file: write_animation(file, format_name, alike, frames.durations, frames.plays),
+    )
+
+
+def _put_tiles(
     options: argparse.Namespace,
     tiles: Tiles,
     colors: VisibleColors,
     result: KMeansResult | None,
+    picture: str,
     target: str,
     as_counted: Callable[[NDArray[Any]], NDArray[Any]],
 ) -> None:
     """Paint a picture and write it to an uncompressed TIFF, both a tile at a time."""
-    from ..pictures.saving import write_whole
     from ..pictures.tiff import write_tiff
 
     def painted() -> Iterator[tuple[tuple[slice, slice], Image.Image]]:
@@ -223,7 +228,12 @@ def _write_tiles(
                 image = image.convert("RGBA")
             yield place, image
 
-    write_whole(target, lambda file: write_tiff(file, tiles.shape[:2], painted(), tiles.info))
+    files.put(
+        options,
+        picture,
+        target,
+        lambda file: write_tiff(file, tiles.shape[:2], painted(), tiles.info),
+    )
 
 
 def _in_color(pixels: NDArray[Any]) -> NDArray[Any]:
@@ -237,33 +247,36 @@ def _quantize_shared(
     """Count the colours of all pictures, fit once, then read each again and paint it."""
 
     def count(at: int) -> None:
-        tiles = _open_tiles(options, pictures[at])
-        _in_tiles(options, tiles, targets[at])
-        _count(options, tiles, colors, _in_color)
+        frames = files.open_frames(options, pictures[at], targets[at])
+        if frames is not None:
+            _count_frames(options, frames, colors)
+        else:
+            tiles = files.open_tiles(options, pictures[at])
+            _in_tiles(options, tiles, targets[at])
+            _count(options, tiles, colors, _in_color)
         counted.append(at)
 
     def write(at: int) -> None:
-        target = targets[counted[at]]
-        tiles = _open_tiles(options, pictures[counted[at]])
-        if _in_tiles(options, tiles, target):
-            _write_tiles(options, tiles, colors, result, target, _in_color)
+        picture, target = pictures[counted[at]], targets[counted[at]]
+        frames = files.open_frames(options, picture, target)
+        if frames is not None:
+            _put_frames(options, frames, result, picture, target)
             return
-        pixels, info = _read_whole(options, tiles)
-        painted = paint(
-            _in_color(pixels),
-            result,
-            dither=options.dither or None,
-            strength=options.dither_strength,
-            n_threads=options.threads,
-        )
+        tiles = files.open_tiles(options, picture)
+        if _in_tiles(options, tiles, target):
+            _put_tiles(options, tiles, colors, result, picture, target, _in_color)
+            return
+        pixels, info = files.read_whole(options, picture, tiles)
+        painted = _paint(options, pixels, result)
         painted.info.update(info)
-        save_image(painted, target)
+        _put_image(options, painted, picture, target)
 
     colors = VisibleColors()
     counted: list[int] = []
     status = _each(pictures, count)
-    result = colors.fit(options.colors, **_fit_options(options))
-    return max(status, _each([pictures[at] for at in counted], write))
+    result = _find(options, colors)
+    written = _each([pictures[at] for at in counted], write)
+    return status or written
 
 
 def explore(options: argparse.Namespace) -> int:
@@ -274,67 +287,49 @@ def explore(options: argparse.Namespace) -> int:
     there = check_target(options.output)
     if there is None or stat.S_ISREG(there.st_mode):  # a device or a pipe has any name
         check_suffix(options.output, (".html", ".htm"))
-    _check_files(options, [options.picture], [options.output])
+    files.check_files(options, [options.picture], [options.output])
+    source = files.source_of(options, options.picture)
     with saying_that_it_compiles():
-        pixels = reading.open_image(options.picture, max_pixels=_max_pixels(options))
+        pixels = reading.open_image(source, max_pixels=files.max_pixels(options))
         figure = explore(pixels, options.k, **_fit_options(options))
-    write_page(figure, options.output, title=os.path.basename(options.picture))
+    write_page(figure, options.output, title=files.name_of(options.picture))
     return 0
 
 
 def palette(options: argparse.Namespace) -> int:
-    """Print the best K colours, and draw them."""
-    pictures, is_folder = _files([options.picture]), os.path.isdir(options.picture)
+    """Print the best K colours, and draw them, or write them to a file."""
+    pictures, is_folder = files.files_of([options.picture]), os.path.isdir(options.picture)
     if options.output:
-        check_output(options.output)
-        _check_files(options, pictures, [options.output])
-    colors, n_pixels = VisibleColors(), 0
+        check_palette_output(options.output)
+        files.check_files(options, pictures, [options.output])
+    if options.format in ("ase", "aco") and sys.stdout.isatty():
+        raise ValueError(f"--format {options.format} is no text for a terminal; redirect it")
+    colors = VisibleColors()
     with saying_that_it_compiles():
         for picture in pictures:
-            tiles = _open_tiles(options, picture)
+            frames = files.open_frames(options, picture)
+            if frames is not None:
+                _count_frames(options, frames, colors)
+                continue
+            tiles = files.open_tiles(options, picture)
             _count(options, tiles, colors, _in_color if is_folder else _as_it_is)
-            n_pixels += tiles.n_pixels
-        result = colors.fit(options.colors, **_fit_options(options))
-    result = in_order(in_order(result, "luminance"), options.sort)
-    rgba = palette_rgba(result, np.dtype(np.uint8) if is_folder else tiles.dtype)
-    rows = [] if result is None else _rows(rgba, result.counts)
+        found = find_palette(
+            colors,
+            options.colors,
+            sort=options.sort,
+            medoids=options.medoids,
+            **_fit_options(options),
+        )
     if options.output:
-        if not rows:
-            raise ValueError(f"{options.picture}: every pixel is transparent, so no swatch")
-        save_image(_swatch(rgba), options.output)
-    if options.json:
-        n_visible = sum(row["pixels"] for row in rows)
-        n_transparent = n_pixels - n_visible
-        about = {"picture": options.picture, "pixels": n_visible, "transparent": n_transparent}
-        print(json.dumps(about | {"colors": rows}, indent=2))
-        return 0
-    print("index  hex          R    G    B   share %")
-    for index, row in enumerate(rows):
-        r, g, b = row["rgb"]
-        print(f"{index:5}  {row['hex']:9}  {r:3}  {g:3}  {b:3}  {row['share']:8.3f}")
+        found.save(options.output)
+    if options.format == "json":
+        print(found.to_json(picture=options.picture), end="")
+    elif options.format:
+        written = WRITERS[options.format](found)
+        files.pour(written if isinstance(written, bytes) else written.encode())
+    else:
+        print(found)
     return 0
-
-
-def _rows(colors: NDArray[np.uint8], counts: NDArray[Any]) -> list[dict[str, Any]]:
-    """Describe each colour."""
-    rows = []
-    for color, count in zip(colors.tolist(), counts.tolist(), strict=True):
-        *rgb, alpha = color
-        hex_digits = bytes(color if alpha < 255 else rgb).hex()
-        share = 100.0 * count / int(counts.sum())
-        row = {"hex": f"#{hex_digits}", "rgb": rgb, "alpha": alpha}
-        rows.append(row | {"pixels": int(count), "share": share})
-    return rows
-
-
-def _swatch(colors: NDArray[np.uint8]) -> Image.Image:
-    """Draw squares of the colours, in rows."""
-    columns = min(SWATCHES, len(colors))
-    opaque = bool((colors[:, 3] == 255).all())
-    squares = np.full((-(-len(colors) // columns) * columns, 4), 255 if opaque else 0, np.uint8)
-    squares[: len(colors)] = colors
-    small = Image.fromarray(squares.reshape(-1, columns, 4)[..., : 3 if opaque else 4])
-    return small.resize((SWATCH * small.width, SWATCH * small.height), Image.Resampling.NEAREST)
 
 
 def info(options: argparse.Namespace) -> int:

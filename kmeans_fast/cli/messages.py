@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 PROG = "kmeans-fast"
 FAILED = 2  # what the command line returns for bad input or usage
+SKIPPED = 98  # where --skip-if-larger wrote nothing, as pngquant does
 
 
 def say(line: str) -> None:

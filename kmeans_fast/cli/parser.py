@@ -18,17 +18,21 @@ if TYPE_CHECKING:
 SHELLS = "bash", "zsh", "fish"
 MOST_COLORS_TO_DITHER = 256
 DITHERS = "floyd-steinberg", "sierra", "atkinson", "blue-noise", "bayer"  # as `dithering` has them
+PALETTE = 16  # colours that `palette` lists
 WIDTH = 78  # of the help
 # Of each command, the first is the one that the help of all shows.
 EXAMPLES = """\
 quantize photo.jpg -k 16 -o out.png
+quantize photo.jpg
 quantize photo.jpg -k 16 --dither -o out.gif
+quantize photo.jpg --palette gold,black,#fff -o out.png
 quantize *.jpg -k 64 --shared -o folder
 quantize holidays -k 64 -o folder
 quantize scan.tif -k 64 -o small.tif
 palette photo.jpg -k 8
 palette holidays -k 8 --sort share
 palette photo.jpg -k 8 --json -o swatch.png
+palette photo.jpg -k 8 --format css
 explore photo.jpg -o page.html
 explore photo.jpg -k 2-8,16,32 -o page.html
 info
@@ -52,8 +56,16 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     if not given:
         say(_help())
         raise SystemExit(FAILED)
+    for at, (option, text) in enumerate(zip(given, given[1:], strict=False)):
+        if option == "--suffix":  # whose text may begin as an option does
+            given[at : at + 2] = [f"--suffix={text}"]
+            break
     parser = make_parser(given)
     options = parser.parse_args(_with_names(given))
+    if options.command == "quantize":
+        if options.palette is not None and (options.colors is not None or options.medoids):
+            parser.error("--palette has its colours already; give it without -k and --medoids")
+        options.colors = options.colors or MOST_COLORS_TO_DITHER
     if getattr(options, "dither", False) and options.colors > MOST_COLORS_TO_DITHER:
         most = f"at most {MOST_COLORS_TO_DITHER} colours"
         parser.error(f"--dither works with {most}, not -k {options.colors}")
@@ -188,36 +200,52 @@ def _add_files(add: Add) -> None:
     add("--max-pixels", type=_whole(0), metavar="N", help=most + "0: no limit")
 
 
-def _add_colors(add: Add) -> None:
-    add("-k", "--colors", type=_whole(1), required=True, metavar="K", help="how many colours")
+def _add_colors(add: Add, default: int | None, about: str) -> None:
+    add("-k", "--colors", type=_whole(1), default=default, metavar="K", help=about)
+    medoids = "only colours that occur: for each the nearest"
+    add("--medoids", action="store_true", help=medoids)
+
+
+def _add_sort(add: Add, default: str | None, about: str) -> None:
+    add("--sort", choices=("luminance", "share"), default=default, help=about)
 
 
 def _add_quantize(add: Add) -> None:
-    add("pictures", nargs="+", metavar="PICTURE", help="a file, or a folder of pictures")
-    _add_colors(add)
-    kinds = "a file (.png, .gif, .tif, .bmp, .webp, .jpg), or a folder that exists: "
-    each = "then each picture is written to it as NAME.png"
-    add("-o", "--output", required=True, metavar="OUT", help=kinds + each)
+    pictures = "a file, a folder of pictures, or - for stdin"
+    add("pictures", nargs="+", metavar="PICTURE", help=pictures)
+    _add_colors(add, None, "how many colours (256)")
+    given = "no fit, but these colours: #1b2a49,gold,... or a file with one in each line"
+    add("--palette", metavar="COLORS", help=given + " (.hex, .gpl)")
+    kinds = "a file (.png, .gif, .tif, .bmp, .webp, .jpg), a folder that exists, for "
+    each = "NAME.png of each picture, or - for stdout, as PNG (beside the picture, NAME-K.png)"
+    add("-o", "--output", metavar="OUT", help=kinds + each)
+    named = "what follows a picture's name in that of its output, such as -small or -8.gif"
+    add("--suffix", metavar="TEXT", help=named)
     add("--shared", action="store_true", help="one palette for all pictures")
     ways = "mix colours by dots: --dither, or --dither=NAME, one of " + ", ".join(DITHERS)
     add("--dither", nargs="?", choices=DITHERS, default=False, metavar="=NAME", help=ways)
     shares = "how much of each error is made good, 0 to 1 (0.8)"
     add("--dither-strength", type=_share, default=0.8, metavar="S", help=shares)
+    _add_sort(add, None, "order of the palette: darkest first, or largest share first")
+    larger = "write nothing that is no smaller than the file read; the status is then 98"
+    add("--skip-if-larger", action="store_true", help=larger)
     _add_files(add)
 
 
 def _add_palette(add: Add) -> None:
-    add("picture", metavar="PICTURE", help="a file, or a folder of pictures")
-    _add_colors(add)
-    orders = "darkest first (the default), or largest share first"
-    add("--sort", choices=("luminance", "share"), default="luminance", help=orders)
-    add("--json", action="store_true", help="print JSON, not a table")
-    add("-o", "--output", metavar="SWATCH", help="also draw the colours to a file")
+    add("picture", metavar="PICTURE", help="a file, a folder of pictures, or - for stdin")
+    _add_colors(add, PALETTE, f"how many colours ({PALETTE})")
+    _add_sort(add, "luminance", "darkest first (the default), or largest share first")
+    formats = "print that, not a table"
+    add("--format", choices=("css", "gpl", "ase", "aco", "hex", "json"), help=formats)
+    add("--json", action="store_const", dest="format", const="json", help="as --format json")
+    also = "also write a file: of one of these formats, or a picture that shows the colours"
+    add("-o", "--output", metavar="FILE", help=also)
     _add_files(add)
 
 
 def _add_explore(add: Add) -> None:
-    add("picture", metavar="PICTURE", help="a file")
+    add("picture", metavar="PICTURE", help="a file, or - for stdin")
     add("-k", type=_numbers, default="1-20", metavar="KS", help="numbers and ranges (1-20)")
     add("-o", "--output", required=True, metavar="PAGE", help="a .html file")
     _add_files(add)
@@ -230,14 +258,16 @@ COMMANDS: dict[str, tuple[str, str, dict[str, Callable[[Add], None]]]] = {
         "Write pictures with their best K colours (an indexed picture to K = 256).\n"
         "Fully transparent pixels stay so. The colour profile of an RGB picture is\n"
         "kept; .gif and .bmp, which know none, are sRGB, and so are grey, CMYK and\n"
-        "--shared pictures. A TIFF of 67 megapixels or more is read and written to a\n"
-        ".tif a part at a time, and need not fit in memory.",
+        "--shared pictures. An animation (GIF, PNG, WebP) stays one, all frames in the\n"
+        "same colours. A TIFF of 67 megapixels or more is read and written to a .tif a\n"
+        "part at a time, and need not fit in memory.",
         {"": _add_quantize, FITTING: _add_fitting},
     ),
     "palette": (
         "list the best K colours of a picture, or of a folder",
         "List the best K colours of a picture, or of all in a folder, and how much\n"
-        "each one paints. The numbers are sRGB, whatever the picture's colour profile.",
+        "each one paints; a terminal shows them too, unless NO_COLOR is set. Numbers\n"
+        "are sRGB, whatever the picture's colour profile.",
         {"": _add_palette, FITTING: _add_fitting},
     ),
     "explore": (

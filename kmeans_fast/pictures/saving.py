@@ -32,7 +32,7 @@ _FORMATS: dict[str, dict[str, str | None]] = {
         "JPEG": ("RGB", None, None, "RGB", None, None),
     }.items()
 }
-_SUFFIXES = {f".{name.lower()}": name for name in _FORMATS} | {".jpg": "JPEG", ".tif": "TIFF"}
+SUFFIXES = {f".{name.lower()}": name for name in _FORMATS} | {".jpg": "JPEG", ".tif": "TIFF"}
 # The largest profile that a format carries; Pillow reads back no larger one from a PNG.
 _PROFILES = {"PNG": 2**20 - 1, "TIFF": 2**30, "WEBP": 2**30, "JPEG": 255 * 65519}
 _OPTIONS: dict[str, dict[str, Any]] = {
@@ -44,9 +44,13 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
+class Unwanted(Exception):
+    """What is written turns out not to be wanted: `write_whole` leaves all as it was."""
+
+
 def check_output(path: str | os.PathLike[str], n_colors: int = 1) -> str:
     """Raise what `save_image` would, as far as it can be known now; return the format."""
-    format_name = _SUFFIXES[check_suffix(path, _SUFFIXES)]
+    format_name = SUFFIXES[check_suffix(path, SUFFIXES)]
     if n_colors > INDEXED and format_name == "GIF":
         name = os.fsdecode(path)
         raise ValueError(f"{name}: .gif holds {INDEXED} colours at most; write .png instead")
@@ -121,7 +125,7 @@ def write_whole(path: str | os.PathLike[str], write: Callable[[IO[bytes]], objec
     except BaseException as error:
         with contextlib.suppress(OSError):
             os.remove(temporary)
-        if isinstance(error, MemoryError) or not isinstance(error, Exception):
+        if isinstance(error, MemoryError | Unwanted) or not isinstance(error, Exception):
             raise
         raise OSError(f"{name}: cannot be written: {one_line(error)}") from error
 
@@ -211,8 +215,11 @@ def save_image(image: Image.Image, path: str | os.PathLike[str]) -> None:
     OSError
         The folder is missing, it or the file is not writable, or the disk is full.
     """
-    format_name = check_output(path)
-    name = os.fsdecode(path)
+    write_whole(path, encoder(image, os.fsdecode(path), check_output(path)))
+
+
+def encoder(image: Image.Image, name: str, format_name: str) -> Callable[[IO[bytes]], None]:
+    """Return what writes such a picture to a file; raise if the format cannot hold it."""
     kind = image.mode
     if kind == "P" and "transparency" in image.info:
         kind = "P*" if isinstance(image.info["transparency"], bytes) else "P+"
@@ -230,4 +237,4 @@ def save_image(image: Image.Image, path: str | os.PathLike[str]) -> None:
     if mode != image.mode:
         image = image.convert(mode)
     options = _OPTIONS.get(format_name, {}) | info
-    write_whole(path, lambda file: image.save(file, format_name, **options))
+    return lambda file: image.save(file, format_name, **options)

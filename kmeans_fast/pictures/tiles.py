@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..checks import are_colors, check_integer
-from .identify import PictureFile, identify_within, naming, one_line
+from .identify import PictureFile, Source, identify_within, naming, one_line, open_file
 from .reading import MAX_PIXELS, carried_info, kind_of, named_array, read_picture, tell_of_frames
 from .tiff import MAGIC, Box, Tiff, load_tifffile, read_tiff
 
@@ -195,9 +195,15 @@ def pictures_in(folder: Path) -> list[str]:
 
 
 def open_picture(
-    path: Path, tile_pixels: int, max_pixels: int | None, keep_profile: bool = False
+    path: Source, tile_pixels: int, max_pixels: int | None, keep_profile: bool = False
 ) -> Tiles:
-    """Open one file as `open_tiles` does; or leave RGB in the space of its profile."""
+    """Open one file as `open_tiles` does; or leave RGB in the space of its profile.
+
+    One that is open already is a picture of one tile, and stays so.
+    """
+    if not isinstance(path, str | os.PathLike):
+        file, name = open_file(path)
+        return _Whole(file, name, max_pixels, keep_profile, path)
     name = os.fsdecode(path)
     with PictureFile(name) as file:
         magic = file.read(6)
@@ -212,7 +218,7 @@ def open_picture(
                 if tiff is not None:
                     tell_of_frames(file, name, image)
                     return _OfTiff(name, tiff, tile_pixels, max_pixels, keep_profile)
-        return _Whole(file, name, max_pixels, keep_profile)
+        return _Whole(file, name, max_pixels, keep_profile, name)
 
 
 def _with_tifffile(name: str, n_pixels: int, tile_pixels: int) -> bool:
@@ -237,9 +243,15 @@ class _Whole(Tiles):
     """A picture that is one tile; its shape and type are certain once it is decoded."""
 
     def __init__(
-        self, file: PictureFile, name: str, max_pixels: int | None, keep_profile: bool
+        self,
+        file: IO[bytes],
+        name: str,
+        max_pixels: int | None,
+        keep_profile: bool,
+        source: Source,
     ) -> None:
-        self.path, self._max_pixels, self._keep_profile = name, max_pixels, keep_profile
+        self.path, self._source = name, source
+        self._max_pixels, self._keep_profile = max_pixels, keep_profile
         self._seen: tuple[tuple[int, ...], np.dtype[Any]] | None = None
         image = identify_within(file, name, max_pixels)
         self._n_pixels = image.size[0] * image.size[1]
@@ -247,7 +259,7 @@ class _Whole(Tiles):
 
     def _decode(self) -> Array:
         limit, keep = self._max_pixels, self._keep_profile
-        array = read_picture(self.path, max_pixels=limit, keep_profile=keep)[0]
+        array = read_picture(self._source, max_pixels=limit, keep_profile=keep)[0]
         if self._seen not in (None, (array.shape, array.dtype)):
             raise _changed(self.path)
         return array
