@@ -54,11 +54,11 @@ def refined(
     callback: Callback | None = None,
     run: int = 0,
 ) -> Run:
-    """Search from a start, then run `lloyd`; `refine` is 1 and one for each recombination,
-    which draws.
+    """Search from a start, then run `lloyd`; `refine` is 1 and one for each recombination.
 
-    The history is that of all iterations, whose inertia rises where something is tried. Once a
-    callback returns true, the best so far is what there is.
+    These draw; with 1 no generator is asked for. The history is that of all iterations, whose
+    inertia rises where something is tried. Once a callback returns true, the best so far is what
+    there is.
     """
     trials = Trials(points, callback, run)
     k = len(start)
