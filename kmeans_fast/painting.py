@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, Literal, get_args
 
@@ -31,7 +31,7 @@ def quantize(
     image: NDArray[Any] | Image.Image | Source,
     n_colors: int | None = None,
     *,
-    palette: Sequence[Any] | NDArray[Any] | None = None,
+    palette: Iterable[Any] | None = None,
     dither: bool | Dither = False,
     dither_strength: float = STRENGTH,
     sort: Sort | None = None,
@@ -56,7 +56,7 @@ def quantize(
         How many colours to find; a picture with fewer colours keeps those it has. Fully transparent
         pixels take no part in the fit and stay so. They take one entry of an indexed picture for
         themselves, so that 256 colours are then 255 visible ones.
-    palette : sequence of colours, optional
+    palette : Palette or sequence of colours, optional
         The colours to use instead, without a fit: each three numbers up to 255, or a name that
         Pillow knows ("#ffd700", "gold").
     dither : bool or str, default False
@@ -160,7 +160,7 @@ def as_picture(
     return pixels, {}
 
 
-def as_colors(palette: Sequence[Any] | NDArray[Any]) -> NDArray[np.uint8]:
+def as_colors(palette: Iterable[Any]) -> NDArray[np.uint8]:
     """Return the colours of a palette, (k, 3), whether numbers or names."""
     colors = []
     for color in palette:

@@ -32,6 +32,12 @@ if result.palette is not None:
     palette: NDArray[np.uint8] = result.palette
 kf.sweep(image, range(3), init="k-means++", space="rgb")
 kf.quantize(image, 3, sort="share", init=start).save("a.png")
+found = kf.palette(image, 3, sort="share", medoids=True)
+colors: NDArray[np.uint8] = found.colors
+known: list[str] = found.hex + found.names + [found.to_css("brand"), found.to_json(a=1)]
+error: float = found.mse + found.psnr + float(found.shares.sum())
+data: bytes = found.to_ase() + found.to_aco()
+kf.quantize(image, palette=found)
 model = KMeans(3).fit(image.reshape(-1, 3))
 own: NDArray[np.int32] = model.labels_
 inertia: float = model.inertia_
@@ -55,6 +61,8 @@ kf.assign(image, image[0], space="lab")
 kf.quantize(image, 2, space="lab")
 kf.quantize(image, 2, init="kmeans++")
 kf.quantize(image, 2, sort="size")
+kf.palette(image, sort="size")
+kf.palette(image).colours
 kf.explore(image, space="lab")
 kf.fit(image, 2).labels.compute
 kf.fit(image, 2).palette.size

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-FILES = {"pictures", "picture", "output"}
+FILES = {"pictures", "picture", "output", "palette"}
 
 
 def complete(shell: str, parser: argparse.ArgumentParser) -> str:
