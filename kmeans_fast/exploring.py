@@ -15,12 +15,14 @@ from PIL import Image
 
 from .api import sweep
 from .checks import check_integer
+from .choosing import in_order
 from .page import CLUSTERS, CURVE, IMAGE, OWN, PLACE, SWATCHES, import_plotly
-from .painting import VisibleColors, as_picture, in_order, paint, with_channels
+from .painting import as_picture, paint
 from .pictures.identify import Source
 from .pictures.reading import to_uint8
 from .result import KMeansResult
 from .spaces import Space
+from .visible import VisibleColors, with_channels
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

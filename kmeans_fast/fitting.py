@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, cast
 
@@ -26,6 +26,7 @@ from .checks import (
 from .data.dataset import Dataset
 from .data.opening import as_dataset
 from .lloyd import Callback, Run, lloyd
+from .pinned import Pinned, pin
 from .point_set import Floats, Labels, PointSet, Refinable
 from .refining import MOST_CLUSTERS, refined
 from .result import KMeansResult, as_palette
@@ -46,6 +47,7 @@ class Options:
     random_state: Seed
     callback: Callback | None
     refine: int = 0
+    fixed: Floats | None = None  # centroids (n, d) that stay, the first of the result
 
 
 def check_options(given: Options, shape: tuple[int, int] | None = None) -> Options:
@@ -82,7 +84,7 @@ def check_options(given: Options, shape: tuple[int, int] | None = None) -> Optio
     check_seed(given.random_state)
     refine = check_integer("refine", given.refine, 0)
     tol = check_tol(given.tol)
-    return Options(init, n_init, max_iter, tol, given.random_state, callback, refine)
+    return Options(init, n_init, max_iter, tol, given.random_state, callback, refine, given.fixed)
 
 
 def _start(init: Init, data: Dataset, k: int, rng: np.random.Generator) -> Floats:
@@ -101,11 +103,18 @@ def _run(
     rng: np.random.Generator | None = None,
     run: int = 0,
 ) -> Run:
-    """Run the loop from a start, or the search that goes on from there."""
-    limits = options.max_iter, options.tol
-    if options.refine == 0 or len(start) > MOST_CLUSTERS:
+    """Run the loop from a start, or the search that goes on from there.
+
+    With centroids that stay the search is that of `refine` 1: others are merged away.
+    """
+    limits, refine, n_fixed = (options.max_iter, options.tol), options.refine, 0
+    if options.fixed is not None:
+        refine, n_fixed = min(refine, 1), len(options.fixed)
+        points, start = cast(PointSet, Pinned(points, n_fixed)), pin(start, options.fixed)
+    if refine == 0 or len(start) > MOST_CLUSTERS:
         return lloyd(points, start, *limits, callback, run)
-    return refined(cast(Refinable, points), start, options.refine, *limits, rng, callback, run)
+    points = cast(Refinable, points)
+    return refined(points, start, refine, *limits, rng, callback, run, n_fixed)
 
 
 def fit_each(
@@ -124,7 +133,9 @@ def fit_each(
         Threads(n_threads) as threads,
         closing(as_dataset(opened, sample_weight, threads, space, n_threads)) as data,
     ):
-        for k in ks:
+        if options.fixed is not None:
+            options = replace(options, fixed=data.into(options.fixed))
+        for k in ks if options.fixed is None else ():
             n_distinct = data.points.n_distinct(k)
             if n_distinct < k:
                 warnings.warn(

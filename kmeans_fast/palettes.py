@@ -8,7 +8,7 @@ import math
 import os
 import re
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,13 +17,22 @@ from numpy.typing import NDArray
 from PIL import Image, ImageColor
 
 from .checks import check_integer
-from .painting import SORTS, Sort, VisibleColors, as_picture, in_order, palette_rgba, with_channels
+from .choosing import (
+    Sort,
+    as_weight,
+    check_fixed,
+    check_max_error,
+    check_posterize,
+    check_sort,
+    find_colors,
+)
+from .painting import as_picture
 from .pictures.identify import Source
-from .pictures.saving import SUFFIXES, check_suffix, check_target, save_image, write_whole
-from .result import KMeansResult
+from .pictures.saving import INDEXED, SUFFIXES, check_suffix, check_target, save_image, write_whole
 from .seeding import Init
 from .spaces import Space, to_oklab
 from .swatches import as_html, as_table, draw, hex_of, shows_colors
+from .visible import VisibleColors, palette_rgba
 
 K = 16  # colours, where it is not said how many
 # Of two names of one colour, those that are not used.
@@ -224,13 +233,18 @@ WRITERS: dict[str, Callable[[Palette], str | bytes]] = {
 
 def palette(
     image: NDArray[Any] | Image.Image | Source,
-    n_colors: int = K,
+    n_colors: int | None = None,
     *,
+    max_error: float | str | None = None,
+    fixed: Iterable[Any] | None = None,
+    weight: NDArray[Any] | Image.Image | Source | None = None,
+    posterize: int = 0,
     sort: Sort = "luminance",
     medoids: bool = False,
     space: Space = "rgb",
     init: Init = "k-means++",
     n_init: int = 1,
+    refine: int = 1,
     max_iter: int = 300,
     random_state: Any = 0,
     n_threads: int | None = None,
@@ -243,13 +257,16 @@ def palette(
     image : (h, w, c) or (h, w) array, PIL.Image.Image, path or file
         As in `quantize`; colours are sRGB, whatever its profile.
     n_colors : int, default 16
-        How many colours to find; a picture with fewer has those that it has.
+        How many colours to find; with `max_error` the most, 256 by default. A picture with fewer
+        has those that it has.
+    max_error, fixed, weight, posterize
+        As in `quantize`.
     sort : {"luminance", "share"}, default "luminance"
         Darkest first, by the lightness of OKLab, or the colour of most pixels first.
     medoids : bool, default False
         Replace each colour found by the nearest that occurs in the picture.
-    space, init, n_init, max_iter, random_state, n_threads
-        As in `fit`.
+    space, init, n_init, refine, max_iter, random_state, n_threads
+        As in `quantize`.
 
     Returns
     -------
@@ -273,60 +290,36 @@ def palette(
         0  #000000      0    0    0    75.000  black
         1  #ff8000    255  128    0    25.000  darkorange
     """
-    if sort not in SORTS:
-        raise ValueError(f"sort={sort!r} is unknown; give one of {', '.join(SORTS)}")
+    check_sort(sort)
+    if n_colors is None:
+        n_colors = K if max_error is None else INDEXED
     n_colors = check_integer("n_colors", n_colors, 1)
+    limit = None if max_error is None else check_max_error(max_error)
+    beside, bits = check_fixed(fixed, n_colors), check_posterize(posterize)
     pixels, _ = as_picture(image)
+    importance = None if weight is None else as_weight(weight, pixels.shape[:2])
     colors = VisibleColors()
-    colors.add(pixels, n_threads=n_threads)
+    colors.add(pixels, weight=importance, n_threads=n_threads)
     return find_palette(
-        colors, n_colors, sort=sort, medoids=medoids, space=space, init=init, n_init=n_init,
-        max_iter=max_iter, random_state=random_state, n_threads=n_threads,
+        colors, n_colors, max_error=limit, fixed=beside, posterize=bits, sort=sort, medoids=medoids,
+        space=space, init=init, n_init=n_init, refine=refine, max_iter=max_iter,
+        random_state=random_state, n_threads=n_threads,
     )  # fmt: skip
 
 
 def find_palette(
-    colors: VisibleColors,
-    n_colors: int,
-    *,
-    sort: Sort,
-    medoids: bool,
-    n_threads: int | None,
-    **options: Any,
+    colors: VisibleColors, n_colors: int, *, n_threads: int | None = None, **options: Any
 ) -> Palette:
-    """Find the palette of all pictures that were counted; `options` are those of a fit."""
-    result = colors.fit(n_colors, n_threads=n_threads, **options)
-    if medoids:
-        result = colors.as_medoids(result, n_threads)
-    result = in_order(result, sort)
+    """Find the palette of all pictures that were counted; `options` are those of `find_colors`."""
+    result = find_colors(colors, n_colors, n_threads=n_threads, **options)
     counts = np.zeros(0, np.int64) if result is None else result.counts
     rgba = palette_rgba(result, np.dtype(np.uint8) if result is None else result.dtype)
     return Palette(
         colors=rgba[:, :3] if (rgba[:, 3] == 255).all() else rgba,
         counts=counts,
         n_transparent=colors.n_pixels - sum(h.n_pixels for h in colors.histograms.values()),
-        mse=0.0 if result is None else _error(colors, result, rgba, n_threads),
+        mse=0.0 if result is None else colors.error(result, n_threads),
     )
-
-
-def _error(
-    colors: VisibleColors, result: KMeansResult, rgba: NDArray[np.uint8], n_threads: int | None
-) -> float:
-    """Return the mean squared error of the pixels, painted in rounded colours as `paint` does."""
-    channels = result.centroids.shape[1]
-    total, n_pixels = 0.0, 0
-    for histogram in colors.histograms.values():
-        own = with_channels(histogram.colors[np.newaxis], channels)[0]
-        labels = result.predict(own, n_threads=n_threads)
-        scale = 257 if own.dtype == np.uint16 else 1
-        for channel in range(channels):
-            apart = own[:, channel].astype(np.int64) - scale * rgba[labels, channel].astype(
-                np.int64
-            )
-            # Whole numbers below 2**53, for pictures of 8 bits: the same in any order.
-            total += float((apart.astype(np.float64) ** 2 * histogram.counts).sum()) / scale**2
-        n_pixels += histogram.n_pixels
-    return total / float(channels * n_pixels)
 
 
 @functools.cache

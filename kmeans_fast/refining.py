@@ -53,14 +53,15 @@ def refined(
     rng: np.random.Generator | None,
     callback: Callback | None = None,
     run: int = 0,
+    n_fixed: int = 0,
 ) -> Run:
     """Search from a start, then run `lloyd`; `refine` is 1 and one for each recombination.
 
     These draw; with 1 no generator is asked for. The history is that of all iterations, whose
     inertia rises where something is tried. Once a callback returns true, the best so far is what
-    there is.
+    there is. The first `n_fixed` centroids stay, with 1.
     """
-    trials = Trials(points, callback, run)
+    trials = Trials(points, callback, run, n_fixed)
     k = len(start)
     points.make_room(k + -(-k // SHARE) if refine > 1 else 0)
     try:
@@ -92,6 +93,7 @@ class Trials:
     points: Refinable
     callback: Callback | None
     run: int
+    n_fixed: int = 0  # centroids that are neither split nor taken away
     history: list[Iteration] = field(default_factory=list)
     stopped: bool = False  # by the callback
 
@@ -144,6 +146,7 @@ class Trials:
         gains, offsets = np.empty(len(moments)), np.empty((len(moments), 4))
         moves.find_splits(moments, gains, offsets)
         costs, mates = _find_mates(centroids, moments[:, 0])
+        gains[: self.n_fixed], costs[: self.n_fixed] = -np.inf, np.inf
         return Facts(gains, offsets[:, : centroids.shape[1]], costs, mates)
 
     def recombine(self, best: Run, rng: np.random.Generator) -> Run:

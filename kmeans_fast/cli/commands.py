@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from .. import painting
+from ..choosing import as_colors, find_colors, in_order
 from ..info import show_info
-from ..painting import VisibleColors, as_colors, in_order, paint, palette_rgba, with_channels
+from ..painting import paint
 from ..palettes import WRITERS, check_palette_output, find_palette, read_colors
 from ..pictures import reading
 from ..pictures.animations import check_frames, write_animation
 from ..pictures.saving import INDEXED, Unwanted, check_suffix, check_target, encoder
+from ..visible import VisibleColors, palette_rgba, with_channels
 from . import files
 from .messages import FAILED, PROG, SKIPPED, complain, say, saying_that_it_compiles
 
@@ -125,13 +127,10 @@ def _find(
     options: argparse.Namespace, colors: VisibleColors, dtype: np.dtype[Any] = BYTES
 ) -> KMeansResult | None:
     """Return the colours that all that was counted is painted in."""
-    result: KMeansResult | None
-    if options.given is not None:
-        nothing = np.empty(0, dtype)
-        result = colors.given(options.given, nothing, options.space, options.threads)
-    else:
-        result = colors.fit(options.colors, **_fit_options(options))
-        result = colors.as_medoids(result, options.threads) if options.medoids else result
+    if options.given is None:
+        return find_colors(colors, options.colors, **_wishes(options), **_fit_options(options))
+    nothing = np.empty(0, dtype)
+    result = colors.given(options.given, nothing, options.space, options.threads)
     return in_order(result, options.sort) if options.sort else result
 
 
