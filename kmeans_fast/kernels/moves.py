@@ -85,7 +85,8 @@ def find_splits(moments, gains, offsets):
     scatter = np.empty((4, 4))
     for k in range(moments.shape[0]):
         gains[k] = 0.0
-        offsets[k] = 0.0
+        for p in range(4):
+            offsets[k, p] = 0.0
         weight = moments[k, 0]
         if weight == 0.0:
             continue
@@ -95,8 +96,9 @@ def find_splits(moments, gains, offsets):
                 shared = moments[k, 1 + p] * (moments[k, 1 + q] / weight)
                 scatter[p, q] = moments[k, j] - shared
                 scatter[q, p] = scatter[p, q]
+                a[p, q] = scatter[p, q]
+                a[q, p] = scatter[p, q]
                 j += 1
-        a[:] = scatter
         for _ in range(SQUARINGS):
             trace = a[0, 0] + a[1, 1] + a[2, 2] + a[3, 3]
             if not trace > 0.0:
