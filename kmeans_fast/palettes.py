@@ -26,6 +26,7 @@ from .spaces import Space, to_oklab
 from .swatches import as_html, as_table, draw, hex_of, shows_colors
 
 K = 16  # colours, where it is not said how many
+PART = 1 << 18  # colours whose error is measured at once
 # Of two names of one colour, those that are not used.
 _DOUBLES = re.compile("aqua|fuchsia|.*grey.*")
 
@@ -316,15 +317,14 @@ def _error(
     channels = result.centroids.shape[1]
     total, n_pixels = 0.0, 0
     for histogram in colors.histograms.values():
-        own = with_channels(histogram.colors[np.newaxis], channels)[0]
-        labels = result.predict(own, n_threads=n_threads)
-        scale = 257 if own.dtype == np.uint16 else 1
-        for channel in range(channels):
-            apart = own[:, channel].astype(np.int64) - scale * rgba[labels, channel].astype(
-                np.int64
-            )
+        every, counts = histogram.colors, histogram.counts
+        scale = 257 if every.dtype == np.uint16 else 1
+        for at in range(0, len(every), PART):
+            own = with_channels(every[np.newaxis, at : at + PART], channels)[0]
+            labels = result.predict(own, n_threads=n_threads)
+            apart = own - np.take(scale * rgba[:, :channels].astype(np.float64), labels, axis=0)
             # Whole numbers below 2**53, for pictures of 8 bits: the same in any order.
-            total += float((apart.astype(np.float64) ** 2 * histogram.counts).sum()) / scale**2
+            total += float(((apart**2).sum(axis=1) * counts[at : at + PART]).sum()) / scale**2
         n_pixels += histogram.n_pixels
     return total / float(channels * n_pixels)
 

@@ -61,6 +61,7 @@ def pictures() -> Iterator[Do]:
         yield lambda x=x, k=k: kf.fit(x, k, space="oklab", max_iter=5)
     yield lambda: kf.quantize(rgb, 300, max_iter=2)
     yield lambda: kf.quantize(rgb, 3, medoids=True, max_iter=2)
+    yield lambda: kf.palette(noise((40, 40, 3), np.uint16), 3, max_iter=2)
 
 
 def arrays() -> Iterator[Do]:
