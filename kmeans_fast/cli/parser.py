@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 SHELLS = "bash", "zsh", "fish"
 MOST_COLORS_TO_DITHER = 256
 DITHERS = "floyd-steinberg", "sierra", "atkinson", "blue-noise", "bayer"  # as `dithering` has them
-PALETTE = 16  # colours that `palette` lists
+COLORS, PALETTE = 256, 16  # that `quantize` paints with and `palette` lists
 WIDTH = 78  # of the help
 # Of each command, the first is the one that the help of all shows.
 EXAMPLES = """\
@@ -65,7 +65,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     if options.command == "quantize":
         if options.palette is not None and (options.colors is not None or options.medoids):
             parser.error("--palette has its colours already; give it without -k and --medoids")
-        options.colors = options.colors or MOST_COLORS_TO_DITHER
+        options.colors = options.colors or COLORS
     if getattr(options, "dither", False) and options.colors > MOST_COLORS_TO_DITHER:
         most = f"at most {MOST_COLORS_TO_DITHER} colours"
         parser.error(f"--dither works with {most}, not -k {options.colors}")
@@ -213,7 +213,7 @@ def _add_sort(add: Add, default: str | None, about: str) -> None:
 def _add_quantize(add: Add) -> None:
     pictures = "a file, a folder of pictures, or - for stdin"
     add("pictures", nargs="+", metavar="PICTURE", help=pictures)
-    _add_colors(add, None, "how many colours (256)")
+    _add_colors(add, None, f"how many colours ({COLORS})")
     given = "no fit, but these colours: #1b2a49,gold,... or a file with one in each line"
     add("--palette", metavar="COLORS", help=given + " (.hex, .gpl)")
     kinds = "a file (.png, .gif, .tif, .bmp, .webp, .jpg), a folder that exists, for "

@@ -35,7 +35,8 @@ class Animation:
     """
 
     def __init__(self, source: Source, image: Image.Image, name: str, first: int) -> None:
-        self.path, self.source = name, source
+        self.path: str = name
+        self.source: Source = source
         self._first = first
         self.n_frames: int = int(getattr(image, "n_frames", 1)) - first
         self.n_pixels: int = self.n_frames * image.size[0] * image.size[1]
