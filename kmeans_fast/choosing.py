@@ -210,7 +210,7 @@ def _power(k: int, error: float, max_error: float, slope: float) -> int:
     """Return how many colours have an error, where so many have another."""
     if max_error <= 0 or error <= 0:
         return 2**30 if error > 0 else k
-    return math.ceil(min(k * (error / max_error) ** (1 / slope), 2.0**30))
+    return math.ceil(min(k * math.pow(error / max_error, 1 / slope), 2.0**30))
 
 
 def posterized(result: KMeansResult | None, bits: int) -> KMeansResult | None:

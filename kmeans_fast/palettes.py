@@ -35,7 +35,6 @@ from .swatches import as_html, as_table, draw, hex_of, shows_colors
 from .visible import VisibleColors, palette_rgba
 
 K = 16  # colours, where it is not said how many
-PART = 1 << 18  # colours whose error is measured at once
 # Of two names of one colour, those that are not used.
 _DOUBLES = re.compile("aqua|fuchsia|.*grey.*")
 
@@ -323,28 +322,6 @@ def find_palette(
     )
 
 
-<<<<<<< HEAD
-=======
-def _error(
-    colors: VisibleColors, result: KMeansResult, rgba: NDArray[np.uint8], n_threads: int | None
-) -> float:
-    """Return the mean squared error of the pixels, painted in rounded colours as `paint` does."""
-    channels = result.centroids.shape[1]
-    total, n_pixels = 0.0, 0
-    for histogram in colors.histograms.values():
-        every, counts = histogram.colors, histogram.counts
-        scale = 257 if every.dtype == np.uint16 else 1
-        for at in range(0, len(every), PART):
-            own = with_channels(every[np.newaxis, at : at + PART], channels)[0]
-            labels = result.predict(own, n_threads=n_threads)
-            apart = own - np.take(scale * rgba[:, :channels].astype(np.float64), labels, axis=0)
-            # Whole numbers below 2**53, for pictures of 8 bits: the same in any order.
-            total += float(((apart**2).sum(axis=1) * counts[at : at + PART]).sum()) / scale**2
-        n_pixels += histogram.n_pixels
-    return total / float(channels * n_pixels)
-
-
->>>>>>> a781502aa767e544642c478a579e318c8289df7b
 @functools.cache
 def _css_colors() -> tuple[list[str], NDArray[np.float64]]:
     """Return the names that CSS has, and where they are in OKLab."""

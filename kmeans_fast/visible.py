@@ -22,6 +22,7 @@ from .spaces import Space, to_oklab
 from .threads import quiet
 
 TOL = 1e-4  # as in `fit`
+PART = 1 << 18  # colours that are looked at at once
 
 
 class VisibleColors:
@@ -150,15 +151,15 @@ class VisibleColors:
             shown = premultiplied(shown)
         total, n_pixels = 0.0, 0
         for histogram in self.histograms.values():
-            own = with_channels(histogram.colors[np.newaxis], channels)[0]
-            labels = result.predict(own, n_threads=n_threads)
-            scale = 257 if own.dtype == np.uint16 else 1
-            for channel in range(channels):
-                painted = scale * shown[:, channel].astype(np.int64)
-                apart = own[:, channel].astype(np.int64) - painted[labels]
+            every, counts = histogram.colors, histogram.counts
+            scale = 257 if every.dtype == np.uint16 else 1
+            painted = scale * shown[:, :channels].astype(np.float64)
+            for at in range(0, len(every), PART):
+                own = with_channels(every[np.newaxis, at : at + PART], channels)[0]
+                labels = result.predict(own, n_threads=n_threads)
+                apart = own - np.take(painted, labels, axis=0)
                 # Whole numbers below 2**53, for pictures of 8 bits: the same in any order.
-                squares = apart.astype(np.float64) ** 2 * histogram.counts
-                total += float(squares.sum()) / scale**2
+                total += float(((apart**2).sum(axis=1) * counts[at : at + PART]).sum()) / scale**2
             n_pixels += histogram.n_pixels
         return total / float(channels * n_pixels)
 

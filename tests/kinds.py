@@ -62,12 +62,9 @@ def pictures() -> Iterator[Do]:
         yield lambda x=x, k=k: kf.fit(x, k, space="oklab", max_iter=5)
     yield lambda: kf.quantize(rgb, 300, max_iter=2)
     yield lambda: kf.quantize(rgb, 3, medoids=True, max_iter=2)
-<<<<<<< HEAD
     for dither in ("floyd-steinberg", "blue-noise"):
         yield lambda name=dither: kf.quantize(rgb, 3, max_iter=2, dither=name)
-=======
     yield lambda: kf.palette(noise((40, 40, 3), np.uint16), 3, max_iter=2)
->>>>>>> a781502aa767e544642c478a579e318c8289df7b
 
 
 def arrays() -> Iterator[Do]:

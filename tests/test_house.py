@@ -19,6 +19,7 @@ kernels
 checks
 point_set
 lloyd seeding exact
+pinned
 runs refining
 pictures
 arrays
@@ -28,7 +29,8 @@ data
 result
 fitting
 api
-dithering
+dithering visible
+choosing
 painting
 palettes page
 still

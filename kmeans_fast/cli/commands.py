@@ -14,7 +14,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from .. import painting
-from ..choosing import as_colors, find_colors, in_order
+from ..choosing import (
+    as_colors,
+    check_fixed,
+    check_max_error,
+    check_posterize,
+    find_colors,
+    in_order,
+)
 from ..info import show_info
 from ..painting import paint
 from ..palettes import WRITERS, check_palette_output, find_palette, read_colors
@@ -54,9 +61,21 @@ def _fit_options(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def _wishes(options: argparse.Namespace) -> dict[str, Any]:
+    """Return what is asked of the colours that are found, checked."""
+    fixed = None if options.fixed is None else read_colors(options.fixed)
+    return {
+        "max_error": None if options.max_error is None else check_max_error(options.max_error),
+        "fixed": check_fixed(fixed, options.colors),
+        "posterize": check_posterize(options.posterize),
+        "medoids": options.medoids,
+        "sort": options.sort,
+    }
+
+
 def quantize(options: argparse.Namespace) -> int:
     """Write pictures with K colours, or in those that are given."""
-    options.given = None
+    options.given, options.wishes = None, _wishes(options)
     if options.palette is not None:
         options.given = as_colors(read_colors(options.palette))
         options.colors = len(options.given)
@@ -128,7 +147,7 @@ def _find(
 ) -> KMeansResult | None:
     """Return the colours that all that was counted is painted in."""
     if options.given is None:
-        return find_colors(colors, options.colors, **_wishes(options), **_fit_options(options))
+        return find_colors(colors, options.colors, **options.wishes, **_fit_options(options))
     nothing = np.empty(0, dtype)
     result = colors.given(options.given, nothing, options.space, options.threads)
     return in_order(result, options.sort) if options.sort else result
@@ -159,8 +178,7 @@ def _quantize_one(options: argparse.Namespace, picture: str, target: str) -> Non
         palette=options.given,
         dither=options.dither,
         dither_strength=options.dither_strength,
-        sort=options.sort,
-        medoids=options.medoids,
+        **options.wishes,
         **_fit_options(options),
     )
     painted.info.update(info)
@@ -301,6 +319,7 @@ def palette(options: argparse.Namespace) -> int:
     if options.output:
         check_palette_output(options.output)
         files.check_files(options, pictures, [options.output])
+    options.wishes = _wishes(options)
     if options.format in ("ase", "aco") and sys.stdout.isatty():
         raise ValueError(f"--format {options.format} is no text for a terminal; redirect it")
     colors = VisibleColors()
@@ -315,8 +334,7 @@ def palette(options: argparse.Namespace) -> int:
         found = find_palette(
             colors,
             options.colors,
-            sort=options.sort,
-            medoids=options.medoids,
+            **options.wishes,
             **_fit_options(options),
         )
     if options.output:

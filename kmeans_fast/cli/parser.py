@@ -62,10 +62,16 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
             break
     parser = make_parser(given)
     options = parser.parse_args(_with_names(given))
-    if options.command == "quantize":
-        if options.palette is not None and (options.colors is not None or options.medoids):
-            parser.error("--palette has its colours already; give it without -k and --medoids")
-        options.colors = options.colors or COLORS
+    if getattr(options, "palette", None) is not None:
+        asked = (options.colors, options.max_error, options.fixed)
+        if options.medoids or options.posterize or any(each is not None for each in asked):
+            parser.error(
+                "--palette has its colours already; give it without -k, --max-error, --fixed, "
+                "--medoids and --posterize"
+            )
+    if options.command in ("quantize", "palette") and options.colors is None:
+        few = options.command == "palette" and options.max_error is None
+        options.colors = PALETTE if few else COLORS
     if getattr(options, "dither", False) and options.colors > MOST_COLORS_TO_DITHER:
         most = f"at most {MOST_COLORS_TO_DITHER} colours"
         parser.error(f"--dither works with {most}, not -k {options.colors}")
@@ -200,10 +206,16 @@ def _add_files(add: Add) -> None:
     add("--max-pixels", type=_whole(0), metavar="N", help=most + "0: no limit")
 
 
-def _add_colors(add: Add, default: int | None, about: str) -> None:
-    add("-k", "--colors", type=_whole(1), default=default, metavar="K", help=about)
+def _add_colors(add: Add, about: str) -> None:
+    add("-k", "--colors", type=_whole(1), metavar="K", help=about)
     medoids = "only colours that occur: for each the nearest"
     add("--medoids", action="store_true", help=medoids)
+    smallest = "as few colours as hold a mean squared error, or a PSNR: 38dB; -k is then the most"
+    add("--max-error", metavar="E", help=smallest + f" ({COLORS})")
+    beside = "colours that are part of the palette: #fff,black,... or a file"
+    add("--fixed", metavar="COLORS", help=beside)
+    fewer = "bits that each channel of the palette does without (0)"
+    add("--posterize", type=_whole(0), default=0, metavar="BITS", help=fewer)
 
 
 def _add_sort(add: Add, default: str | None, about: str) -> None:
@@ -213,7 +225,7 @@ def _add_sort(add: Add, default: str | None, about: str) -> None:
 def _add_quantize(add: Add) -> None:
     pictures = "a file, a folder of pictures, or - for stdin"
     add("pictures", nargs="+", metavar="PICTURE", help=pictures)
-    _add_colors(add, None, f"how many colours ({COLORS})")
+    _add_colors(add, f"how many colours ({COLORS})")
     given = "no fit, but these colours: #1b2a49,gold,... or a file with one in each line"
     add("--palette", metavar="COLORS", help=given + " (.hex, .gpl)")
     kinds = "a file (.png, .gif, .tif, .bmp, .webp, .jpg), a folder that exists, for "
@@ -234,7 +246,7 @@ def _add_quantize(add: Add) -> None:
 
 def _add_palette(add: Add) -> None:
     add("picture", metavar="PICTURE", help="a file, a folder of pictures, or - for stdin")
-    _add_colors(add, PALETTE, f"how many colours ({PALETTE})")
+    _add_colors(add, f"how many colours ({PALETTE})")
     _add_sort(add, "luminance", "darkest first (the default), or largest share first")
     formats = "print that, not a table"
     add("--format", choices=("css", "gpl", "ase", "aco", "hex", "json"), help=formats)
