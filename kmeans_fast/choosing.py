@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, Literal, get_args
 
@@ -30,6 +30,7 @@ MOST_POSTERIZED = 7  # bits
 SLOPE = 0.85
 PROBE, PROBE_ITERATIONS = 16, 4  # colours, and iterations, of a look at how large errors are
 PROBED = 0.93  # of the error after these is left after all
+SURE = 1.015  # times the colours that errors seem to ask for
 NEAR = 0.05  # a palette may be larger than the smallest by that
 # Grey as Pillow has it.
 LUMA = 0.299, 0.587, 0.114
@@ -142,75 +143,81 @@ def find_colors(
     `VisibleColors.fit`.
     """
 
-    def find(k: int, **other: Any) -> KMeansResult | None:
-        result = colors.fit(k, n_threads=n_threads, **{**options, **other})
-        if medoids:
-            result = colors.as_medoids(result, n_threads)
-        return posterized(result, posterize)
+    def find(k: int, **other: Any) -> tuple[KMeansResult | None, float]:
+        found = colors.fit(k, n_threads=n_threads, **{**options, **other})
+        result = colors.as_medoids(found, n_threads) if medoids else found
+        result = posterized(result, posterize)
+        if result is None or max_error is None:
+            return result, 0.0
+        labels = result.labels if result is found else None
+        return result, colors.error(result, n_threads, labels)
 
     if max_error is None:
-        result = find(n_colors)
+        result, _ = find(n_colors)
     else:
-        result = _find_smallest(colors, n_colors, max_error, find, n_threads, options.get("fixed"))
+        fixed = options.get("fixed")
+        result = _find_smallest(find, 1 if fixed is None else len(fixed), n_colors, max_error)
     return in_order(result, sort) if sort else result
 
 
 def _find_smallest(
-    colors: VisibleColors,
-    most: int,
-    max_error: float,
-    find: Any,
-    n_threads: int | None,
-    fixed: NDArray[np.uint8] | None,
+    find: Callable[..., tuple[KMeansResult | None, float]], least: int, most: int, max_error: float
 ) -> KMeansResult | None:
-    """Return the smallest palette found, of `most` colours at most, that holds an error.
+    """Return the smallest palette found, of `least` to `most` colours, that holds an error.
 
     Errors fall about as a power of the number of colours. Two quick looks say which, and from where
     on palettes are found in full.
     """
-    least = 1 if fixed is None else len(fixed)
-    low, high = least - 1, most + 1  # that does not hold it, and that does
-    best: KMeansResult | None = None
-    k, slope, before = max(least, min(PROBE, most)), SLOPE, None
+    k, slope = max(least, min(PROBE, most)), SLOPE
+    looked: tuple[int, float] | None = None
     for _ in range(2):
-        look = find(k, refine=0, max_iter=PROBE_ITERATIONS)
+        look, error = find(k, refine=0, max_iter=PROBE_ITERATIONS)
         if look is None:
             return None
-        error = PROBED * colors.error(look, n_threads)
-        if before is not None and error < before[1] and k != before[0]:
-            slope = math.log(before[1] / error) / math.log(k / before[0])
+        error *= PROBED
+        if looked is not None and 0 < error < looked[1]:
+            slope = math.log(looked[1] / error) / math.log(k / looked[0])
             slope = min(max(slope, 0.5), 1.5)
-        before = k, error
+        looked = k, error
         k = max(least, min(_power(k, error, max_error, slope), most))
-        if k == before[0]:
+        if k <= looked[0]:
             break
+    best, low, high = (
+        None,
+        (least - 1, math.inf),
+        (most + 1, 0.0),
+    )  # too few, and enough, with errors
     while True:
-        found = find(k)
-        error = colors.error(found, n_threads)
+        found, error = find(k)
         if error <= max_error:
-            best, high = found, k
+            best, high = found, (k, error)
             # Would fewer do, by what is told apart?
             fewer = max(1, int(NEAR * k))
-            near = k - fewer < least or error * (k / (k - fewer)) ** slope > max_error
+            if k - fewer < least or error * (k / (k - fewer)) ** slope > max_error:
+                return best
+        elif k == most:
+            reached = f"{error:.4g}, or {10 * math.log10(255**2 / error):.2f} dB"
+            raise ValueError(
+                f"max_error={max_error:.4g}: the best {most} colours leave an error of {reached}; "
+                "allow as much, or more colours"
+            )
         else:
-            low, near = k, False
-            if k == most:
-                reached = f"{error:.4g}, or {10 * math.log10(255**2 / error):.2f} dB"
-                raise ValueError(
-                    f"max_error={max_error:.4g}: the best {most} colours leave an error of "
-                    f"{reached}; allow as much, or more colours"
-                )
-        if near or high - low <= 1 + int(NEAR * low):
-            break
-        k = max(low + 1, min(_power(k, error, max_error, slope), high - 1, most))
-    return best
+            low = k, error
+        if best is not None and high[0] - low[0] <= 1 + int(NEAR * low[0]):
+            return best
+        if best is None or low[0] < least:
+            k = _power(k, error, max_error, slope)
+        else:  # halve what is between, but by the logarithm of the error where that says more
+            part = math.log(low[1] / max_error) / math.log(low[1] / max(high[1], 1e-9))
+            k = math.ceil(low[0] + min(max(part, 0.25), 0.75) * (high[0] - low[0]))
+        k = max(low[0] + 1, min(k, high[0] - 1, most))
 
 
 def _power(k: int, error: float, max_error: float, slope: float) -> int:
-    """Return how many colours have an error, where so many have another."""
+    """Return how many colours have an error, where so many have another; a few more, to be sure."""
     if max_error <= 0 or error <= 0:
         return 2**30 if error > 0 else k
-    return math.ceil(min(k * math.pow(error / max_error, 1 / slope), 2.0**30))
+    return math.ceil(min(SURE * k * math.pow(error / max_error, 1 / slope), 2.0**30))
 
 
 def posterized(result: KMeansResult | None, bits: int) -> KMeansResult | None:

@@ -140,27 +140,39 @@ class VisibleColors:
             n_iter=0, converged=False, history=(), palette=colors, dtype=pixels.dtype, space=space,
         )  # fmt: skip
 
-    def error(self, result: KMeansResult, n_threads: int | None = None) -> float:
+    def error(
+        self,
+        result: KMeansResult,
+        n_threads: int | None = None,
+        labels: NDArray[Any] | None = None,
+    ) -> float:
         """Return the mean squared error of pixels painted in the rounded colours, as by `paint`.
 
-        Of 8-bit values, over the pixels that can be seen and their channels.
+        Of 8-bit values, over the pixels that can be seen and their channels. The `labels` of all
+        colours, those of `fit`, need not be found where they are known.
         """
+        if labels is not None and len(labels) != sum(h.n_colors for h in self.histograms.values()):
+            labels = None  # they are those of pixels
         channels = result.centroids.shape[1]
         shown = palette_rgba(result, result.dtype)
         if channels == 4:
             shown = premultiplied(shown)
-        total, n_pixels = 0.0, 0
+        total, n_pixels, n_before = 0.0, 0, 0
         for histogram in self.histograms.values():
             every, counts = histogram.colors, histogram.counts
             scale = 257 if every.dtype == np.uint16 else 1
             painted = scale * shown[:, :channels].astype(np.float64)
             for at in range(0, len(every), PART):
                 own = with_channels(every[np.newaxis, at : at + PART], channels)[0]
-                labels = result.predict(own, n_threads=n_threads)
-                apart = own - np.take(painted, labels, axis=0)
+                if labels is None:
+                    nearest = result.predict(own, n_threads=n_threads)
+                else:
+                    nearest = labels[n_before + at :][: len(own)]
+                apart = own - np.take(painted, nearest, axis=0)
                 # Whole numbers below 2**53, for pictures of 8 bits: the same in any order.
                 total += float(((apart**2).sum(axis=1) * counts[at : at + PART]).sum()) / scale**2
             n_pixels += histogram.n_pixels
+            n_before += len(every)
         return total / float(channels * n_pixels)
 
 
