@@ -122,6 +122,7 @@ def write_animation(
     # Rounded where they end, so that no error adds up.
     ends = np.rint(np.cumsum([0.0, *durations]) / step) * step
     times = np.minimum(np.diff(ends), most).astype(int).tolist()
+    plays = min(plays, 65535)  # the most that GIF and WebP can say
     if format_name != "WEBP":
         write = _write_gif if format_name == "GIF" else _write_apng
         write(file, frames, times, plays)
