@@ -179,7 +179,8 @@ GREY = np.array([[0, 65535], [25700, 0]], np.uint16)
 
 
 @pytest.mark.parametrize("options", [{}, {"medoids": True}, {"space": "oklab"}, {"sort": "share"}])
-def test_a_palette_is_that_of_the_picture_and_knows_its_error(options):
+def test_a_palette_is_that_of_the_picture_and_knows_its_error(options, monkeypatch):
+    monkeypatch.setattr(kf.palettes, "PART", 100)
     found = kf.palette(PICTURE, 9, **options)
     painted = kf.quantize(PICTURE, 9, **{"sort": "luminance", **options})
     assert np.array_equal(found.colors, palette_of(painted))
@@ -252,8 +253,7 @@ def test_text_formats():
     head = ["GIMP Palette", "Name: two lines", "Columns: 8", "#"]
     rows = ["  0   0   0\tblack", "255   0   0\tred", "255 255 255\twhite"]
     assert found.to_gpl("two\nlines").splitlines() == head + rows
-    read, mode = GimpPaletteFile(io.BytesIO(found.to_gpl().encode())).getpalette()
-    assert (mode, read[:9]) == ("RGB", bytes([0, 0, 0, 255, 0, 0, 255, 255, 255]))
+    GimpPaletteFile(io.BytesIO(found.to_gpl().encode()))  # complains of what it does not know
     for prefix in ("", "a b", "a;b"):
         with pytest.raises(ValueError, match="is no name in CSS"):
             found.to_css(prefix)

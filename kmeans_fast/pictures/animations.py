@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import struct
+import zlib
 from collections.abc import Iterable, Iterator
 from typing import IO, Any
 
@@ -11,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import GifImagePlugin, Image, ImageOps
 
-from .identify import Source, identify_within, naming, open_file
+from .identify import PNG, Source, identify_within, naming, open_file
 from .reading import named_array
 
 # The formats that hold frames: to how many ms each rounds their times, and the most it holds.
@@ -120,20 +122,20 @@ def write_animation(
     # Rounded where they end, so that no error adds up.
     ends = np.rint(np.cumsum([0.0, *durations]) / step) * step
     times = np.minimum(np.diff(ends), most).astype(int).tolist()
-    if format_name == "GIF":
-        _write_gif(file, frames, times, plays)
+    plays = min(plays, 65535)  # the most that GIF and WebP can say
+    if format_name != "WEBP":
+        write = _write_gif if format_name == "GIF" else _write_apng
+        write(file, frames, times, plays)
         return
-    options: dict[str, Any] = {"duration": times, "loop": plays}
-    if format_name == "PNG":
-        options |= {"compress_level": 3, "disposal": 0, "blend": 0}
-    else:
-        options |= {"lossless": True}
     first, *others = frames
+    options: dict[str, Any] = {"duration": times, "loop": plays, "lossless": True}
     first.save(file, format_name, save_all=True, append_images=others, **options)
 
 
+# Pillow's GIF has a palette in each frame, its APNG fails for few colours before 11.0, and both
+# drop a frame that shows nothing new.
 def _write_gif(file: IO[bytes], frames: list[Image.Image], times: list[int], plays: int) -> None:
-    """Write a GIF of one palette; Pillow's has one in each frame, and drops frames alike."""
+    """Write a GIF of one palette."""
     first = frames[0]
     hidden = first.info.get("transparency")
     palette = bytes(first.getpalette("RGB") or [])
@@ -149,8 +151,7 @@ def _write_gif(file: IO[bytes], frames: list[Image.Image], times: list[int], pla
         if hidden is not None:  # each is drawn on nothing
             box, disposal = _box(pixels != hidden), _CLEARED
         else:  # or over the one before, which stays
-            seen = np.ones(pixels.shape, bool) if before is None else pixels != before
-            box, disposal = _box(seen), 1
+            box, disposal = _changed(pixels, before), 1
         left, top, right, bottom = box
         flags = disposal << 2 | (hidden is not None)
         file.write(struct.pack("<2s2BHBB", b"!\xf9", 4, flags, time // 10, hidden or 0, 0))
@@ -158,6 +159,57 @@ def _write_gif(file: IO[bytes], frames: list[Image.Image], times: list[int], pla
         file.writelines(GifImagePlugin.getdata(part, (left, top)))
         before = pixels
     file.write(b";")
+
+
+def _write_apng(file: IO[bytes], frames: list[Image.Image], times: list[int], plays: int) -> None:
+    """Write an APNG, each frame over the one before, where it differs."""
+    sequence, before = 0, None
+    for frame, time in zip(frames, times, strict=True):
+        pixels = np.asarray(frame)
+        left, top, right, bottom = _changed(pixels, before)
+        alone = io.BytesIO()
+        frame.crop((left, top, right, bottom)).save(alone, "PNG", compress_level=3)
+        control = right - left, bottom - top, left, top, time, 1000, 0, 0
+        shown = False
+        for name, data in _chunks(alone.getvalue()):
+            if name != b"IDAT":
+                if before is None and name != b"IEND":
+                    file.write(PNG if name == b"IHDR" else b"")
+                    _write_chunk(file, name, data)
+                    if name == b"IHDR":
+                        _write_chunk(file, b"acTL", struct.pack(">2L", len(frames), plays))
+                continue
+            if not shown:
+                _write_chunk(file, b"fcTL", struct.pack(">5L2H2B", sequence, *control))
+                sequence, shown = sequence + 1, True
+            if before is None:
+                _write_chunk(file, name, data)
+            else:
+                _write_chunk(file, b"fdAT", struct.pack(">L", sequence) + data)
+                sequence += 1
+        before = pixels
+    _write_chunk(file, b"IEND", b"")
+
+
+def _chunks(png: bytes) -> Iterator[tuple[bytes, bytes]]:
+    at = len(PNG)
+    while at < len(png):
+        size, name = struct.unpack_from(">L4s", png, at)
+        yield name, png[at + 8 : at + 8 + size]
+        at += 12 + size
+
+
+def _write_chunk(file: IO[bytes], name: bytes, data: bytes) -> None:
+    file.write(struct.pack(">L", len(data)) + name + data)
+    file.write(struct.pack(">L", zlib.crc32(name + data)))
+
+
+def _changed(pixels: NDArray[Any], before: NDArray[Any] | None) -> tuple[int, int, int, int]:
+    """Return the box of what differs from the frame before, of all if there is none."""
+    if before is None:
+        return 0, 0, pixels.shape[1], pixels.shape[0]
+    apart = pixels != before
+    return _box(apart if apart.ndim == 2 else apart.any(axis=2))
 
 
 def _box(seen: NDArray[np.bool_]) -> tuple[int, int, int, int]:

@@ -22,7 +22,7 @@ REFUSED = ("EPS", "WMF", "BLP", "FITS", "FPX", "IPTC", "MIC")
 MOST_ICONS = 256
 # What Pillow says of a TIFF whose samples it does not know.
 _UNREAD = ("unknown pixel mode", "Invalid value for samples per pixel")
-_PNG = b"\x89PNG\r\n\x1a\n"
+PNG = b"\x89PNG\r\n\x1a\n"
 
 
 class UnreadKind(ValueError):
@@ -174,7 +174,7 @@ def _sizes_in_icon(file: IO[bytes]) -> list[tuple[int, int]]:
     sizes = []
     for place in places:
         file.seek(place)
-        is_png = file.read(8) == _PNG
+        is_png = file.read(8) == PNG
         file.seek(place)
         with contextlib.suppress(Exception):  # Pillow will find the same
             width, height = Image.OPEN[kinds[not is_png]][0](file, "").size
