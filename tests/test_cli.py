@@ -229,7 +229,7 @@ def test_the_palette_lists_and_draws_the_colors_darkest_first(stripes, capsys):
     assert [line.split() for line in out.splitlines()] == [
         ["index", "hex", "R", "G", "B", "share", "%", "name"],
         ["0", "#0a141e", "10", "20", "30", "80.000", "black"],
-        ["1", "#00005a", "0", "0", "90", "6.667", "navy"],
+        ["1", "#00005a", "0", "0", "90", "6.667", "midnightblue"],
         ["2", "#c80000", "200", "0", "0", "6.667", "firebrick"],
         ["3", "#faf000", "250", "240", "0", "6.667", "yellow"],
     ]
