@@ -86,9 +86,12 @@ class Palette:
 
     @property
     def names(self) -> list[str]:
-        """The CSS colour nearest to each, by OKLab and without alpha; two may have one name."""
+        """The CSS colour nearest to each, by OKLab and without alpha; two may have one name.
+
+        The opponents count twice, or dark browns would be midnight blue: dark names are few.
+        """
         names, places = _css_colors()
-        apart = to_oklab(self.colors[:, :3])[:, np.newaxis] - places
+        apart = (to_oklab(self.colors[:, :3])[:, np.newaxis] - places) * [1.0, 2.0, 2.0]
         return [names[at] for at in (apart**2).sum(axis=2).argmin(axis=1)]
 
     @property

@@ -11,7 +11,7 @@ import kmeans_fast as kf
 from kmeans_fast import cli
 from kmeans_fast.pictures.animations import _changed, open_animation
 
-from .pictures import colors_of, photograph
+from .pictures import colors_of, few_colors, photograph, rgb_profile
 
 TIMES = [100, 250, 30, 100, 470]
 SUFFIXES = ["gif", "png", "webp"]
@@ -234,6 +234,18 @@ def test_all_frames_are_transparent(folder):
     for suffix in SUFFIXES:
         assert cli.main(["quantize", "in.webp", "-o", f"out.{suffix}"]) == 0
         assert not np.concatenate(read(f"out.{suffix}")[0]).any()
+
+
+def test_colors_are_srgb_whatever_the_profile(folder):
+    frames = [few_colors(seed=seed) for seed in (1, 2)]
+    save("in.png", frames, duration=50, icc_profile=rgb_profile("P3"))
+    assert cli.main(["quantize", "in.png", "-o", "out.png"]) == 0
+    with pytest.warns(UserWarning, match="only the first of its 2 frames"):
+        expected = kf.open_image("in.png")
+    assert (expected != frames[0]).any()
+    assert np.array_equal(read("out.png")[0][0][..., :3], expected)
+    with Image.open("out.png") as image:
+        assert "icc_profile" not in image.info
 
 
 # ---------------------------------------------------------------------------- what cannot be

@@ -228,8 +228,8 @@ def test_the_palette_lists_and_draws_the_colors_darkest_first(stripes, capsys):
     assert err == ""
     assert [line.split() for line in out.splitlines()] == [
         ["index", "hex", "R", "G", "B", "share", "%", "name"],
-        ["0", "#0a141e", "10", "20", "30", "80.000", "midnightblue"],
-        ["1", "#00005a", "0", "0", "90", "6.667", "navy"],
+        ["0", "#0a141e", "10", "20", "30", "80.000", "black"],
+        ["1", "#00005a", "0", "0", "90", "6.667", "midnightblue"],
         ["2", "#c80000", "200", "0", "0", "6.667", "firebrick"],
         ["3", "#faf000", "250", "240", "0", "6.667", "yellow"],
     ]
@@ -248,7 +248,7 @@ def test_the_palette_lists_the_largest_share_first_on_request_and_as_json(stripe
     assert answer == about
     hexes = [color["hex"] for color in colors]
     assert hexes == ["#0a141e", "#00005a", "#c80000", "#faf000"]
-    first = {"hex": "#0a141e", "name": "midnightblue", "rgb": [10, 20, 30], "alpha": 255}
+    first = {"hex": "#0a141e", "name": "black", "rgb": [10, 20, 30], "alpha": 255}
     assert colors[0] == first | {"pixels": 192, "share": 80.0}
 
 

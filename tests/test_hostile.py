@@ -177,7 +177,8 @@ def test_palettes_of_the_command_line_are_srgb(folder, capsys):
         run("palette", name, "-k", 6, "--json", "-o", "swatch.png")
         colors = json.loads(capsys.readouterr().out)["colors"]
         assert sorted(color["hex"] for color in colors) == expected
-        assert colors_of(kf.open_image("swatch.png")) == {tuple(color["rgb"]) for color in colors}
+        above_the_labels = kf.open_image("swatch.png")[:60]
+        assert colors_of(above_the_labels) == {tuple(color["rgb"]) for color in colors}
 
 
 def test_pictures_that_share_a_palette_are_brought_to_srgb(folder, monkeypatch):
@@ -362,7 +363,7 @@ def test_a_profile_of_another_kind_of_picture_is_none(folder):
 
 def test_a_preview_of_a_camera_is_no_frame_and_others_are_told_once(folder, capsys):
     first, second = (Image.fromarray(few_colors(seed=seed)) for seed in (1, 2))
-    for form, lost in (("MPO", False), ("GIF", True), ("TIFF", True)):
+    for form, lost in (("MPO", False), ("GIF", False), ("TIFF", True)):  # all of a GIF is written
         first.copy().save("in", form, save_all=True, append_images=[second.copy()])
         run("quantize", "in", "-k", 125, "-o", "out.png")
         run("quantize", "in", "-k", 125, "--shared", "-o", "out.png")

@@ -232,10 +232,12 @@ def test_names_are_of_the_nearest_css_colors():
     for name, digits in css.items():
         color = bytes.fromhex(digits[1:])
         assert palette(tuple(color)).names == [name]
+    assert palette((35, 14, 15)).names == ["black"]  # and not midnightblue
     found = kf.palette(PICTURE, 12)
     for color, name in zip(found.colors, found.names, strict=True):
-        own, named = kf.spaces.to_oklab([color, ImageColor.getrgb(name)])
-        every = kf.spaces.to_oklab([ImageColor.getrgb(each) for each in ImageColor.colormap])
+        own, named = kf.spaces.to_oklab([color, ImageColor.getrgb(name)]) * [1, 2, 2]
+        every = [ImageColor.getrgb(each) for each in ImageColor.colormap]
+        every = kf.spaces.to_oklab(every) * [1, 2, 2]
         least = ((every - own) ** 2).sum(axis=1).min()
         assert ((named - own) ** 2).sum() == pytest.approx(least)
 

@@ -271,8 +271,8 @@ COMMANDS: dict[str, tuple[str, str, dict[str, Callable[[Add], None]]]] = {
         "Fully transparent pixels stay so. The colour profile of an RGB picture is\n"
         "kept; .gif and .bmp, which know none, are sRGB, and so are grey, CMYK and\n"
         "--shared pictures. An animation (GIF, PNG, WebP) stays one, all frames in the\n"
-        "same colours. A TIFF of 67 megapixels or more is read and written to a .tif a\n"
-        "part at a time, and need not fit in memory.",
+        "same colours, sRGB. A TIFF of 67 megapixels or more is read and written to a\n"
+        ".tif a part at a time, and need not fit in memory.",
         {"": _add_quantize, FITTING: _add_fitting},
     ),
     "palette": (
