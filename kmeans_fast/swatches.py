@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
 
 from .spaces import to_oklab
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 SIDE, COLUMNS = 96, 8  # pixels of a square; how many in a row
 _BLACK, _WHITE = (0, 0, 0), (255, 255, 255)
@@ -60,6 +62,8 @@ def shows_colors() -> bool:
 
 def draw(colors: NDArray[np.uint8], shares: NDArray[Any]) -> Image.Image:
     """Draw labelled squares of the colours, in rows; in mode "RGBA" where some are translucent."""
+    from PIL import Image, ImageDraw, ImageFont  # which a fit does without
+
     columns = min(COLUMNS, len(colors))
     rows = -(-len(colors) // columns)
     mode = "RGB" if colors.shape[1] == 3 else "RGBA"

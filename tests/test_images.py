@@ -18,7 +18,7 @@ from kmeans_fast.pictures.reading import LeftOutWarning, open_image, to_array
 from kmeans_fast.pictures.saving import save_image
 
 from .hostile import png
-from .pictures import SRGB_CURVE, colors_of, grey_profile
+from .pictures import SRGB_CURVE, colors_of, grey_profile, premultiplied, shown_as
 
 
 def noise(*shape, dtype=np.uint8, seed=0):
@@ -379,10 +379,14 @@ def test_up_to_256_colors_the_palette_is_exactly_the_fitted_colors(k, channels):
     if channels == 4:
         pixels[..., 3] |= 1  # nothing fully transparent
     painted = quantize(pixels, k)
-    result = kf.fit(pixels, min(k, len(np.unique(pixels.reshape(-1, channels), axis=0))))
+    fitted = premultiplied(pixels).astype(np.uint8) if channels == 4 else pixels
+    n_colors = len(np.unique(fitted.reshape(-1, channels), axis=0))
+    result = kf.fit(fitted, min(k, n_colors), refine=1)
     assert painted.mode == "P" and painted.size == (30, 40)
     assert np.array_equal(np.asarray(painted), result.labels)
     expected = np.rint(result.centroids).astype(np.uint8)
+    if channels == 4:
+        expected = shown_as(result.centroids)
     if channels == 1:
         expected = expected.repeat(3, axis=1)
     assert painted.getpalette() == expected[:, :3].reshape(-1).tolist()
@@ -396,18 +400,22 @@ def test_more_than_256_colors_paint_every_pixel(channels):
     pixels[..., 3:] |= 1
     painted = quantize(pixels, 300)
     assert painted.mode == ("RGB" if channels == 3 else "RGBA")
-    result = kf.fit(pixels, 300)
-    assert np.array_equal(to_array(painted), result.recolor())
+    if channels == 4:
+        result = kf.fit(premultiplied(pixels).astype(np.uint8), 300, refine=1)
+        expected = shown_as(result.centroids)[result.labels]
+    else:
+        expected = kf.fit(pixels, 300, refine=1).recolor()
+    assert np.array_equal(to_array(painted), expected)
 
 
 def test_16_bit_grey_is_scaled_to_8_bits_in_a_palette_and_kept_beyond_it():
     pixels = noise(40, 30, 1, dtype=np.uint16)
     painted = quantize(pixels, 16)
-    expected = np.rint(kf.fit(pixels, 16).centroids / 257)
+    expected = np.rint(kf.fit(pixels, 16, refine=1).centroids / 257)
     assert painted.getpalette()[::3] == expected[:, 0].astype(int).tolist()
     deep = quantize(pixels, 400)
     assert deep.mode == "I;16"
-    assert np.array_equal(to_array(deep), kf.fit(pixels, 400).recolor())
+    assert np.array_equal(to_array(deep), kf.fit(pixels, 400, refine=1).recolor())
 
 
 def test_a_picture_with_fewer_colors_keeps_them_without_a_warning(recwarn):
@@ -430,12 +438,15 @@ def test_a_pillow_image_gives_what_its_array_gives(picture):
 
 def test_the_options_reach_the_fit(picture):
     start = np.array([[0.0, 0, 0], [255, 255, 255]])
-    one = quantize(picture, 2, init=start, max_iter=1)
-    assert (
-        one.getpalette() == kf.fit(picture, 2, init=start, max_iter=1).palette.reshape(-1).tolist()
-    )
-    other = quantize(picture, 5, random_state=3, n_threads=1)
-    assert other.getpalette() == kf.fit(picture, 5, random_state=3).palette.reshape(-1).tolist()
+    for k, options in (
+        (2, {"init": start, "max_iter": 1}),
+        (2, {"init": start, "max_iter": 1, "refine": 0}),
+        (5, {"random_state": 3, "n_threads": 1}),
+        (5, {"random_state": 3, "refine": 0}),
+        (5, {"random_state": 3, "refine": 3}),
+    ):
+        expected = kf.fit(picture, k, **{"refine": 1, **options}).palette
+        assert quantize(picture, k, **options).getpalette() == expected.reshape(-1).tolist()
 
 
 def test_a_path_or_a_file_is_read_where_a_picture_is_expected(tmp_path, picture):
@@ -506,7 +517,7 @@ def with_alpha(picture):
 def test_transparent_pixels_have_no_say_and_stay_transparent(picture, k, visible):
     pixels = with_alpha(picture)
     painted = quantize(pixels, k)
-    result = kf.fit(np.ascontiguousarray(picture[:, 10:]), visible)
+    result = kf.fit(np.ascontiguousarray(picture[:, 10:]), visible, refine=1)
     assert painted.mode == "P" and len(painted.getpalette()) == 3 * (visible + 1)
     assert painted.info["transparency"] == visible
     shown = rgba_of(painted)
@@ -527,10 +538,10 @@ def test_translucent_pixels_are_fitted_in_four_channels(picture):
     pixels[:, 10:20, 3] = 100
     painted = quantize(pixels, 6)
     assert isinstance(painted.info["transparency"], bytes)
-    result = kf.fit(np.ascontiguousarray(pixels[:, 10:]), 6)
+    result = kf.fit(premultiplied(pixels[:, 10:]).astype(np.uint8), 6, refine=1)
     shown = rgba_of(painted)
     assert (shown[:, :10, 3] == 0).all()
-    assert np.array_equal(shown[:, 10:], result.recolor())
+    assert np.array_equal(shown[:, 10:], shown_as(result.centroids)[result.labels])
 
 
 def test_an_all_transparent_picture_stays_so():
