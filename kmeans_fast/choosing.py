@@ -36,9 +36,9 @@ NEAR = 0.05  # a palette may be larger than the smallest by that
 LUMA = 0.299, 0.587, 0.114
 
 
-def check_sort(sort: Sort | None) -> None:
+def check_sort(sort: Sort) -> None:
     """Raise where an order is not known."""
-    if sort not in (None, *SORTS):
+    if sort not in SORTS:
         raise ValueError(f"sort={sort!r} is unknown; give one of {', '.join(SORTS)}")
 
 

@@ -64,9 +64,10 @@ def quantize(
         read as by `open_image`.
     n_colors : int
         How many colours to find; with `max_error` the most, 256 by default. A picture with fewer
-        colours keeps those it has. Fully transparent
-        pixels take no part in the fit and stay so. They take one entry of an indexed picture for
-        themselves, so that 256 colours are then 255 visible ones.
+        colours keeps those it has, translucent ones as exactly as their products with alpha,
+        of 8 bits, tell. Fully transparent pixels take no part in the fit and stay so. They take
+        one entry of an indexed picture for themselves, so that 256 colours are then 255 visible
+        ones.
     palette : Palette or sequence of colours, optional
         The colours to use instead, without a fit: each three numbers up to 255, or a name that
         Pillow knows ("#ffd700", "gold").
@@ -125,7 +126,8 @@ def quantize(
     """
     if (n_colors is None and max_error is None) == (palette is None):
         raise TypeError("quantize takes n_colors, or max_error, or a palette: give one of them")
-    check_sort(sort)
+    if sort is not None:
+        check_sort(sort)
     if palette is not None and (medoids or fixed is not None or weight is not None or posterize):
         raise ValueError(
             "medoids, fixed, weight and posterize are about colours that are found; a palette is "

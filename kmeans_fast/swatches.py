@@ -62,7 +62,7 @@ def shows_colors() -> bool:
 
 def draw(colors: NDArray[np.uint8], shares: NDArray[Any]) -> Image.Image:
     """Draw labelled squares of the colours, in rows; in mode "RGBA" where some are translucent."""
-    from PIL import Image, ImageDraw, ImageFont
+    from PIL import Image, ImageDraw, ImageFont  # which a fit does without
 
     columns = min(COLUMNS, len(colors))
     rows = -(-len(colors) // columns)

@@ -42,6 +42,18 @@ def colors_of(pixels):
     return set(map(tuple, pixels.reshape(-1, pixels.shape[-1]).tolist()))
 
 
+def premultiplied(pixels):
+    """Return RGBA of 8 bits as it is fitted, float64: red, green and blue by how much is seen."""
+    product = pixels[..., :3] * (pixels[..., 3:] / 255.0)
+    return np.concatenate([np.floor(product + 0.5), pixels[..., 3:]], axis=-1)
+
+
+def shown_as(centroids):
+    """Return the RGBA that centroids of premultiplied colours are painted in, rounded."""
+    rgb = 255.0 * centroids[:, :3] / centroids[:, 3:]
+    return np.rint(np.concatenate([rgb, centroids[:, 3:]], axis=1)).clip(0, 255).astype(np.uint8)
+
+
 # Of each space: what red, green and blue are in XYZ (for D50), and the power of its numbers.
 SPACES = {
     "P3": ([0.51512, 0.2412, -0.00105], [0.29198, 0.69225, 0.04189], [0.1571, 0.06657, 0.78407]),

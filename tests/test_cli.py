@@ -60,7 +60,7 @@ def test_pictures_are_written_to_a_folder_each_with_the_colors_that_fit_finds(fo
     assert capsys.readouterr() == ("", "")  # no progress where nobody watches
     assert sorted(os.listdir("out")) == ["a.png", "b.png", "c.png"]
     for name in "abc":
-        expected = kf.fit(open_image(f"{name}.png"), 4)
+        expected = kf.fit(open_image(f"{name}.png"), 4, refine=1)
         with Image.open(f"out/{name}.png") as image:
             assert image.mode == "P"
             assert image.getpalette() == expected.palette.reshape(-1).tolist()
@@ -82,7 +82,7 @@ def test_shared_gives_all_pictures_the_palette_of_all_their_pixels(folder):
     assert cli.main(["quantize", "a.png", "b.png", "-k", "6", "--shared", "-o", "out"]) == 0
     grey = open_image("b.png").repeat(3, axis=2)
     both = np.concatenate([open_image("a.png"), grey])
-    expected = kf.fit(both, 6).recolor()
+    expected = kf.fit(both, 6, refine=1).recolor()
     assert np.array_equal(open_image("out/a.png"), expected[:20])
     assert np.array_equal(open_image("out/b.png"), expected[20:])
     with Image.open("out/a.png") as a, Image.open("out/b.png") as b:
@@ -102,7 +102,7 @@ def test_shared_pictures_may_differ_in_transparency(folder, alpha):
         seen = np.concatenate(
             [open_image("a.png").reshape(-1, 3), pixels[:, 15:, :3].reshape(-1, 3)]
         )
-        expected = kf.fit(seen, 255).recolor()
+        expected = kf.fit(seen, 255, refine=1).recolor()
         assert np.array_equal(open_image("out/a.png").reshape(-1, 3), expected[:600])
     else:
         assert (np.abs(written[:, :15, 3].astype(int) - 100) < 100).all()
@@ -121,7 +121,7 @@ def test_shared_pictures_may_differ_in_transparency(folder, alpha):
 )
 def test_options_reach_the_fit_and_a_folder_takes_the_name(folder, k, options, given):
     assert cli.main(["quantize", "a.png", "-k", str(k), "-o", "out", "--threads", "1", *given]) == 0
-    expected = kf.fit(open_image("a.png"), k, **options)
+    expected = kf.fit(open_image("a.png"), k, refine=1, **options)
     assert np.array_equal(open_image("out/a.png"), expected.recolor())
 
 
@@ -255,7 +255,9 @@ def test_the_palette_lists_the_largest_share_first_on_request_and_as_json(stripe
 @pytest.mark.parametrize(
     ("pixels", "expected"),
     [
-        (np.full((4, 4, 4), (1, 2, 3, 128), np.uint8), ["#01020380"]),
+        (np.full((4, 4, 4), (100, 50, 200, 51), np.uint8), ["#6432c833"]),
+        # By alpha, and rounded, that is 1, 1 and 2: about what can be seen of it.
+        (np.full((4, 4, 4), (1, 2, 3, 128), np.uint8), ["#02020480"]),
         (np.array([[0, 65535], [25700, 0]], np.uint16), ["#000000", "#646464", "#ffffff"]),
     ],
 )
@@ -285,7 +287,7 @@ def test_a_folder_has_one_palette(folder, capsys):
     Image.fromarray(pixels[1][..., 0] * np.uint16(257)).save("b.png")  # kinds may differ
     assert cli.main(["palette", ".", "-k", "4", "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
-    expected = kf.fit(np.concatenate(pixels), 4)
+    expected = kf.fit(np.concatenate(pixels), 4, refine=1)
     assert (answer["picture"], answer["pixels"], answer["transparent"]) == (".", 1800, 0)
     assert sorted(color["rgb"] for color in answer["colors"]) == sorted(expected.palette.tolist())
 
@@ -300,10 +302,11 @@ def test_a_folder_stands_for_its_pictures(folder, fails):
     assert sorted(os.listdir("out")) == ["a.png", "b.png", "c.png", "d.png"]
     assert np.array_equal(open_image("out/c.png"), open_image("out/d.png"))
     os.remove("in/d.npy")
-    assert np.array_equal(open_image("out/b.png"), kf.fit(open_image("in/b.png"), 4).recolor())
+    alone = kf.fit(open_image("in/b.png"), 4, refine=1)
+    assert np.array_equal(open_image("out/b.png"), alone.recolor())
     assert cli.main(["quantize", "in", "-k", "4", "--shared", "-o", "out", "--force"]) == 0
     both = np.concatenate([open_image("in/a.png"), open_image("in/b.png")])
-    assert np.array_equal(open_image("out/b.png"), kf.fit(both, 4).recolor()[20:])
+    assert np.array_equal(open_image("out/b.png"), kf.fit(both, 4, refine=1).recolor()[20:])
     assert "x.png: is not a folder" in fails("quantize", "in", "-k", "4", "-o", "x.png")
     assert "in/a.png is one of the" in fails("quantize", "in", "-k", "4", "-o", "in")
     os.mkdir("empty")
@@ -329,7 +332,7 @@ RGB_PROFILE = rgb_profile("sRGB")
 @pytest.mark.parametrize("k", [5, 300])
 def test_a_large_tiff_is_written_as_it_would_be_whole(large, k):
     assert cli.main(["quantize", "large.tif", "-k", str(k), "-o", "result.tif"]) == 0
-    expected = kf.fit(large, k)
+    expected = kf.fit(large, k, refine=1)
     with Image.open("result.tif") as image:
         assert image.mode == ("P" if k <= 256 else "RGB")
         assert image.info["icc_profile"] == RGB_PROFILE and image.info["dpi"] == (72, 72)
@@ -353,10 +356,10 @@ def test_a_large_tiff_keeps_what_is_transparent(large):
 def test_a_large_tiff_shares_a_palette(large, capsys):
     assert cli.main(["quantize", "large.tif", "a.png", "-k", "6", "--shared", "-o", "out"]) == 0
     both = np.concatenate([large.reshape(-1, 3), open_image("a.png").reshape(-1, 3)])
-    expected = kf.fit(both, 6).recolor()
+    expected = kf.fit(both, 6, refine=1).recolor()
     assert np.array_equal(open_image("out/large.png").reshape(-1, 3), expected[:3000])
     assert cli.main(["quantize", "large.tif", "-k", "6", "--shared", "-o", "result.tif"]) == 0
-    alone = kf.fit(large, 6)
+    alone = kf.fit(large, 6, refine=1)
     assert np.array_equal(open_image("result.tif"), alone.recolor())
     assert cli.main(["palette", "large.tif", "-k", "6", "--json"]) == 0
     colors = json.loads(capsys.readouterr().out)["colors"]
@@ -377,7 +380,8 @@ def test_tiles_need_no_limit_but_have_the_one_that_is_given(large, fails, monkey
             fails(*command, *more)
         )
     assert cli.main(["quantize", "large.tif", "a.png", "-k", "3", "--shared", "-o", "out"]) == 2
-    assert np.array_equal(open_image("out/a.png"), kf.fit(open_image("a.png"), 3).recolor())
+    expected = kf.fit(open_image("a.png"), 3, refine=1).recolor()
+    assert np.array_equal(open_image("out/a.png"), expected)
 
 
 # ---------------------------------------------------------------------------- the rest
@@ -499,7 +503,7 @@ def test_standard_streams_may_be_anything(folder, streams, command, status):
     done = subprocess.run(line, capture_output=True, text=True, env=BUFFERED)
     assert (done.returncode, done.stdout, done.stderr) == (status, "", "")
     if command[0] == "quantize":
-        expected = kf.fit(open_image("a.png"), 3).recolor()
+        expected = kf.fit(open_image("a.png"), 3, refine=1).recolor()
         assert sorted(os.listdir("out")) == ["a.png", "b.png"]
         assert np.array_equal(open_image("out/a.png"), expected)
     elif command[0] == "palette":

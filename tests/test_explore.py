@@ -57,7 +57,7 @@ def test_each_frame_is_a_fit(figure, number, k):
     frame = figure.frames[number]
     image, own, bars, at, scatter = frame.data
     assert (own.visible, scatter.visible) == (False, True)
-    result = kf.fit(PICTURE, k)
+    result = kf.fit(PICTURE, k, refine=1)
     assert (frame.name, list(frame.traces)) == (str(k), [0, 1, 2, 4, 5])
     assert np.array_equal(
         np.asarray(picture_in(image).convert("RGB")), result.palette[result.labels]
@@ -81,7 +81,7 @@ def test_the_slider_goes_through_the_frames(figure):
     assert [step.label for step in steps] == ["original", "1", "3", "8"]
     curve = figure.data[3]
     assert list(curve.x) == [1, 3, 8]
-    assert list(curve.y) == [kf.fit(PICTURE, k).inertia for k in (1, 3, 8)]
+    assert list(curve.y) == [kf.fit(PICTURE, k, refine=1).inertia for k in (1, 3, 8)]
 
 
 def test_many_colors_are_drawn_by_lot_and_a_large_picture_is_shown_small():
@@ -117,7 +117,7 @@ def test_pictures_of_other_kinds(kind, tmp_path):
     space = "oklab" if kind == "path" else "rgb"
     figure = kf.explore(image, ks=[2], space=space)
     expected = PICTURE[..., :1].repeat(3, axis=2) if "grey" in kind else PICTURE
-    result = kf.fit(expected, 2, space=space)
+    result = kf.fit(expected, 2, space=space, refine=1)
     shown = np.asarray(picture_in(figure.frames[1].data[0]).convert("RGB"))
     assert np.array_equal(shown, result.palette[result.labels])
 
@@ -126,7 +126,7 @@ def test_transparent_pixels_take_no_part():
     seen = np.dstack([PICTURE, np.full(PICTURE.shape[:2], 255, np.uint8)])
     seen[:20, :, 3] = 0
     figure = kf.explore(seen, ks=[3])
-    result = kf.fit(PICTURE[20:], 3)
+    result = kf.fit(PICTURE[20:], 3, refine=1)
     assert figure.frames[1].data[3].y[0] == result.inertia
     alpha = np.asarray(picture_in(figure.frames[1].data[0]).convert("RGBA"))[..., 3]
     assert (alpha[:20] == 0).all()
@@ -193,7 +193,7 @@ def test_the_still_has_the_picture_on_the_left_and_its_colors_on_the_right(kind)
         assert (np.abs(half - paper).max(axis=2) > 40).mean() > 0.005
     assert len(still) == (740 if kind == "no k" else 796)
     if kind == "picture":  # in 7 colours from its middle on, and below them each by its share
-        palette = kf.fit(PICTURE, 7).palette.astype(int)
+        palette = kf.fit(PICTURE, 7, refine=1).palette.astype(int)
         for some in (still[100:300, 440:640], still[740:764, 40:1460]):
             apart = np.abs(some.reshape(-1, 1, 3) - palette).max(axis=2).min(axis=1)
             assert (apart <= 3).mean() > 0.95
@@ -272,7 +272,7 @@ def test_the_page_has_the_fits_of_the_figure(figure, tmp_path):
     sizes = np.frombuffer(base64.b64decode(data["sizes"]), np.uint8)
     assert sizes / 16 == pytest.approx(figure.data[1].marker.size, abs=0.07)
     for k, view in zip([1, 3, 8], data["views"], strict=True):
-        result = kf.fit(PICTURE, k)
+        result = kf.fit(PICTURE, k, refine=1)
         labels = np.frombuffer(base64.b64decode(view["labels"]), np.uint8)
         painted = [view["palette"][label] for label in labels]
         assert painted == [f"#{bytes(c).hex()}" for c in result.palette[result.predict(colors)]]
@@ -285,7 +285,7 @@ def test_errors_are_relative_and_labels_go_beyond_a_byte(tmp_path):
     write_page(kf.explore(PICTURE, [2, 300], space="oklab"), tmp_path / "page.html")
     two, many = data_of(tmp_path / "page.html")["views"]
     variance = kf.fit(PICTURE, 1, space="oklab").inertia
-    assert two["error"] == kf.fit(PICTURE, 2, space="oklab").inertia / variance
+    assert two["error"] == kf.fit(PICTURE, 2, space="oklab", refine=1).inertia / variance
     labels = np.frombuffer(base64.b64decode(many["labels"]), "<u2")
     assert labels.max() == 299
 
@@ -497,7 +497,7 @@ def test_the_slider_changes_picture_cloud_and_palette(page, browser):
     for part, least in (("frame", 0.02), ("space", 0.001), ("colors", 0.02)):
         changed = np.abs(inside(first[part], before) - inside(first[part], after)).sum(axis=2) > 15
         assert changed.mean() > least, part
-    palette = kf.fit(photograph(400, 600), 5).palette
+    palette = kf.fit(photograph(400, 600), 5, refine=1).palette
     expected = {f"#{bytes(color).hex()}" for color in palette}
     assert set(state["palette"]) == expected
     right = inside(first["frame"], after)[:, int(first["frame"]["width"] * 0.6) :].reshape(-1, 3)

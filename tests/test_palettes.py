@@ -12,9 +12,10 @@ from PIL.GimpPaletteFile import GimpPaletteFile
 
 import kmeans_fast as kf
 from kmeans_fast import cli
-from kmeans_fast.painting import VisibleColors, in_order
+from kmeans_fast.choosing import in_order
+from kmeans_fast.visible import VisibleColors
 
-from .pictures import colors_of
+from .pictures import colors_of, premultiplied
 
 RNG = np.random.default_rng(2)
 PICTURE = RNG.integers(0, 256, (20, 30, 3)).astype(np.uint8)
@@ -69,7 +70,7 @@ def test_a_palette_for_pictures_of_other_kinds():
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({}, TypeError, "takes n_colors, or a palette: give one of them"),
+        ({}, TypeError, "takes n_colors, or max_error, or a palette: give one of them"),
         ({"n_colors": 2, "palette": ["red"]}, TypeError, "give one of them"),
         ({"palette": []}, ValueError, "palette is empty"),
         ({"palette": ["reddish"]}, ValueError, "palette holds 'reddish', which is no colour"),
@@ -133,7 +134,7 @@ def test_medoids_are_the_nearest_colors_that_occur(space):
     picture = PICTURE // 40 * 40
     painted = kf.quantize(picture, 6, medoids=True, space=space)
     assert colors_of(palette_of(painted)) <= colors_of(picture)
-    result = kf.fit(picture, 6, space=space)
+    result = kf.fit(picture, 6, space=space, refine=1)
     measure = kf.spaces.to_oklab if space == "oklab" else np.asarray
     colors = np.unique(picture.reshape(-1, 3), axis=0)
     for centroid, found in zip(result.centroids, palette_of(painted), strict=True):
@@ -180,7 +181,7 @@ GREY = np.array([[0, 65535], [25700, 0]], np.uint16)
 
 @pytest.mark.parametrize("options", [{}, {"medoids": True}, {"space": "oklab"}, {"sort": "share"}])
 def test_a_palette_is_that_of_the_picture_and_knows_its_error(options, monkeypatch):
-    monkeypatch.setattr(kf.palettes, "PART", 100)
+    monkeypatch.setattr("kmeans_fast.visible.PART", 100)
     found = kf.palette(PICTURE, 9, **options)
     painted = kf.quantize(PICTURE, 9, **{"sort": "luminance", **options})
     assert np.array_equal(found.colors, palette_of(painted))
@@ -211,7 +212,8 @@ def test_the_error_of_other_kinds_of_pictures():
     assert mixed.n_transparent == 5 * 30 and mixed.counts.sum() == 15 * 30
     assert mixed.colors.shape == (6, 4) and any(len(digits) == 9 for digits in mixed.hex)
     painted = np.asarray(kf.quantize(seen, 6).convert("RGBA"))[5:]
-    assert mixed.mse == pytest.approx(((painted.astype(int) - seen[5:]) ** 2).mean())
+    apart = premultiplied(painted) - premultiplied(seen[5:])
+    assert mixed.mse == pytest.approx((apart**2).mean())
 
 
 def test_darkest_first_is_what_the_eye_says():
@@ -357,13 +359,13 @@ def test_the_swatch_has_every_color_and_is_labelled():
         assert 100 < label.sum() < 1200 and not label[:, :4].any()
         assert np.abs(square[66:92].astype(int) - color).max() > 100
     assert (swatch[96:, 3 * 96 :] == 255).all()
-    clear = np.full((4, 4, 4), (250, 0, 0, 90), np.uint8)
+    clear = np.full((4, 4, 4), (250, 0, 0, 102), np.uint8)
     one = kf.palette(clear, 1).swatch()
-    assert one.mode == "RGBA" and one.getpixel((5, 5)) == (250, 0, 0, 90)
+    assert one.mode == "RGBA" and one.getpixel((5, 5)) == (250, 0, 0, 102)
 
 
 def test_notebooks_draw_palettes_and_results():
-    found, result = kf.palette(PICTURE, 5), kf.fit(PICTURE, 5)
+    found, result = kf.palette(PICTURE, 5), kf.fit(PICTURE, 5, refine=1)
     for drawn in (found._repr_html_(), result._repr_html_()):
         for digits in found.hex:
             assert drawn.count(f"{digits}<br>") == 1
