@@ -37,7 +37,7 @@ MOST_COLORS = 256  # of a palette
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Silence what the peers warn of: that they stop before convergence, as they are asked to."""
+    """Silence what the peers warn of: that they stop early, as they are asked to, or will change."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -125,7 +125,8 @@ def imagequant(picture: Array, k: int, dithering: float = 0.0) -> Image.Image:
     import imagequant
 
     image = Image.fromarray(picture).convert("RGBA")
-    return imagequant.quantize_pil_image(image, dithering_level=dithering, max_colors=k)
+    with quiet():
+        return imagequant.quantize_pil_image(image, dithering_level=dithering, max_colors=k)
 
 
 def pngquant(source: Path, out: Path, k: int, *options: str) -> list[str]:

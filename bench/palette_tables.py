@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from statistics import mean, median
@@ -17,6 +19,9 @@ ENOUGH = 1.0  # seconds: what takes longer runs once
 LONG_SEARCH = 24  # `refine` of --best
 BEST, MEASURES = "two long searches", ("blurred error", "grain", "DSSIM")
 KNOWN = DITHERERS | SEARCHERS | ALL
+# The chart leaves out what is the same but for painting, and has short names.
+UNDRAWN = ("fit, refine=1",)
+DRAWN_AS = {"pillow": "Pillow", "sklearn-defaults": "scikit-learn", "fit, refine=4": "refine=4"}
 
 # What we hold ourselves to: the mean and the worst above the least in percent, times a whole fit.
 AIMS = {"fit, refine=1": (0.8, 2.1, 1.6), "fit, refine=4": (0.5, None, 3.0)}
@@ -168,9 +173,9 @@ def _notes(record: Record) -> str:
     notes += (
         f". Times: medians of {record['rounds']} rounds in turn (one of what takes longer than "
         f"{ENOUGH:g} s), and of the pictures. A dash: it took more than {record['patience']:g} s "
-        "at a smaller K, or failed. Dithered: means of the pictures; *blurred error*: 100 times the "
-        f"difference in OKLab after a blur of {perceived.SIGMA} pixels in linear light; *grain*: "
-        "without it; *DSSIM*: 50 times 1 - SSIM."
+        "at a smaller K, or failed. Dithered: means of the pictures; *blurred error*: 100 times "
+        f"the difference in OKLab after a blur of {perceived.SIGMA} pixels in linear light; "
+        "*grain*: without it; *DSSIM*: 50 times 1 - SSIM."
     )
     if left_out := record["peers left out"]:
         notes += " Left out: " + "; ".join(f"{n}, {why}" for n, why in left_out.items()) + "."
@@ -182,6 +187,19 @@ def paths(folder: Path) -> dict[str, Path]:
     return {theme: folder / f"palettes-{theme}.png" for theme in COLORS}
 
 
+def apart(heights: list[float], gap: float = 0.055) -> list[float]:
+    """Return heights moved as little as it takes for names not to cover each other."""
+    moved = np.array(heights)
+    order = np.argsort(moved)
+    for _ in range(200):
+        for low, high in itertools.pairwise(order):
+            short = gap - (moved[high] - moved[low])
+            if short > 0:
+                moved[low] -= short / 2
+                moved[high] += short / 2
+    return moved.tolist()
+
+
 def draw(record: Record, folder: Path) -> None:
     """Write the chart: against K, what is above the least error, and the time of a picture."""
     import matplotlib
@@ -189,30 +207,44 @@ def draw(record: Record, folder: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    ks, lines = ks_of(record), names_of(record)
+    ks = ks_of(record)
     panels: dict[str, Callable[[str, int], float]] = {
-        "% above the least error, mean": lambda n, k: max(mean(above(record, n, k)), 0.01),
-        "ms, median": lambda n, k: 1e3 * median(values(record, n, k, "seconds")),
+        "% above the least error": lambda n, k: max(mean(above(record, n, k)), 0.01),
+        "milliseconds for a picture": lambda n, k: 1e3 * median(values(record, n, k, "seconds")),
     }
     for theme, path in paths(folder).items():
         text, faint, others, own = COLORS[theme]
-        with pyplot.rc_context({"font.family": "sans-serif", "font.sans-serif": FONTS}):
-            figure, both = pyplot.subplots(1, 2, figsize=(10, 4.2), layout="constrained")
+        style = {"font.family": "sans-serif", "font.sans-serif": FONTS, "axes.edgecolor": faint}
+        with pyplot.rc_context(style):
+            figure, both = pyplot.subplots(1, 2, figsize=(10.4, 4.4), layout="constrained")
             for axes, (says, of) in zip(both, panels.items(), strict=True):
-                ends = []
-                for name in lines:
+                ends: list[tuple[float, int, str]] = []
+                for name in names_of(record):
+                    if name in UNDRAWN:
+                        continue
                     there = [k for k in ks if values(record, name, k, "errors")]
                     y = [of(name, k) for k in there]
                     color = others if name in KNOWN else own
                     axes.plot(there, y, "o-", color=color, lw=1.8, ms=4)
-                    ends.append((there[-1], y[-1], name))
-                axes.set(xscale="log", yscale="log", xlabel="K")
+                    ends.append((y[-1], there[-1], name))
+                axes.set(xscale="log", yscale="log")
                 axes.set_title(says, loc="left", color=text, fontsize=12)
+                axes.set_xlabel("colours", color=faint)
                 axes.set_xticks(ks, map(str, ks))
+                axes.yaxis.set_major_formatter("{x:,g}")
                 axes.minorticks_off()
                 axes.tick_params(colors=faint)
                 axes.spines[["top", "right"]].set_visible(False)
-                for x, y, name in ends:
-                    axes.annotate(name, (x, y), (6, 0), textcoords="offset points", color=text)
+                low, high = axes.get_ylim()
+                heights = [math.log(y / low) / math.log(high / low) for y, _, _ in ends]
+                for (_, x, name), height in zip(ends, apart(heights), strict=True):
+                    axes.annotate(
+                        DRAWN_AS.get(name, name),
+                        (x, low * (high / low) ** height),
+                        (6, 0),
+                        textcoords="offset points",
+                        color=text if name in KNOWN else own,
+                        va="center",
+                    )
             figure.savefig(path, dpi=160, transparent=True, metadata={"Record": digest(record)})
             pyplot.close(figure)
