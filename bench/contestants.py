@@ -37,7 +37,7 @@ MOST_COLORS = 256  # of a palette
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Silence what the peers warn of: that they stop early, as they are asked to, or will change."""
+    """Silence what the peers warn of: that they stop as early as asked, or will change."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

@@ -83,7 +83,8 @@ def aims(record: Record) -> list[str]:
             met = "reached" if max(numbers) <= most else "MISSED"
             lines.append(f"{says}: {max(numbers):.3g}{unit} (at most {most:g}{unit}: {met}).")
 
-    for name, (middle, worst, taken) in AIMS.items():
+    here = names_of(record)
+    for name, (middle, worst, taken) in ((n, aim) for n, aim in AIMS.items() if n in here):
         excess = [above(record, name, k) for k in ks]
         held(f"`{name}`, mean above the least, worst K", middle, map(mean, excess), " %")
         held(f"`{name}`, worst picture above the least", worst, map(max, excess), " %")
