@@ -10,6 +10,7 @@ COMMANDS = {
     "profile": "how the time of a fit grows with pixels, K and cores, and where it goes",
     "front": "the README's chart and table: a palette of a picture, as people make them",
     "peers": "speed, memory and palettes beside what people use today",
+    "palettes": "how near palettes come to the least error, beside others; and how they dither",
     "table": "every figure that a fit of a picture has to reach",
     "grid": "the dense engine over dimensions and clusters, beside its peers",
     "tiles": "pictures larger than memory, counted and labelled tile by tile",

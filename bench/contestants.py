@@ -7,6 +7,8 @@ into the floats that it needs is part of its time, as it is for whoever uses it;
 it is. `QUANTIZERS` cut a picture ``(h, w, 3)`` down to a palette, with a start and a stop of their
 own, and are told not to dither, which moves errors but does not change the palette. `COMMANDS` do
 so as a process, from a PNG to a PNG. `OURS` are the ways to call ours on each of these terms.
+`SEARCHERS` look for less error than one run of k-means finds, as slowly as that takes. `DITHERERS`
+mix the colours of a palette by dots.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -34,7 +37,7 @@ MOST_COLORS = 256  # of a palette
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Silence what the peers warn of: that they stop before convergence, as they are asked to."""
+    """Silence what the peers warn of: that they stop as early as asked, or will change."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -111,12 +114,24 @@ def median_cut(picture: Array, k: int, kmeans: int = 0) -> Image.Image:
     return image.quantize(k, Image.Quantize.MEDIANCUT, kmeans=kmeans, dither=Image.Dither.NONE)
 
 
-def imagequant(picture: Array, k: int) -> Image.Image:
+def median_cut_dithered(picture: Array, k: int) -> Image.Image:
+    """Run Pillow's default, then its error diffusion, which it has for given palettes alone."""
+    palette = median_cut(picture, k)
+    return Image.fromarray(picture).quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG)
+
+
+def imagequant(picture: Array, k: int, dithering: float = 0.0) -> Image.Image:
     """Run libimagequant at its default quality."""
     import imagequant
 
     image = Image.fromarray(picture).convert("RGBA")
-    return imagequant.quantize_pil_image(image, dithering_level=0.0, max_colors=k)
+    with quiet():
+        return imagequant.quantize_pil_image(image, dithering_level=dithering, max_colors=k)
+
+
+def pngquant(source: Path, out: Path, k: int, *options: str) -> list[str]:
+    """Return the words of the command."""
+    return ["pngquant", *options, "-f", "-o", str(out), str(k), str(source)]
 
 
 def sklearn_defaults(picture: Array, k: int) -> Array:
@@ -125,6 +140,23 @@ def sklearn_defaults(picture: Array, k: int) -> Array:
 
     with quiet():
         model = KMeans(k, random_state=0).fit(picture.reshape(-1, 3))
+    return np.rint(model.cluster_centers_)
+
+
+def breathing(picture: Array, k: int) -> Array:
+    """Run breathing k-means (B. Fritzke 2020) on the pixels as people call it."""
+    from bkmeans import BKMeans
+
+    with quiet():
+        model = BKMeans(n_clusters=k, random_state=0).fit(picture.reshape(-1, 3).astype(float))
+    return np.rint(model.cluster_centers_)
+
+
+def foresight(picture: Array, k: int) -> Array:
+    """Run foresight local search (T. Conrads, L. Drexler and others 2024), as people call it."""
+    from flspp import FLSpp
+
+    model = FLSpp(k, random_state=0).fit(picture.reshape(-1, 3).astype(float))
     return np.rint(model.cluster_centers_)
 
 
@@ -233,9 +265,22 @@ COMMANDS = {
         "pngquant",
         "pngquant",
         (),
-        lambda source, out, k: ["pngquant", "--nofs", "-f", "-o", str(out), str(k), str(source)],
+        lambda source, out, k: pngquant(source, out, k, "--nofs"),
         WHOLE,
     )
+}
+SEARCHERS = {
+    "bkmeans": Contestant("bkmeans", "bkmeans", ("bkmeans",), breathing, "its defaults, rounded"),
+    "flspp": Contestant("flspp", "flspp", ("flspp",), foresight, "its defaults, rounded"),
+}
+DITHERERS = {
+    "imagequant": Contestant(
+        "imagequant", "imagequant", ("imagequant",), partial(imagequant, dithering=1.0), "1.0"
+    ),
+    "pngquant": Command("pngquant", "pngquant", (), pngquant, "its default"),
+    "pillow": Contestant(
+        "Pillow, median cut", "PIL", ("pillow",), median_cut_dithered, "Floyd-Steinberg"
+    ),
 }
 OURS = {
     "kmeans_fast": Contestant("kmeans_fast", "kmeans_fast", ("kmeans_fast",), ours, SAME),

@@ -80,7 +80,7 @@ def parser_of(command: str, says: str | None, rounds: int, peers: Iterable[str] 
     if peers := ",".join(peers):
         parser.add_argument("--peers", default=peers, help="default: %(default)s")
     says = "a photograph, or a folder of them, instead of one made in code; may be given again: "
-    says += "`profile` measures each, and all else is of the largest"
+    says += "`profile` and `palettes` measure each, and all else is of the largest"
     parser.add_argument("--image", action="append", default=[], metavar="PATH", help=says)
     parser.add_argument("--scale", type=float, default=1.0, help="of all sizes: 0.01 to try it")
     says = f"once what takes longer (default: {LONG:g}), and compiling"

@@ -1,4 +1,4 @@
-"""Write the pages' tables and the chart from what was measured: ``python -m bench report``.
+"""Write the pages' tables and the charts from what was measured: ``python -m bench report``.
 
 Each table stands between two markers, ``<!-- name -->`` and ``<!-- /name -->``, and comes from
 files in ``bench/results``. A file that cannot be used is named, and its table stays as it is.
@@ -17,7 +17,7 @@ import numpy as np
 
 from kmeans_fast.threads import default_threads
 
-from . import amdahl, cluster, front, grid, lab, peers, table, tiles
+from . import amdahl, cluster, front, grid, lab, palette_tables, peers, table, tiles
 from .lab import RESULTS, ROOT, Record, RecordError
 from .stages import ALL_STAGES, points_of, stage_ms
 
@@ -134,9 +134,10 @@ FILES = {f"{each}.json": each for each in ("front", "peers", "table", "profile",
 
 def short(*records: Record) -> str:
     """Return all that is missed of what we hold ourselves to, and where others are better."""
-    of_front, of_peers, of_table, of_profile, of_grid, of_tiles, of_cluster = records
+    of_front, of_peers, of_table, of_profile, of_grid, of_tiles, of_cluster, of_palettes = records
     parts = {
         "**Pictures**": table.missed(of_table) + missed(of_profile) + tiles.missed(of_tiles),
+        "**Palettes**": palette_tables.missed(of_palettes),
         "**Any other array**, times the speed of the fastest peer": grid.missed(of_grid),
         "**On a cluster**": cluster.missed(of_cluster),
         "**Others are better** than ours on the same terms": (
@@ -187,9 +188,10 @@ BENCHMARKS: Tables = {
     "cores": (("profile.json",), amdahl.as_markdown),
     "defaults": (("front.json",), peers.as_markdown),
     "peers": (("peers.json",), peers.as_markdown),
+    "palettes": (("palettes.json",), palette_tables.as_markdown),
     "dense": (("grid.json",), grid.as_markdown),
     "tiles": (("tiles.json",), tiles.as_markdown),
-    "short": ((*FILES, "cluster.json"), short),
+    "short": ((*FILES, "cluster.json", "palettes.json"), short),
     "runs": (tuple(FILES), runs),
 }
 PAGES: dict[str, Tables] = {
@@ -197,7 +199,8 @@ PAGES: dict[str, Tables] = {
     "docs/benchmarks.md": BENCHMARKS,
     "docs/planning.md": {"plan": (("cluster.json",), cluster.as_markdown)},
 }
-CHART = ROOT / "docs"  # where it is
+CHART = ROOT / "docs"  # where they are
+CHARTS = {"front.json": front.draw, "palettes.json": palette_tables.draw}
 
 
 def between(marker: str, text: str) -> tuple[str, str, str]:
@@ -278,10 +281,11 @@ def main(arguments: list[str] | None = None) -> int:
         problems += left
         for marker, (files, _) in tables.items():
             lab.progress(f"{name}, {marker}: {', '.join(files)}")
-    try:
-        front.draw(lab.load(options.results / "front.json"), CHART)
-    except (ImportError, RecordError) as error:
-        problems.append(f"the chart: {error}")
+    for name, draw in CHARTS.items():
+        try:
+            draw(lab.load(options.results / name), CHART)
+        except (ImportError, RecordError) as error:
+            problems.append(f"the chart of {name}: {error}")
     for problem in dict.fromkeys(problems):
         lab.progress(f"left as it is: {problem}")
     try:
