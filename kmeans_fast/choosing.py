@@ -19,7 +19,7 @@ from .pictures.reading import read_picture, to_array
 from .result import KMeansResult
 from .spaces import to_oklab
 from .threads import quiet
-from .visible import VisibleColors, palette_rgba, with_palette
+from .visible import Premultiplied, VisibleColors, palette_rgba, with_palette
 
 Sort = Literal["luminance", "share"]
 SORTS = get_args(Sort)
@@ -235,7 +235,7 @@ def posterized(result: KMeansResult | None, bits: int) -> KMeansResult | None:
     counts = np.bincount(place, result.counts, len(first)).astype(result.counts.dtype)
     shown = 255.0 / steps * levels[np.sort(first)]
     channels = result.centroids.shape[1]
-    if channels == 4:
+    if isinstance(result, Premultiplied):
         shown[:, :3] *= shown[:, 3:] / 255.0
     scale = 257.0 if result.dtype == np.uint16 else 1.0
     labels = place[result.labels].astype(result.labels.dtype)

@@ -30,7 +30,7 @@ from .result import KMeansResult
 from .seeding import Init
 from .spaces import Space
 from .threads import Threads
-from .visible import VisibleColors, palette_rgba, premultiplied, with_channels
+from .visible import VisibleColors, match, palette_rgba, with_channels
 
 
 def quantize(
@@ -64,10 +64,9 @@ def quantize(
         read as by `open_image`.
     n_colors : int
         How many colours to find; with `max_error` the most, 256 by default. A picture with fewer
-        colours keeps those it has, translucent ones as exactly as their products with alpha,
-        of 8 bits, tell. Fully transparent pixels take no part in the fit and stay so. They take
-        one entry of an indexed picture for themselves, so that 256 colours are then 255 visible
-        ones.
+        colours keeps those it has. Translucent ones count by how much of them is seen. Fully
+        transparent pixels take no part in the fit and stay so. They take one entry of an indexed
+        picture for themselves, so that 256 colours are then 255 visible ones.
     palette : Palette or sequence of colours, optional
         The colours to use instead, without a fit: each three numbers up to 255, or a name that
         Pillow knows ("#ffd700", "gold").
@@ -209,9 +208,7 @@ def paint(
     if result is None:
         return _indexed(np.zeros(pixels.shape[:2], np.uint8), transparent)
     matching = with_channels(pixels, result.centroids.shape[1])
-    if matching.shape[2] == 4:
-        matching = premultiplied(matching)
-    labels = result.predict(matching, n_threads=n_threads)
+    labels = match(result, matching, n_threads)
     if dither is not None and strength > 0:
         labels = _dithered(pixels, labels, colors, dither, strength, n_threads)
     if pixels.shape[2] == 4 and (hidden := pixels[..., 3] == 0).any():

@@ -6,7 +6,7 @@ counts by how much of it is seen, and two pixels are as far apart as they look, 
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -61,8 +61,6 @@ class VisibleColors:
                 return
             if (pixels[..., 3] == 255).all():
                 pixels = pixels[..., :3]
-            else:
-                pixels = premultiplied(pixels)
         if weight is not None:
             if not weight.any():
                 raise ValueError("weight is 0 for every pixel that is seen; give some of them more")
@@ -83,10 +81,13 @@ class VisibleColors:
             return None
         n_fixed = 0 if fixed is None else len(fixed)
         data, weights = self._data()
-        distinct = data
-        if not isinstance(data, ColorHistogram):
-            distinct = ColorHistogram(data if weights is None else data[weights > 0])
-        k = min(n_colors, n_fixed + distinct.n_colors)
+        most = n_fixed + _n_distinct(data, weights)
+        # Few colours are kept as they are, also those that are hardly seen.
+        mixed = weights is not None and data.shape[1] == 4 and n_colors < most
+        if mixed:
+            data = premultiplied(data)
+            most = n_fixed + _n_distinct(data, weights)
+        k = min(n_colors, most)
         if fixed is None:
             result = fit(data, k, sample_weight=weights, **options)
         else:
@@ -94,13 +95,17 @@ class VisibleColors:
         if self._weighted is not None:  # what is told are pixels
             counts = np.bincount(result.labels, minlength=len(result.centroids))
             result = replace(result, counts=counts)
+        if mixed:
+            result = Premultiplied(
+                **{one.name: getattr(result, one.name) for one in fields(result)}
+            )
         return with_palette(result, result.centroids)
 
     def _data(self) -> tuple[Any, NDArray[Any] | None]:
         """Return what a fit takes, and its weights."""
         if self._weighted is not None:
             return self._weighted
-        if len(self.histograms) == 1:
+        if len(self.histograms) == 1 and 4 not in self.histograms:
             (histogram,) = self.histograms.values()
             return histogram, None
         both = self.histograms.values()
@@ -114,14 +119,16 @@ class VisibleColors:
         there = [with_channels(h.colors[np.newaxis], result.centroids.shape[1])[0]
                  for h in self.histograms.values()]  # fmt: skip
         colors = np.unique(np.concatenate(there), axis=0)
-        points, centers = result.centroids, colors.astype(np.float64)
+        chosen = colors.astype(np.float64)
+        if isinstance(result, Premultiplied):
+            chosen[:, :3] *= chosen[:, 3:] / 255.0
+        points, centers = result.centroids, chosen
         if result.space == "oklab":
             white = float(np.iinfo(result.dtype).max)
             with quiet():
                 points, centers = to_oklab(points, white), to_oklab(centers, white)
         nearest = assign(points, centers, n_threads=n_threads)
-        centroids = colors[nearest].astype(np.float64)
-        return with_palette(result, centroids)
+        return with_palette(result, chosen[nearest])
 
     def given(
         self, colors: NDArray[np.uint8], pixels: NDArray[Any], space: Space, n_threads: int | None
@@ -131,8 +138,6 @@ class VisibleColors:
         counts = np.zeros(len(colors))
         for histogram in self.histograms.values():
             some = with_channels(histogram.colors[np.newaxis], 3)[0]
-            if histogram.n_channels == 4:
-                some = np.rint(255.0 * some / histogram.colors[:, 3:]).clip(0, 255).astype(np.uint8)
             labels = assign(some, centroids, space=space, n_threads=n_threads)
             counts += np.bincount(labels, histogram.counts, len(colors))
         return KMeansResult(
@@ -155,7 +160,8 @@ class VisibleColors:
             labels = None  # they are those of pixels
         channels = result.centroids.shape[1]
         shown = palette_rgba(result, result.dtype)
-        if channels == 4:
+        mixed = isinstance(result, Premultiplied)
+        if mixed:
             shown = premultiplied(shown)
         total, n_pixels, n_before = 0.0, 0, 0
         for histogram in self.histograms.values():
@@ -165,15 +171,22 @@ class VisibleColors:
             for at in range(0, len(every), PART):
                 own = with_channels(every[np.newaxis, at : at + PART], channels)[0]
                 if labels is None:
-                    nearest = result.predict(own, n_threads=n_threads)
+                    nearest = match(result, own, n_threads)
                 else:
                     nearest = labels[n_before + at :][: len(own)]
-                apart = own - np.take(painted, nearest, axis=0)
+                apart = (premultiplied(own) if mixed else own) - np.take(painted, nearest, axis=0)
                 # Whole numbers below 2**53, for pictures of 8 bits: the same in any order.
                 total += float(((apart**2).sum(axis=1) * counts[at : at + PART]).sum()) / scale**2
             n_pixels += histogram.n_pixels
             n_before += len(every)
         return total / float(channels * n_pixels)
+
+
+def _n_distinct(data: Any, weights: NDArray[Any] | None) -> int:
+    """Return how many colours a fit is of, which are a histogram's or have weights."""
+    if weights is None:
+        return int(data.n_colors)
+    return ColorHistogram(data[weights > 0]).n_colors
 
 
 def _fit_beside(
@@ -201,11 +214,23 @@ def _fit_beside(
     return fit_each(opened, [k], options, space, sample_weight, n_threads)[0]
 
 
+class Premultiplied(KMeansResult):
+    """A result of RGBA pixels whose centroids are premultiplied; its palette is not."""
+
+
+def match(result: KMeansResult, pixels: NDArray[Any], n_threads: int | None = None) -> NDArray[Any]:
+    """Return the colour of a result that each pixel, of its channels, is painted in."""
+    if isinstance(result, Premultiplied):
+        pixels = premultiplied(pixels)
+    return result.predict(pixels, n_threads=n_threads)
+
+
 def with_palette(result: KMeansResult, centroids: NDArray[np.float64]) -> KMeansResult:
     """Return a result with these centroids, and the palette that follows from them."""
     channels = centroids.shape[1]
-    colors = with_channels(_rgba(centroids, result.dtype)[np.newaxis], channels)[0]
-    return replace(result, centroids=centroids, palette=colors)
+    result = replace(result, centroids=centroids)
+    colors = with_channels(palette_rgba(result, result.dtype)[np.newaxis], channels)[0]
+    return replace(result, palette=colors)
 
 
 def premultiplied(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -216,18 +241,16 @@ def premultiplied(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.concatenate([(product >> 8).astype(np.uint8), pixels[..., 3:]], axis=-1)
 
 
-def _rgba(centroids: NDArray[np.float64], dtype: np.dtype[Any]) -> NDArray[np.uint8]:
-    """Round centroids of pixels of `dtype` to (k, 4) RGBA colours of 8 bits, not premultiplied."""
-    if centroids.shape[1] == 4:
+def palette_rgba(result: KMeansResult | None, dtype: np.dtype[Any]) -> NDArray[np.uint8]:
+    """Return the colours of a result of pixels of `dtype`, (k, 4) RGBA of 8 bits."""
+    if result is None:
+        return np.zeros((0, 4), np.uint8)
+    centroids = result.centroids
+    if isinstance(result, Premultiplied):
         alpha = np.maximum(centroids[:, 3:], 0.5)
         centroids = np.concatenate([255.0 * centroids[:, :3] / alpha, centroids[:, 3:]], axis=1)
     colors: NDArray[np.uint8] = with_channels(as_palette(dtype, centroids)[np.newaxis], 4)[0]
     return colors
-
-
-def palette_rgba(result: KMeansResult | None, dtype: np.dtype[Any]) -> NDArray[np.uint8]:
-    """Return the colours of a result of pixels of `dtype`, (k, 4) RGBA of 8 bits."""
-    return np.zeros((0, 4), np.uint8) if result is None else _rgba(result.centroids, dtype)
 
 
 def with_channels(pixels: NDArray[Any], channels: int) -> NDArray[Any]:

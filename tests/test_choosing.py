@@ -136,6 +136,23 @@ def test_a_translucent_color_keeps_its_colors():
     assert np.array_equal(painted[..., 3], picture[..., 3])
 
 
+@pytest.mark.parametrize("options", [{}, {"medoids": True}, {"sort": "share"}, {"max_error": 0}])
+def test_few_translucent_colors_are_kept_as_they_are(options):
+    rng = np.random.default_rng(0)
+    colors = rng.integers(0, 256, (200, 4)).astype(np.uint8)
+    colors[:, 3] |= 1
+    picture = colors[rng.integers(200, size=(40, 60))]
+    picture[0, :9] = 0
+    painted = kf.quantize(picture, 255, **options)
+    assert np.array_equal(np.asarray(painted.convert("RGBA")), picture)
+
+
+def test_medoids_of_translucent_pixels_occur():
+    picture = np.random.default_rng(0).integers(1, 256, (40, 60, 4)).astype(np.uint8)
+    painted = np.asarray(kf.quantize(picture, 9, medoids=True).convert("RGBA"))
+    assert colors_of(painted) <= colors_of(picture) and len(colors_of(painted)) == 9
+
+
 # --------------------------------------------------------------------------------- posterized
 
 
