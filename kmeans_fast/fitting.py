@@ -48,6 +48,7 @@ class Options:
     callback: Callback | None
     refine: int = 0
     fixed: Floats | None = None  # centroids (n, d) that stay, the first of the result
+    at_most: bool = False  # as many clusters, and no more than distinct points
 
 
 def check_options(given: Options, shape: tuple[int, int] | None = None) -> Options:
@@ -84,7 +85,15 @@ def check_options(given: Options, shape: tuple[int, int] | None = None) -> Optio
     check_seed(given.random_state)
     refine = check_integer("refine", given.refine, 0)
     tol = check_tol(given.tol)
-    return Options(init, n_init, max_iter, tol, given.random_state, callback, refine, given.fixed)
+    return replace(
+        given,
+        init=init,
+        n_init=n_init,
+        max_iter=max_iter,
+        tol=tol,
+        callback=callback,
+        refine=refine,
+    )
 
 
 def _start(init: Init, data: Dataset, k: int, rng: np.random.Generator) -> Floats:
@@ -135,6 +144,8 @@ def fit_each(
     ):
         if options.fixed is not None:
             options = replace(options, fixed=data.into(options.fixed))
+        if options.at_most:
+            ks = [data.points.n_distinct(k) for k in ks]
         for k in ks if options.fixed is None else ():
             n_distinct = data.points.n_distinct(k)
             if n_distinct < k:

@@ -30,7 +30,7 @@ from .result import KMeansResult
 from .seeding import Init
 from .spaces import Space
 from .threads import Threads
-from .visible import VisibleColors, match, palette_rgba, with_channels
+from .visible import VisibleColors, fit_pixels, match, palette_rgba, with_channels
 
 
 def quantize(
@@ -143,12 +143,29 @@ def quantize(
     pixels, info = as_picture(image, keep_profile=given is None)
     importance = None if weight is None else as_weight(weight, pixels.shape[:2])
     colors = VisibleColors()
-    if given is None or sort == "share":
-        colors.add(pixels, weight=importance, n_threads=n_threads)
-    if given is not None:
-        result: KMeansResult | None = colors.given(given, pixels, space, n_threads)
+    options: dict[str, Any] = {
+        "space": space,
+        "init": init,
+        "n_init": n_init,
+        "refine": refine,
+        "max_iter": max_iter,
+        "random_state": random_state,
+        "n_threads": n_threads,
+    }
+    wishes = limit, beside, importance
+    plain = not (medoids or bits) and all(each is None for each in (given, *wishes))
+    plain = plain and pixels.shape[2] < 4
+    result: KMeansResult | None
+    if plain:
+        result = fit_pixels(pixels, n_colors, **options)
+        result = in_order(result, sort) if sort is not None else result
+    elif given is not None:
+        if sort == "share":
+            colors.add(pixels, n_threads=n_threads)
+        result = colors.given(given, pixels, space, n_threads)
         result = in_order(result, sort) if sort is not None else result
     else:
+        colors.add(pixels, weight=importance, n_threads=n_threads)
         result = find_colors(
             colors,
             n_colors,
@@ -157,15 +174,12 @@ def quantize(
             posterize=bits,
             medoids=medoids,
             sort=sort,
-            space=space,
-            init=init,
-            n_init=n_init,
-            refine=refine,
-            max_iter=max_iter,
-            random_state=random_state,
-            n_threads=n_threads,
+            **options,
         )
-    painted = paint(pixels, result, dither=method, strength=strength, n_threads=n_threads)
+    labels = result.labels if plain and result is not None else None
+    painted = paint(
+        pixels, result, labels=labels, dither=method, strength=strength, n_threads=n_threads
+    )
     painted.info.update(info)
     return painted
 
@@ -195,20 +209,22 @@ def paint(
     pixels: NDArray[Any],
     result: KMeansResult | None,
     *,
+    labels: NDArray[Any] | None = None,
     dither: Dither | None = None,
     strength: float = STRENGTH,
     n_threads: int | None = None,
 ) -> Image.Image:
     """Paint every visible pixel with its colour of `result` (None: there is no such pixel).
 
-    The modes are those of `quantize`.
+    The `labels` need not be found where they are known. The modes are those of `quantize`.
     """
     colors = palette_rgba(result, pixels.dtype)
     transparent = np.zeros((1, 4), np.uint8)
     if result is None:
         return _indexed(np.zeros(pixels.shape[:2], np.uint8), transparent)
-    matching = with_channels(pixels, result.centroids.shape[1])
-    labels = match(result, matching, n_threads)
+    if labels is None:
+        matching = with_channels(pixels, result.centroids.shape[1])
+        labels = match(result, matching, n_threads)
     if dither is not None and strength > 0:
         labels = _dithered(pixels, labels, colors, dither, strength, n_threads)
     if pixels.shape[2] == 4 and (hidden := pixels[..., 3] == 0).any():

@@ -91,7 +91,7 @@ class VisibleColors:
         if fixed is None:
             result = fit(data, k, sample_weight=weights, **options)
         else:
-            result = _fit_beside(fixed, data, k, sample_weight=weights, **options)
+            result = _fit(data, k, fixed=fixed, sample_weight=weights, **options)
         if self._weighted is not None:  # what is told are pixels
             counts = np.bincount(result.labels, minlength=len(result.centroids))
             result = replace(result, counts=counts)
@@ -189,27 +189,34 @@ def _n_distinct(data: Any, weights: NDArray[Any] | None) -> int:
     return ColorHistogram(data[weights > 0]).n_colors
 
 
-def _fit_beside(
-    fixed: NDArray[np.uint8],
+def fit_pixels(pixels: NDArray[Any], n_colors: int, **options: Any) -> KMeansResult:
+    """Fit the opaque pixels of one picture, and label them: they are counted once for both."""
+    return _fit(pixels, n_colors, at_most=True, **options)
+
+
+def _fit(
     data: Any,
     k: int,
     *,
-    sample_weight: NDArray[Any] | None,
-    space: Space,
+    fixed: NDArray[np.uint8] | None = None,
+    at_most: bool = False,
+    sample_weight: NDArray[Any] | None = None,
+    space: Space = "rgb",
     init: Any = "k-means++",
     n_init: int = 1,
-    refine: int,
-    max_iter: int,
-    random_state: Any,
-    n_threads: int | None,
+    refine: int = 0,
+    max_iter: int = 300,
+    random_state: Any = 0,
+    n_threads: int | None = None,
 ) -> KMeansResult:
-    """Return what `fit` does, of centroids of which the first, `fixed`, stay."""
+    """Return what `fit` does, of centroids of which the first may stay, or of fewer."""
     opened = open_data(data)
     n_channels = size_of(opened)[1]
-    stay = with_channels(fixed[np.newaxis], n_channels)[0].astype(np.float64)
-    if opened.dtype == np.uint16:
-        stay *= 257.0
-    given = Options(init, n_init, max_iter, TOL, random_state, None, refine, stay)
+    stay = None
+    if fixed is not None:
+        stay = with_channels(fixed[np.newaxis], n_channels)[0].astype(np.float64)
+        stay *= 257.0 if opened.dtype == np.uint16 else 1.0
+    given = Options(init, n_init, max_iter, TOL, random_state, None, refine, stay, at_most)
     options = check_options(given, (k, n_channels))
     return fit_each(opened, [k], options, space, sample_weight, n_threads)[0]
 
