@@ -125,7 +125,7 @@ def test_peers_beside_ours(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(peers, "apart", peers.alone)
     monkeypatch.setattr(peers, "OURS", {n: peers.OURS[n] for n in list(peers.OURS)[:2]})
     out = tmp_path / "peers.json"
-    given = ["--peers", "pillow,pillow-kmeans,nobody", "-k", "4,8", "--rounds", "2"]
+    given = ["--peers", "pillow,pillow-kmeans,nobody", "-k", "4,8", "--rounds", "1"]
     assert peers.main([*given, "--scale", "0.01", "--out", str(out)]) == 0
     assert "left out: nobody, unknown: none of sklearn," in capsys.readouterr().err
     record = lab.load(out)

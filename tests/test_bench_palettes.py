@@ -46,7 +46,7 @@ def test_pictures_of_a_folder_are_measured_each(tmp_path, capsys):
         Image.fromarray(photograph(30, 40, seed=seed)).save(folder / name)
     Image.fromarray(np.zeros((5, 5, 3), np.uint8)).save(folder / "flat.png")
     given = ["--image", str(folder), "-k", "4,16", "--rounds", "1", "--best", "--out", str(out)]
-    peers = "imagequant,pillow,sklearn-defaults,nobody"
+    peers = "pillow,sklearn-defaults,nobody"
     assert bench.main(["palettes", *given, "--peers", peers]) == 0
     said = capsys.readouterr()
     assert "flat.png has no more than 4 colours" in said.err
@@ -60,9 +60,9 @@ def test_pictures_of_a_folder_are_measured_each(tmp_path, capsys):
         mse = np.square(picture.astype(float) - np.asarray(plain)).mean()
         assert errors["quantize"] == pytest.approx(mse, abs=1e-5)
         assert errors[palette_tables.BEST] <= errors["fit"] < errors["pillow"]
-        assert set(each["seconds"]) == {*palettes.OURS, "imagequant", "pillow", "sklearn-defaults"}
+        assert set(each["seconds"]) == {*palettes.OURS, "pillow", "sklearn-defaults"}
     assert [case["k"] for case in found["dithered"]] == [16, 16]
-    assert set(found["dithered"][0]["seen"]) == {*palettes.OUR_DITHERS, "imagequant", "pillow"}
+    assert set(found["dithered"][0]["seen"]) == {*palettes.OUR_DITHERS, "pillow"}
     assert str(tmp_path) not in out.read_text()
     assert palette_tables.as_markdown(found) in said.out
     assert "| **fit, refine=1** | " in said.out and "Left out: nobody" in said.out
