@@ -182,14 +182,13 @@ def _find_smallest(
         k = max(least, min(_power(k, error, max_error, slope), most))
         if k <= looked[0]:
             break
-    best, low, high = (
-        None,
-        (least - 1, math.inf),
-        (most + 1, 0.0),
-    )  # too few, and enough, with errors
+    best: KMeansResult | None = None
+    low, high = (least - 1, math.inf), (most + 1, 0.0)  # too few, and enough, with their errors
     while True:
         found, error = find(k)
+        assert found is not None
         if error <= max_error:
+            k = min(k, len(found.centroids))  # a picture may have no more
             best, high = found, (k, error)
             # Would fewer do, by what is told apart?
             fewer = max(1, int(NEAR * k))
@@ -205,10 +204,12 @@ def _find_smallest(
             low = k, error
         if best is not None and high[0] - low[0] <= 1 + int(NEAR * low[0]):
             return best
-        if best is None or low[0] < least:
+        if best is None or (low[0] < least and error > 0):
             k = _power(k, error, max_error, slope)
         else:  # halve what is between, but by the logarithm of the error where that says more
-            part = math.log(low[1] / max_error) / math.log(low[1] / max(high[1], 1e-9))
+            part = 0.5
+            if low[0] >= least and high[1] > 0:
+                part = math.log(low[1] / max_error) / math.log(low[1] / high[1])
             k = math.ceil(low[0] + min(max(part, 0.25), 0.75) * (high[0] - low[0]))
         k = max(low[0] + 1, min(k, high[0] - 1, most))
 

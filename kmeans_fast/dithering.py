@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.resources import files
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +38,7 @@ def check_dither(dither: bool | str) -> Dither | None:
     if not isinstance(dither, str) or dither not in DITHERS:
         names = ", ".join(DITHERS)
         raise ValueError(f"dither={dither!r} is unknown; give True, False or one of {names}")
-    return dither  # type: ignore[return-value]
+    return cast(Dither, dither)
 
 
 def check_strength(strength: float) -> float:

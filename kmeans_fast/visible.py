@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .api import assign, fit
+from .api import assign
 from .colors.histogram import ColorHistogram
 from .data.opening import open_data, size_of
 from .fitting import Options, check_options, fit_each
@@ -88,10 +88,7 @@ class VisibleColors:
             data = premultiplied(data)
             most = n_fixed + _n_distinct(data, weights)
         k = min(n_colors, most)
-        if fixed is None:
-            result = fit(data, k, sample_weight=weights, **options)
-        else:
-            result = _fit(data, k, fixed=fixed, sample_weight=weights, **options)
+        result = _fit(data, k, fixed=fixed, sample_weight=weights, **options)
         if self._weighted is not None:  # what is told are pixels
             counts = np.bincount(result.labels, minlength=len(result.centroids))
             result = replace(result, counts=counts)

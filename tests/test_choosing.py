@@ -195,6 +195,20 @@ def test_errors_at_their_ends():
     assert len(kf.palette(transparent, max_error=1)) == 0
 
 
+@pytest.mark.parametrize("limit", [0, 1e-9, 1.0, 30.0, 300.0])
+def test_few_fits_find_the_palette_of_few_colors(limit, monkeypatch):
+    """Where there are no errors from some number on, nothing says how they fall."""
+    n_fits, fit = [], choosing.VisibleColors.fit
+    monkeypatch.setattr(
+        choosing.VisibleColors, "fit", lambda *a, **o: n_fits.append(a[1]) or fit(*a, **o)
+    )
+    colors = np.random.default_rng(0).integers(0, 256, (150, 3)).astype(np.uint8)
+    picture = colors[np.random.default_rng(1).integers(150, size=(40, 60))]
+    found = kf.palette(picture, max_error=limit)
+    assert len(found) == 150 if limit < 1e-6 else len(found) <= 150
+    assert found.mse <= limit and len(n_fits) <= 10
+
+
 @pytest.mark.parametrize("wish", [{"medoids": True}, {"posterize": 3}])
 def test_the_error_is_that_of_the_colors_as_they_are_used(wish):
     painted = kf.quantize(PICTURE, max_error=150, **wish)
