@@ -152,9 +152,9 @@ def quantize(
         "random_state": random_state,
         "n_threads": n_threads,
     }
-    wishes = limit, beside, importance
-    plain = not (medoids or bits) and all(each is None for each in (given, *wishes))
-    plain = plain and pixels.shape[2] < 4
+    # Where nothing else is asked, opaque pixels are counted once, for their colours and labels.
+    wishes = given, limit, beside, importance
+    plain = not (medoids or bits) and all(each is None for each in wishes) and pixels.shape[2] < 4
     result: KMeansResult | None
     if plain:
         result = fit_pixels(pixels, n_colors, **options)
