@@ -39,6 +39,12 @@ def fewest_types(n_clusters: int) -> type[np.unsignedinteger | np.signedinteger]
     return np.uint16 if n_clusters <= 2**16 else np.int32
 
 
+def size_of_block(n_features: int) -> int:
+    """Return how many points are looked at at a time, in whole tiles."""
+    width = _tiles.WIDTH
+    return max(4 * width, min(kernels.BLOCK, BLOCK_SIZE // n_features // width * width))
+
+
 class Assignment:
     """Labels and sums of dense points for `k` clusters; each update is one assignment.
 
@@ -185,16 +191,15 @@ class Assignment:
         return scratch if scratch.order.size >= size else self._make_scratch(size)
 
     def _make_scratch(self, size: int) -> kernels.Scratch:
-        width = _tiles.WIDTH
-        n = max(4 * width, min(kernels.BLOCK, BLOCK_SIZE // self._d // width * width))
+        width, n = _tiles.WIDTH, size_of_block(self._d)
         filled = self._everything.size
         return kernels.Scratch(
-            block=_aligned(n * self._d),
-            rows=_aligned(kernels.N_ROWS * _tiles.ROW),
+            block=aligned(n * self._d),
+            rows=aligned(kernels.N_ROWS * _tiles.ROW),
             sq_dists=np.empty(self.k),
             chosen=np.empty(n, np.int64),
             found=np.empty(n, np.int32),
-            between=_aligned(filled * width).reshape(filled, width),
+            between=aligned(filled * width).reshape(filled, width),
             candidates=np.empty(filled + _tiles.ROWS, np.int32),
             ends=np.empty(kernels.N_RINGS * self.k + 1, np.int32),
             farthest=np.empty(kernels.N_RINGS * self.k, np.float32),
@@ -242,7 +247,7 @@ class Assignment:
         )
 
 
-def _aligned(size: int) -> NDArray[np.float32]:
+def aligned(size: int) -> NDArray[np.float32]:
     """Return zeros that begin at a multiple of 64 bytes, as each tile then does."""
     memory = np.zeros(size * 4 + 64, np.uint8)
     start = -memory.ctypes.data % 64

@@ -112,7 +112,7 @@ class DensePart(Alone):
         ]
         self.lock: Lock = Lock()  # of a worker's threads: what is kept is for one call at a time
         self.search: object = None
-        self._data = kernels.Framed(self.points, facts.middle, facts.scale)
+        self.framed = kernels.Framed(self.points, facts.middle, facts.scale)
         self._assignment: Assignment | TreeAssignment | None = None
         self._assigned: Floats | None = None
         self._tree: Tree | None = None
@@ -154,7 +154,7 @@ class DensePart(Alone):
             return TreeAssignment(self.tree(), n_clusters, self.threads)
         self._tree = None  # one that was for the start takes as much memory as the points
         weights = self.repeats, self.factors
-        return Assignment(self._data, weights, n_clusters, facts.anchors, self.threads)
+        return Assignment(self.framed, weights, n_clusters, facts.anchors, self.threads)
 
     def tree(self, root: Cut | None = None) -> Tree:
         """Return the tree over the points, below a root if it is given."""

@@ -9,8 +9,11 @@ import numpy as np
 
 from ..exact.quanta import Integers, log2
 from ..kernels import dense_regions
+from ..kernels._nearest import N_ROWS
+from ..kernels._tiles import ROW, ROWS
 from ..kernels import dense_seeds as kernels
 from ..threads import cached_property
+from .assignment import aligned, size_of_block
 from .facts import Facts
 from .part import DensePart, find_mine
 from .questions import Array, Floats, add, concatenate, concatenate_both, merged_by
@@ -164,6 +167,7 @@ class NearestPart(SearchPart[NearestState]):
         super().__init__(part, state)
         self.n_tried: int = 0  # distances worked out for candidates
         self._points, self._part_number, self._threads = part.points, part.number, part.threads
+        self._framed = part.framed
         self._data = data = scale_points(part)
         n, d = part.n, part.n_features
         self._top = 0
@@ -303,18 +307,20 @@ class NearestPart(SearchPart[NearestState]):
         values, n_cells = self._data.values, cells.middles.shape[1]
         by_threads = self._threads.map
         pivots = values[np.arange(n_cells) * len(values) // n_cells]
-        heads = np.ascontiguousarray(pivots[:: math.isqrt(n_cells)].T)
-        n_heads = heads.shape[1]
+        heads = pivots[:: math.isqrt(n_cells)]
+        all_heads = self._frame(heads)
         owners = np.empty(n_cells, np.uint16)
-        dense_regions.label_regions(
-            pivots, 0, n_cells, np.ascontiguousarray(heads[:, :1]), heads, np.array([0, n_heads]),
-            owners,
-        )  # fmt: skip
+        label = dense_regions.label_regions
+        alone = np.array([0, len(heads)])  # all of them are one head's
+        scratch = self._room_for_tiles
+        framed = self._framed._replace(values=frozen(pivots))
+        label(framed, 0, n_cells, self._frame(heads[:1]), all_heads, alone, *scratch(), owners)
         cells.middles[:] = pivots[np.argsort(owners, kind="stable")].T
-        firsts = np.append(0, np.cumsum(np.bincount(owners, minlength=n_heads)))
+        firsts = np.append(0, np.cumsum(np.bincount(owners, minlength=len(heads))))
+        all_pivots = self._frame(cells.middles.T)
         by_threads(
-            lambda chunk: dense_regions.label_regions(
-                values, *chunk, heads, cells.middles, firsts, cells.labels
+            lambda chunk: label(
+                self._framed, *chunk, all_heads, all_pivots, firsts, *scratch(), cells.labels
             ),
             chunks,
         )
@@ -325,3 +331,17 @@ class NearestPart(SearchPart[NearestState]):
             ),
             self._units,
         )
+
+    def _frame(self, pivots: Array) -> dense_regions.Pivots:
+        """Return some points as the kernels want them."""
+        n, d = pivots.shape
+        shifted = np.zeros((n + ROWS, d), np.float32)
+        half_norms = np.full(n + ROWS, np.inf, np.float32)
+        shifted[:n] = (pivots - self._framed.middle) * self._framed.scale
+        half_norms[:n] = 0.5 * np.square(shifted[:n]).sum(axis=1)
+        return dense_regions.Pivots(shifted, half_norms)
+
+    def _room_for_tiles(self) -> tuple[Array, Array]:
+        """Return room for a block of points, and what is found of them."""
+        n = size_of_block(self._framed.values.shape[1])
+        return aligned(n * self._framed.values.shape[1]), aligned(N_ROWS * ROW)

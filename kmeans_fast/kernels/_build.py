@@ -22,7 +22,7 @@ from . import _pack, _target
 from ._kinds import read_kinds, ready_kind
 from ._pack import Ready
 
-WIDE = {"dense"}  # files of kernels whose vectors are as wide as the processor's
+WIDE = {"dense", "dense_regions"}  # files of kernels whose vectors are as wide as the processor's
 
 
 def build(folder: Path, kinds: list[str], levels: tuple[str, ...]) -> None:

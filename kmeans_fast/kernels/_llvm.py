@@ -15,7 +15,7 @@ from ._candidates import LANES as COLORS
 from ._lanes import LANES as SQUARES
 from ._lanes import WIDTH as HALF
 from ._rows import LANES
-from ._tiles import ROW, ROWS, TERMS, WIDTH
+from ._tiles import ROW, ROWS, TERMS, TURNED, WIDTH
 from ._vectors import INT32, Place, Variable, find_arrays, pick, splat, zeros
 
 INT = ir.IntType(64)
@@ -164,73 +164,116 @@ def prefetch(typing_context, values, i, j):
 
 
 @intrinsic(prefer_literal=True)
-def fill_row(typing_context, values, i, table, t, n_rows, scale, out, at):
-    """Write to ``out[t + r, at]`` the sums of squares of ``values[i, j] - table[t + r, j]``.
-
-    For r below `n_rows`, which is a literal 4 or 8. A difference is taken in the type of both
-    arrays (float32 or float64, in C order), multiplied by `scale` unless that is None, and
-    becomes a float32. The table is filled up with zeros to a multiple of LANES features.
-    """
-    align = values.dtype.bitwidth // 8
+def fill_tile(typing_context, columns, d, table, t, n_rows, scale, out, at):
+    """See `_rows`."""
+    align = columns.dtype.bitwidth // 8
 
     def codegen(context, builder, signature, arguments):
-        points, i, others, t, _, factor, found, at = find_arrays(
+        points, d, others, t, _, factor, found, at = find_arrays(
             context, builder, signature.args, arguments
         )
-        number, nothing, index = points.number, zeros(ir.FloatType(), LANES), i.type
+        nothing = zeros(ir.FloatType(), LANES)
         fma = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(nothing.type, [nothing.type] * 3), "llvm.fma.v8f32"
+            builder.module, ir.FunctionType(nothing.type, [nothing.type] * 3), "llvm.fma.v16f32"
         )
         factor = None if isinstance(scale, types.NoneType) else splat(builder, factor, LANES)
-        point = builder.mul(i, points.columns)
-        rows = [builder.add(t, index(r)) for r in range(n_rows.literal_value)]
+        rows = [builder.add(t, INT(r)) for r in range(n_rows.literal_value)]
         firsts = [builder.mul(row, others.columns) for row in rows]
         sums = [Variable(builder, nothing) for _ in rows]
-
-        def add(x, column):
+        with cgutils.for_range_slice(builder, INT(0), d, INT(1), intp=INT) as (j, _):
+            x = points.load(builder.mul(j, INT(LANES)), LANES, align)
             for first, total in zip(firsts, sums, strict=True):
-                gap = builder.fsub(x, others.load(builder.add(first, column), LANES, align))
+                gap = builder.fsub(x, splat(builder, others.load(builder.add(first, j)), LANES))
                 if factor is not None:
                     gap = builder.fmul(gap, factor)
-                if values.dtype == types.float64:
+                if columns.dtype == types.float64:
                     gap = builder.fptrunc(gap, nothing.type)
                 total.store(builder.call(fma, [gap, gap, total.load()]))
-
-        def fold(a, b, half):
-            """Add the halves of each group of ``2 * half`` lanes; the groups of `b` follow."""
-            low = [g + j for g in range(0, 2 * LANES, 2 * half) for j in range(half)]
-            return builder.fadd(
-                pick(builder, a, b, low), pick(builder, a, b, [j + half for j in low])
-            )
-
-        n_steps = builder.udiv(points.columns, index(LANES))
-        with cgutils.for_range(builder, n_steps) as loop:
-            column = builder.mul(loop.index, index(LANES))
-            add(points.load(builder.add(point, column), LANES, align), column)
-        column = builder.mul(n_steps, index(LANES))
-        left = builder.sub(points.columns, column)
-        with builder.if_then(builder.icmp_unsigned(">", left, index(0))):
-            padded = Place(builder, cgutils.alloca_once(builder, number, size=LANES), number)
-            padded.store(zeros(number, LANES), index(0), align)
-            with cgutils.for_range(builder, left) as loop:
-                at_last = builder.add(builder.add(point, column), loop.index)
-                padded.store(points.load(at_last), loop.index)
-            add(padded.load(index(0), LANES, align), column)
-
-        folded = [total.load() for total in sums]
-        half = LANES // 2
-        while half:
-            more = len(folded) > 1
-            pairs = zip(folded[::2], folded[1::2], strict=True) if more else [(folded[0],) * 2]
-            folded = [fold(a, b, half) for a, b in pairs]
-            half //= 2
-        for r, row in enumerate(rows):
-            total = builder.extract_element(folded[0], INT32(r))
-            found.store(total, builder.add(builder.mul(row, found.columns), at))
+        for row, total in zip(rows, sums, strict=True):
+            found.store(total.load(), builder.add(builder.mul(row, found.columns), at), 4)
         return context.get_dummy_value()
 
     return types.void(
-        values, types.intp, table, types.intp, n_rows, scale, out, types.intp
+        columns, types.intp, table, types.intp, n_rows, scale, out, types.intp
+    ), codegen
+
+
+# Eight vectors of eight become their own transpose in three rounds, each of which mixes pairs: what
+# goes to the first and to the second of a pair, by lane. No lane moves more than a processor of the
+# third level does in one step.
+_MIXES = (
+    (1, (0, 8, 1, 9, 4, 12, 5, 13), (2, 10, 3, 11, 6, 14, 7, 15)),
+    (2, (0, 1, 8, 9, 4, 5, 12, 13), (2, 3, 10, 11, 6, 7, 14, 15)),
+    (4, (0, 1, 2, 3, 8, 9, 10, 11), (4, 5, 6, 7, 12, 13, 14, 15)),
+)
+_TURNED = (0, 2, 1, 3, 4, 6, 5, 7)  # where the mixes leave each column
+
+
+def _transpose(builder, rows):
+    """Return the columns of eight vectors of eight numbers."""
+    for step, low, high in _MIXES:
+        mixed = list(rows)
+        for a in range(TURNED):
+            if not a & step:
+                pair = rows[a], rows[a + step]
+                mixed[a] = pick(builder, *pair, low)
+                mixed[a + step] = pick(builder, *pair, high)
+        rows = mixed
+    return [rows[at] for at in _TURNED]
+
+
+@intrinsic
+def turn_points(
+    typing_context, values, chosen, first, last, middle, scale, block, at, width, norms, to
+):  # fmt: skip
+    """See `_tiles`."""
+    framed = not isinstance(middle, types.NoneType)
+
+    def codegen(context, builder, signature, arguments):
+        points, chosen, first, last, center, factor, block, at, width, found, to = find_arrays(
+            context, builder, signature.args, arguments
+        )
+        align = values.dtype.bitwidth // 8
+        starts = []
+        for r in range(TURNED):
+            i = builder.add(first, INT(r))
+            i = builder.select(builder.icmp_signed("<", i, last), i, last)
+            starts.append(builder.mul(chosen.load(i), points.columns))
+        total = Variable(builder, zeros(block.number, TURNED))
+        if framed:
+            factor = splat(builder, factor, TURNED)
+
+        def turn(j, n_known=None):
+            """Write eight features from j on; the norms have those before `n_known`."""
+            rows = [points.load(builder.add(start, j), TURNED, align) for start in starts]
+            if framed:
+                middles = center.load(j, TURNED, align)
+                rows = [builder.fmul(builder.fsub(x, middles), factor) for x in rows]
+            if points.number != block.number:
+                rows = [builder.fptrunc(x, total.kind) for x in rows]
+            for column, x in enumerate(_transpose(builder, rows)):
+                row = builder.mul(builder.add(j, INT(column)), width)
+                block.store(x, builder.add(at, row), align=4)
+                if framed:
+                    if n_known is not None:
+                        new = builder.icmp_signed(">=", INT(column), n_known)
+                        x = builder.select(new, x, total.kind([0.0] * TURNED))
+                    square = builder.fmul(x, x, flags=FUSED)
+                    total.store(builder.fadd(total.load(), square, flags=FUSED))
+
+        d, eight = points.columns, INT(TURNED)
+        with cgutils.for_range(builder, builder.udiv(d, eight)) as loop:
+            turn(builder.mul(loop.index, eight))
+        left = builder.urem(d, eight)
+        with builder.if_then(builder.icmp_unsigned(">", left, INT(0))):
+            turn(builder.sub(d, eight), builder.sub(eight, left))
+        if framed:
+            found.store(total.load(), to, align=4)
+        return context.get_dummy_value()
+
+    index = types.intp
+    return types.void(
+        values, chosen, index, index, middle, scale, block, index, index, norms, index
     ), codegen
 
 

@@ -1,8 +1,8 @@
-"""Squared distances of one row to several, in float32 vectors: the same bits on every machine.
+"""Squared distances of points to several centers, in float32: the same bits on every machine.
 
-LLVM adds floats up in vectors only where it may choose the order, and it chooses by the machine.
-Here the order is written down: eight sums side by side, folded in halves. Several rows at once
-hide the time that an addition takes, and share the loads and the folding.
+Feature after feature, for sixteen points side by side, which lie in columns: LLVM adds floats up in
+vectors only where it may choose the order, and it chooses by the machine. Several centers at once
+hide the time that an addition takes, and share the loads.
 
 A square is added with one rounding, not two (`fma`). IEEE 754 says what that gives, so it is the
 same where a machine has to work it out in software; where it has the instruction (all with AVX2
@@ -15,7 +15,7 @@ import numpy as np
 
 from ._jit import intrinsic, jit_inline
 
-LANES = 8
+LANES = 16
 
 
 @intrinsic
@@ -34,16 +34,12 @@ def add_square(total, gap):
 
 
 def find_sq_dists(values, center, scale):
-    """Return the squared distances of rows to a center, as `fill_row` has them."""
+    """Return the squared distances of points (n, d) to a center, as `fill_tile` has them."""
     gaps = values - center if scale is None else (values - center) * scale
-    gaps = np.pad(gaps.astype(np.float32), ((0, 0), (0, -values.shape[1] % LANES)))
-    total = np.zeros((len(values), LANES), np.float32)
-    for first in range(0, gaps.shape[1], LANES):
-        total = add_square(total, gaps[:, first : first + LANES])
-    while total.shape[1] > 1:
-        half = total.shape[1] // 2
-        total = total[:, :half] + total[:, half:]
-    return total[:, 0]
+    total = np.zeros(len(values), np.float32)
+    for gap in gaps.T.astype(np.float32):
+        total = add_square(total, gap)
+    return total
 
 
 @intrinsic
@@ -58,15 +54,17 @@ def prefetch(values, i, j):
 
 
 @intrinsic
-def fill_row(values, i, table, t, n_rows, scale, out, at):
-    """Write to ``out[t + r, at]`` the sums of squares of ``values[i, j] - table[t + r, j]``.
+def fill_tile(columns, d, table, t, n_rows, scale, out, at):
+    """Write to ``out[t + r, at + i]`` the squared distances of `LANES` points to some centers.
 
-    For r below `n_rows`, which is a literal 4 or 8. A difference is taken in the type of both
-    arrays (float32 or float64, in C order), multiplied by `scale` unless that is None, and
-    becomes a float32. The table is filled up with zeros to a multiple of LANES features.
+    Feature j of point i is ``columns[j * LANES + i]``, of center r ``table[t + r, j]``, for r below
+    `n_rows`, which is a literal. A difference is taken in the type of both arrays, multiplied by
+    `scale` unless that is None, and becomes a float32; its square is added with one rounding,
+    feature after feature.
     """
-    rows = table[t : t + n_rows, : values.shape[1]]
-    out[t : t + n_rows, at] = find_sq_dists(rows, values[i], scale)
+    points = columns.reshape(-1, LANES)[:d].T
+    for row in range(t, t + n_rows):
+        out[row, at : at + LANES] = find_sq_dists(points, table[row, :d], scale)
 
 
 @jit_inline

@@ -27,9 +27,31 @@ ROW = 528
 TERMS = 64
 
 
+TURNED = 8  # points, and features, that are turned at a time in registers
+
+
 def _scores(block, at, d, centers, half_norms, indices):
     tile = block[at : at + d * WIDTH].reshape(d, WIDTH)
     return half_norms[indices, None] - centers[indices] @ tile
+
+
+@intrinsic
+def turn_points(values, chosen, first, last, middle, scale, block, at, width, norms, to):
+    """Write eight points, of at least eight features, feature by feature; and their squared norms.
+
+    Feature j of point ``chosen[first + r]`` (of ``chosen[last]`` beyond that), less `middle` and
+    times `scale` unless that is None, goes to ``block[at + j * width + r]``; the norms of what is
+    written to ``norms[to:to + 8]``, unless `middle` is None.
+
+    `values` (n, d), `middle` (d,) and `scale` in one type; `block` of that type or float32.
+    """
+    some = values[chosen[np.minimum(np.arange(first, first + 8), last)]]
+    if middle is not None:
+        some = (some - middle) * scale
+    for j, column in enumerate(some.T.astype(block.dtype)):
+        block[at + j * width :][:8] = column
+    if middle is not None:
+        norms[to : to + 8] = np.square(some.astype(block.dtype)).sum(axis=1)
 
 
 @intrinsic

@@ -128,7 +128,7 @@ def find_spacing(centroids, everything, start, stop, scratch, spacing):
         for i in range(n):
             for j in range(d):
                 block[j * WIDTH + i] = centers[first + i, j]
-        scan_block(n, centroids, everything, scratch)
+        scan_block(n, centers, half_norms, everything, block, scratch.rows)
         for i in range(n):
             own = np.float32(2.0) * half_norms[first + i]
             own -= own * centroids.margin

@@ -11,8 +11,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ._jit import jit, jit_contracted
+from ._jit import jit, jit_inline
+from ._nearest import NEAREST, fill_block, scan_block
 from ._rows import add_square, scaled, sqrt
+from ._tiles import ROWS
 
 
 class Regions(NamedTuple):
@@ -23,39 +25,67 @@ class Regions(NamedTuple):
     middles: Any  # (d, regions) in the points' type
 
 
-@jit_contracted
-def find_column(values, p, columns, first, last, sq_dists):
-    """Return which of `columns` (d, m) is nearest to point `p` of `values` (n, d), or nearly so."""
-    n = np.uint64(last - first)
-    for t in range(n):
-        sq_dists[t] = 0
-    for j in range(np.uint64(values.shape[1])):
-        x = values[p, j]
-        for t in range(n):
-            gap = x - columns[j, np.uint64(first) + t]
-            sq_dists[t] += gap * gap
-    least = sq_dists[0]
-    for t in range(n):
-        least = min(least, sq_dists[t])
-    for t in range(n):
-        if sq_dists[t] == least:
-            return first + np.int64(t)
-    return first
+class Pivots(NamedTuple):
+    """Points that stand for others, as `_nearest.scan_block` wants them, with dummies at the end."""
+
+    shifted: Any  # (m + ROWS, d) float32
+    half_norms: Any  # (m + ROWS,) float32
 
 
 @jit
-def label_regions(values, start, stop, heads, pivots, firsts, labels):
-    """Label points with the nearest of the pivots that have the same nearest head.
+def label_regions(points, start, stop, heads, pivots, firsts, block, rows, labels):
+    """Label points with the nearest of the pivots that have the same nearest head, or nearly so.
 
-    Heads and pivots are columns, and the pivots of a head lie side by side.
+    The pivots of a head lie side by side, and the points that have it are looked at together.
 
-    `values` (n, d), `heads` (d, heads), `pivots` (d, regions) in one type; `firsts` (heads + 1,)
-    int64; `labels` (n,) uint16.
+    `points` is `dense.Framed`, `heads` and `pivots` are `Pivots`; `firsts` (heads + 1,) int64,
+    `block` and `rows` as in `dense.Scratch`, `labels` (n,) uint16, whose owners it holds meanwhile.
     """
-    scratch = np.empty(max(heads.shape[1], pivots.shape[1]), values.dtype)
-    for p in range(start, stop):
-        head = find_column(values, p, heads, np.int64(0), heads.shape[1], scratch)
-        labels[p] = find_column(values, p, pivots, firsts[head], firsts[head + 1], scratch)
+    d = points.values.shape[1]
+    n_heads = firsts.size - 1
+    size = np.int64(block.size // d)
+    chosen = np.empty(max(size, stop - start), np.int64)
+    candidates = np.empty(heads.half_norms.size + pivots.half_norms.size, np.int32)
+    ends = np.zeros(n_heads + 1, np.int64)
+    for first in range(start, stop, size):
+        n = min(size, stop - first)
+        for at in range(n):
+            chosen[at] = first + at
+        fill_block(points, chosen[:n], block, rows)
+        m = list_pivots(0, n_heads, n_heads, candidates)
+        scan_block(n, heads.shifted, heads.half_norms, candidates[:m], block, rows)
+        for at in range(n):
+            owner = np.uint16(rows[NEAREST + np.uint64(at)])
+            labels[first + at] = owner
+            ends[owner + 1] += 1
+    for head in range(n_heads):
+        ends[head + 1] += ends[head]
+    for i in range(start, stop):
+        owner = labels[i]
+        chosen[ends[owner]] = i
+        ends[owner] += 1
+    for head in range(n_heads):
+        m = list_pivots(firsts[head], firsts[head + 1], firsts[n_heads], candidates)
+        last = ends[head]
+        for first in range(ends[head - 1] if head > 0 else 0, last, size):
+            some = chosen[first : min(first + size, last)]
+            fill_block(points, some, block, rows)
+            scan_block(some.size, pivots.shifted, pivots.half_norms, candidates[:m], block, rows)
+            for at in range(some.size):
+                labels[some[at]] = np.uint16(rows[NEAREST + np.uint64(at)])
+
+
+@jit_inline
+def list_pivots(first, last, dummy, candidates):
+    """List some pivots, filled up with dummies to a multiple of `ROWS`; return how many there are."""
+    m = 0
+    for pivot in range(first, last):
+        candidates[m] = pivot
+        m += 1
+    while m % ROWS > 0:
+        candidates[m] = dummy
+        m += 1
+    return m
 
 
 @jit

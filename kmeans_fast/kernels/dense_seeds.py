@@ -2,9 +2,8 @@
 
 The squared distance that seeds are drawn by is float32, scaled by a power of two: the difference
 in the data's own type first, then rounded, squared and added up in an order that is written down,
-so that every machine and every pruning finds the same bits (`fill_sq_dists`). Where points have
-fewer than `WIDE` features they are turned into rows of one feature, and LLVM vectorises across the
-points; else the features of a point lie side by side already (`_rows`).
+so that every machine and every pruning finds the same bits (`_rows.fill_tile`). Points are turned
+into columns for that, sixteen at a time.
 
 The points stay where they are and as they are: sorted, without a copy, they took four times as
 long to read at d = 16. Which of them a center may lower follows from where they lie
@@ -23,19 +22,20 @@ import numpy as np
 
 from ._jit import jit, jit_inline
 from ._quanta import count_quanta
-from ._rows import LANES, add_square, fill_row, prefetch, scaled, sqrt
+from ._rows import LANES, fill_tile, prefetch, sqrt
+from ._tiles import TURNED, turn_points
 
 # Points that are worked on at a time: what is kept of them stays in the first-level cache.
 SIZE = 128
-WIDE = 8
 # Loops over scratch take so many points at a time: no fewer than LLVM unrolls to.
 STEP = 32
 # How many bytes ahead the rows of points are asked for.
 AHEAD = 4096
 # What underflows in a distance.
 SMALLEST = np.float32(2.0**-65)
-# Centers that the distances of one point are worked out to at a time.
-ROWS = 8
+# Centers that the distances of a tile are worked out to at a time: so many sums hide the time that
+# an addition takes.
+ROWS = 4
 
 
 class Data(NamedTuple):
@@ -52,21 +52,13 @@ class Data(NamedTuple):
 
 @jit_inline
 def make_table(centers):
-    """Return the centers (m, d), filled up with zeros to whole vectors."""
+    """Return the centers (m, d), filled up with zeros to a multiple of `ROWS`."""
     n, d = centers.shape
-    n_rows = (n + ROWS - 1) // ROWS * ROWS
-    table = np.zeros((n_rows, (d + LANES - 1) // LANES * LANES), centers.dtype)
+    table = np.zeros(((n + ROWS - 1) // ROWS * ROWS, d), centers.dtype)
     for t in range(n):
         for j in range(d):
             table[t, j] = centers[t, j]
     return table
-
-
-@jit_inline
-def make_columns(values):
-    """Return room for the points of a region, a row a feature, filled up to an even number."""
-    d = values.shape[1]
-    return np.zeros((0 if d >= WIDE else (d + 1) // 2 * 2, SIZE), values.dtype)
 
 
 @jit_inline
@@ -85,48 +77,32 @@ def ask_for(values, p):
 
 
 @jit
-def fill_sq_dists(values, scale, rows, size, table, n, columns, out):
-    """Write the squared distances of some points to the first `n` rows of a table, a row each.
+def fill_sq_dists(values, scale, rows, size, table, columns, out):
+    """Write the squared distances of some points to the centers of a table, a row each.
 
     Rows that are not next to each other are waited for one at a time, unless asked for ahead.
 
-    `values` (n, d), `table` (centers filled up, d filled up), `columns` (`make_columns`) in one
-    type; `rows` (size,) int64; `out` (centers filled up, SIZE) float32.
+    `values` (n, d), `table` (centers filled up, d), `columns` (d * LANES,) in one type; `rows`
+    (size,) int64; `out` (centers filled up, SIZE) float32.
     """
-    d = np.uint64(values.shape[1])
-    if d >= np.uint64(WIDE):
-        ahead = np.intp(1 + AHEAD // (values.itemsize * values.shape[1]))
-        n_eights = (n + 3) // 8
-        a_four_left = n > 8 * n_eights
-        for i in range(size):
-            if i + ahead < size:
-                ask_for(values, np.intp(rows[i + ahead]))
-            p = np.intp(rows[i])
-            for eight in range(n_eights):
-                fill_row(values, p, table, 8 * eight, 8, scale, out, i)
-            if a_four_left:
-                fill_row(values, p, table, 8 * n_eights, 4, scale, out, i)
-        return
-    for i in range(np.uint64(size)):
-        p = np.uint64(rows[i])
-        for j in range(d):
-            columns[j, i] = values[p, j]
-    # Two features a pass save half of the loads and stores between passes.
-    m = fill_up(size)
-    for u in range(np.uint64(n)):
-        for j in range(np.uint64(0), d, np.uint64(2)):
-            j1 = j + np.uint64(1)
-            c0, c1 = table[u, j], table[u, j1]
-            if j == np.uint64(0):
-                for i in range(m):
-                    t0 = scaled(columns[j, i] - c0, scale)
-                    t1 = scaled(columns[j1, i] - c1, scale)
-                    out[u, i] = add_square(t0 * t0, t1)
-            else:
-                for i in range(m):
-                    t0 = scaled(columns[j, i] - c0, scale)
-                    t1 = scaled(columns[j1, i] - c1, scale)
-                    out[u, i] = add_square(add_square(out[u, i], t0), t1)
+    d = np.int64(values.shape[1])
+    ahead = np.intp(1 + AHEAD // (values.itemsize * values.shape[1]))
+    last = np.int64(size) - 1
+    for first in range(0, size, LANES):
+        for i in range(first + ahead, min(first + ahead + LANES, size)):
+            ask_for(values, np.intp(rows[i]))
+        if d >= TURNED:
+            for part in range(0, LANES, TURNED):
+                turn_points(
+                    values, rows, first + part, last, None, None, columns, part, LANES, None, 0
+                )
+        else:
+            for i in range(LANES):
+                p = rows[min(first + i, last)]
+                for j in range(np.uint64(d)):
+                    columns[j * np.uint64(LANES) + np.uint64(i)] = values[p, j]
+        for t in range(0, len(table), ROWS):
+            fill_tile(columns, d, table, t, ROWS, scale, out, first)
 
 
 # ------------------------------------------------------------------------------------- sums
@@ -142,18 +118,6 @@ def in_quanta(sq_dist, p, repeats, weights, anchor):
     if repeats is not None:
         whole *= repeats[p]
     return whole
-
-
-@jit_inline
-def add_quanta(sq_dists, size, rows, repeats, weights, anchor):
-    """Return the sum of the first values in whole numbers of the quantum.
-
-    `sq_dists` float32 and `rows` int64, of which the first `size` count.
-    """
-    total = np.int64(0)
-    for i in range(size):
-        total += in_quanta(sq_dists[i], rows[i], repeats, weights, anchor)
-    return total
 
 
 @jit
@@ -215,6 +179,30 @@ def list_reached(values, regions, distances, loose, closest, start, size, gaps, 
     return np.int64(n)
 
 
+@jit_inline
+def add_gains(data, sq_dists, now, size, rows, anchor, n, low, mask, gains):
+    """Add up by how much each of `n` centers lowers the points, and set its bit where it does.
+
+    `sq_dists` (centers filled up, SIZE), `now` and `low` (SIZE,) float32; `rows` int64, `mask`
+    (SIZE,) int32.
+    """
+    m = fill_up(size)
+    total = np.int64(0)
+    for i in range(m):
+        mask[i] = np.int32(0)
+        total += in_quanta(now[i], rows[i], data.repeats, data.weights, anchor)
+    for t in range(np.uint64(n)):
+        bit = np.int32(1 << (np.int64(t) & 7))
+        for i in range(m):
+            dist, old = sq_dists[t, i], now[i]
+            mask[i] |= bit if dist < old else np.int32(0)
+            low[i] = dist if dist < old else old
+        left = np.int64(0)
+        for i in range(m):
+            left += in_quanta(low[i], rows[i], data.repeats, data.weights, anchor)
+        gains[t] += total - left
+
+
 @jit
 def try_centers(
     data, regions, distances, loose, start, stop, centers, closest, anchor, masks, gains
@@ -229,19 +217,20 @@ def try_centers(
     (n,) uint8; `gains` (m,) int64.
     """
     values = data.values
-    n = len(centers)
     table = make_table(centers)
-    columns = make_columns(values)
+    columns = np.empty(values.shape[1] * LANES, values.dtype)
     sq_dists = np.zeros((len(table), SIZE), np.float32)
     rows = np.zeros(2 * SIZE + 1, np.int64)
     gaps = np.empty(SIZE, np.float32)
-    now = np.empty(SIZE, np.float32)
+    now = np.zeros(SIZE, np.float32)
     low = np.empty(SIZE, np.float32)
     mask = np.empty(SIZE, np.int32)
     n_seen = 0
     n_rows = np.int64(0)
     first = start
-    masks[start:stop] = 0
+    all_seen = distances.size == 0
+    if not all_seen:
+        masks[start:stop] = 0
     while first < stop or n_rows > 0:
         while first < stop and n_rows < SIZE:
             size = min(first + SIZE, stop) - first
@@ -251,27 +240,23 @@ def try_centers(
             first += size
         size = min(n_rows, SIZE)
         n_seen += size
-        m = fill_up(size)
-        for i in range(np.uint64(size)):
-            now[i] = closest[np.uint64(rows[i])]
-        for i in range(np.uint64(size), m):  # whatever is worked out there, it adds nothing
+        at = np.uint64(rows[0])
+        if all_seen:
+            for i in range(np.uint64(size)):
+                now[i] = closest[at + i]
+        else:
+            for i in range(np.uint64(size)):
+                now[i] = closest[np.uint64(rows[i])]
+        for i in range(np.uint64(size), fill_up(size)):  # whatever comes there, it adds nothing
             now[i] = np.float32(0)
-        mask[:] = 0
-        fill_sq_dists(values, data.scale, rows, size, table, n, columns, sq_dists)
-        total = add_quanta(now, m, rows, data.repeats, data.weights, anchor)
-        for t in range(np.uint64(n)):
-            bit = np.int32(1 << (np.int64(t) & 7))
-            any_lower = np.int32(0)
-            for i in range(m):
-                dist, old = sq_dists[t, i], now[i]
-                any_lower |= bit if dist < old else np.int32(0)
-                low[i] = dist if dist < old else old
-            if any_lower:
-                for i in range(m):
-                    mask[i] |= bit if low[i] < now[i] else np.int32(0)
-                gains[t] += total - add_quanta(low, m, rows, data.repeats, data.weights, anchor)
-        for i in range(np.uint64(size)):
-            masks[np.uint64(rows[i])] = mask[i]
+        fill_sq_dists(values, data.scale, rows, size, table, columns, sq_dists)
+        add_gains(data, sq_dists, now, size, rows, anchor, len(centers), low, mask, gains)
+        if all_seen:
+            for i in range(np.uint64(size)):
+                masks[at + i] = mask[i]
+        else:
+            for i in range(np.uint64(size)):
+                masks[np.uint64(rows[i])] = mask[i]
         n_rows -= size
         for i in range(n_rows):
             rows[i] = rows[size + i]
@@ -291,8 +276,11 @@ def lower_to_center(
     """
     values = data.values
     table = make_table(center)
-    columns = make_columns(values)
+    columns = np.empty(values.shape[1] * LANES, values.dtype)
     sq_dists = np.zeros((len(table), SIZE), np.float32)
+    now = np.empty(SIZE, np.float32)
+    low = np.empty(SIZE, np.float32)
+    change = np.empty(SIZE, np.int64)
     rows = np.zeros(2 * SIZE + 1, np.int64)
     n_rows = np.int64(0)
     first = start
@@ -310,16 +298,29 @@ def lower_to_center(
                 n_rows = np.int64(n)
             first = last
         size = min(n_rows, SIZE)
-        fill_sq_dists(values, data.scale, rows, size, table, np.int64(1), columns, sq_dists)
-        for i in range(size):
-            p = rows[i]
-            dist, old = sq_dists[0, i], closest[p]
-            if dist < old:
-                closest[p] = dist
-                if anchor != 0.0:
-                    before = in_quanta(old, p, data.repeats, data.weights, anchor)
-                    after = in_quanta(dist, p, data.repeats, data.weights, anchor)
-                    chunk_totals[p >> shift] += after - before
+        fill_sq_dists(values, data.scale, rows, size, table, columns, sq_dists)
+        m = fill_up(size)
+        for i in range(np.uint64(size)):
+            now[i] = closest[np.uint64(rows[i])]
+        for i in range(np.uint64(size), m):
+            now[i] = np.float32(0)
+        for i in range(m):
+            low[i] = sq_dists[0, i] if sq_dists[0, i] < now[i] else now[i]
+        for i in range(np.uint64(size)):
+            closest[np.uint64(rows[i])] = low[i]
+        if anchor != 0.0:
+            for i in range(m):
+                before = in_quanta(now[i], rows[i], data.repeats, data.weights, anchor)
+                after = in_quanta(low[i], rows[i], data.repeats, data.weights, anchor)
+                change[i] = after - before
+            if rows[0] >> shift == rows[size - 1] >> shift:
+                total = np.int64(0)
+                for i in range(m):
+                    total += change[i]
+                chunk_totals[rows[0] >> shift] += total
+            else:
+                for i in range(np.uint64(size)):
+                    chunk_totals[rows[i] >> shift] += change[i]
         n_rows -= size
         for i in range(n_rows):
             rows[i] = rows[size + i]
