@@ -40,13 +40,7 @@ class SlowSearch:
 
     def sq_dists(self, center):
         center = center.astype(self.values.dtype)
-        if self.values.shape[1] >= dense_seeds.WIDE:
-            return _rows.find_sq_dists(self.values, center, self.scale)
-        total = np.zeros(len(self.values), np.float32)
-        for x, c in zip(self.values.T, center, strict=True):
-            gap = x - c if self.scale is None else (x - c) * self.scale
-            total = _rows.add_square(total, gap.astype(np.float32))
-        return total
+        return _rows.find_sq_dists(self.values, center, self.scale)
 
     def add(self, center):
         self.closest = np.minimum(self.closest, self.sq_dists(center))
@@ -299,16 +293,14 @@ def test_squared_distances_are_added_as_written_down(dtype, d, scale):
     table = dense_seeds.make_table(points[[0, 3, 5, 77, 78]])
     rows = np.arange(80)
     out = np.zeros((8, dense_seeds.SIZE), np.float32)
-    columns = np.zeros((d + d % 2, dense_seeds.SIZE), dtype)
-    dense_seeds.fill_sq_dists(points, scale, rows, 80, table, 5, columns, out)
-    for t, center in enumerate(table[:5, :d]):
-        if d >= dense_seeds.WIDE:
-            expected = _rows.find_sq_dists(points, center, scale)
-        else:
-            expected = np.zeros(80, np.float32)
-            for j in range(d):
-                gap = (points[:, j] - center[j]) * (1 if scale is None else scale)
-                expected = _rows.add_square(expected, gap.astype(np.float32))
+    columns = np.zeros(d * _rows.LANES, dtype)
+    dense_seeds.fill_sq_dists(points, scale, rows, 80, table, columns, out)
+    for t, center in enumerate(table[:5]):
+        expected = np.zeros(80, np.float32)
+        for j in range(d):
+            gap = (points[:, j] - center[j]) * (1 if scale is None else scale)
+            expected = _rows.add_square(expected, gap.astype(np.float32))
+        assert np.array_equal(_rows.find_sq_dists(points, center, scale), expected)
         assert np.array_equal(out[t, :80], expected)
         assert out[t, [0, 3, 5, 77, 78][t]] == 0
 

@@ -31,6 +31,7 @@ WORTH_CELLS = 5
 FEW_POINTS = 4096
 # Then 64 labels are compared with to find one, and distances to the middles stay in the cache.
 MOST_CELLS = 4096
+SAMPLED = 16  # points a cell, of which its middle is the mean
 
 
 @dataclass(frozen=True)
@@ -306,7 +307,7 @@ class NearestPart(SearchPart[NearestState]):
         """
         values, n_cells = self._data.values, cells.middles.shape[1]
         by_threads = self._threads.map
-        pivots = values[np.arange(n_cells) * len(values) // n_cells]
+        pivots = self._framed.values[np.arange(n_cells) * len(values) // n_cells]
         heads = pivots[:: math.isqrt(n_cells)]
         all_heads = self._frame(heads)
         owners = np.empty(n_cells, np.uint16)
@@ -324,7 +325,8 @@ class NearestPart(SearchPart[NearestState]):
             ),
             chunks,
         )
-        dense_regions.find_middles(values, cells.labels, cells.middles)
+        step = max(1, len(values) // (SAMPLED * n_cells))
+        dense_regions.find_middles(values, step, cells.labels, cells.middles)
         by_threads(
             lambda chunk: dense_regions.measure_radii(
                 values, self._data.scale, *chunk, cells.middles, cells.labels, cells.radii

@@ -89,11 +89,14 @@ def list_pivots(first, last, dummy, candidates):
 
 
 @jit
-def find_middles(values, labels, middles):
-    """Write the means of the regions (d, regions), or nearly so; those of no points stay."""
+def find_middles(values, step, labels, middles):
+    """Write the means of the regions (d, regions), or nearly so; those of no points stay.
+
+    Of every so many-th point.
+    """
     d, n_regions = middles.shape
     sums, counts = np.zeros((n_regions, d)), np.zeros(n_regions)
-    for p in range(labels.size):
+    for p in range(0, labels.size, step):
         counts[labels[p]] += 1.0
         for j in range(d):
             sums[labels[p], j] += values[p, j]
