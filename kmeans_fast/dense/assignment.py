@@ -30,8 +30,8 @@ WORTHWHILE, DOUBTED = 0.55, 0.4
 LEAST_TRIAL, TRIAL, TRIED = 2048, 8192, 2**29
 # Beyond these the float32 pass tells nothing, and every point is decided in float64.
 MAX_FEATURES, MAX_CLUSTERS, MAX_REACH = 2**20, 2**24, 2.0**30
-# Fewer products than this are worked out before a second thread has started.
-WORTH_THREADS = 1_000_000
+# Fewer products than this are worked out afresh before bounds have told which can be left out.
+WORTH_BOUNDS = 300_000
 
 
 def fewest_types(n_clusters: int) -> type[np.unsignedinteger | np.signedinteger]:
@@ -73,6 +73,8 @@ class Assignment:
         self._valid = False
         self._share = 1.0  # of all distances that the last assignment looked at
         self._centroids = np.empty((n_clusters, self._d))
+        self._shifted = np.zeros((n_clusters + _tiles.ROWS, self._d), np.float32)
+        self._half_norms = np.full(n_clusters + _tiles.ROWS, np.inf, np.float32)
         self.labels: Array = np.empty(self._n, fewest_types(n_clusters))
         self._bounds = kernels.Bounds(
             self.labels, np.empty(self._n, np.float32), np.empty(self._n, np.float32)
@@ -92,9 +94,12 @@ class Assignment:
             self.totals[:] = 0
         each = self._lay_out(centroids)
         before, self._centroids = self._centroids, centroids
-        few = not fresh and self.k >= MIN_CLUSTERS
+        n_products = self._n * self.k * self._d
+        few = not fresh and self.k >= MIN_CLUSTERS and n_products >= WORTH_BOUNDS
         motion = self._find_motion(each, before) if few else None
-        done: list[dense_sums.Limbs] = []
+        threads = self._threads.for_work(self._share * n_products)
+        own = dense_sums.Limbs(self.values, self.totals)
+        done = [own]
 
         def work(part: tuple[int, int, bool]) -> int:
             start, stop, few = part
@@ -111,7 +116,7 @@ class Assignment:
                 n = (stop - start) * self.k
             if fresh:
                 dense_sums.add_points(*self._values, start, stop, self.labels, self._anchors, sums)
-            else:
+            elif n_moved:
                 moved, before = scratch.open[:n_moved], scratch.keys[:n_moved]
                 dense_sums.move_points(
                     *self._values, moved, before, self.labels, self._anchors, sums
@@ -123,21 +128,23 @@ class Assignment:
         first = n_compared = 0
         if few and self._share > DOUBTED and self._n >= 4 * TRIAL and self.k > kernels.FEW:
             first = max(LEAST_TRIAL, min(TRIAL, TRIED // (self.k * self._d)))
-            edges = [first * i // self._threads.n for i in range(self._threads.n + 1)]
+            edges = [first * i // threads.n for i in range(threads.n + 1)]
             trial = [(start, stop, True) for start, stop in itertools.pairwise(edges)]
-            n_compared = sum(self._threads.map(work, trial))
+            n_compared = sum(threads.map(work, trial))
             few = n_compared <= WORTHWHILE * first * self.k
-        n_compared += sum(self._threads.map(work, self._parts(first, few)))
+        n_compared += sum(threads.map(work, self._parts(first, few, threads.n)))
         self._share = n_compared / (self._n * self.k)
         for sums in done:
-            self.values += sums.values
-            self.totals += sums.weights
+            if sums is not own:
+                self.values += sums.values
+                self.totals += sums.weights
         self._valid = True
 
     def _find_motion(self, each: kernels.Centroids, before: Floats) -> kernels.Motion:
         """Return how far the centroids are apart, and how far they came from where they were."""
         spacing = np.empty(self.k, np.float32)
-        edges = range(0, self.k, max(_tiles.WIDTH, -(-self.k // self._threads.n)))
+        threads = self._threads.for_work(self.k * self.k * self._d)
+        edges = range(0, self.k, max(_tiles.WIDTH, -(-self.k // threads.n)))
 
         def find(start: int) -> None:
             scratch = self._take_scratch(0)
@@ -145,9 +152,7 @@ class Assignment:
             kernels.find_spacing(each, self._everything, start, stop, scratch, spacing)
             self._scratch.append(scratch)
 
-        if self.k * self.k * self._d < WORTH_THREADS:
-            edges = range(0, self.k, self.k)
-        self._threads.map(find, edges)
+        threads.map(find, edges)
         moved = np.sqrt(np.square(each.exact - before).sum(axis=1)) + kernels.SMALLEST
         moved *= float(self._points.scale) * float(kernels.LOOSE)
         moved = np.minimum(moved, 1e38)
@@ -160,12 +165,12 @@ class Assignment:
             spacing, apart, moved.astype(np.float32) * up, drift.astype(np.float32) * up
         )
 
-    def _parts(self, first: int, few: bool) -> list[tuple[int, int, bool]]:
+    def _parts(self, first: int, few: bool, n_threads: int) -> list[tuple[int, int, bool]]:
         """Return the units of work, from one point on to the end."""
         size, n = min(CHUNK, max(LEAST_CHUNK, CACHED // self._d)), self._n - first
         if few:
             size = max(MEDIUM_CHUNK, min(CHUNK_PER_CLUSTER * self.k, LARGE_CHUNK))
-            n_parts = -(-n // size // self._threads.n) * self._threads.n  # none waits for the last
+            n_parts = -(-n // size // n_threads) * n_threads  # none waits for the last
             size = -(-n // n_parts)
         return [(at, min(at + size, self._n), few) for at in range(first, self._n, size)]
 
@@ -216,8 +221,7 @@ class Assignment:
         k, d = centroids.shape
         terms = _tiles.TERMS
         error = 1.1 * (min(d, terms) + d // terms + 12) * 2.0**-24
-        shifted = np.zeros((k + _tiles.ROWS, d), np.float32)
-        half_norms = np.full(k + _tiles.ROWS, np.inf, np.float32)
+        shifted, half_norms = self._shifted, self._half_norms
         scale = float(self._points.scale)
         smallest = kernels.SMALLEST * scale
         tiny = min(max(1e-30, d * (scale * 2.0**-535) ** 2), 1e38)
@@ -227,7 +231,7 @@ class Assignment:
             norms = np.einsum("kd,kd->k", shifted[:k], shifted[:k], dtype=np.float64)
             half_norms[:k] = norms * (0.5 - 0.75 * error)
         else:  # no score tells anything: all points are in doubt, and no bound is known
-            half_norms[:k] = 0.0
+            shifted[:k] = half_norms[:k] = 0.0
             tiny = np.inf
         return kernels.Centroids(
             exact=centroids,

@@ -322,5 +322,7 @@ class DensePart(Alone):
 
 def find_mine(number: int, ends: Integers, tickets: Integers) -> tuple[Integers, Integers]:
     """Return which of the tickets are a part's, and how far each is from its first."""
+    if len(ends) == 1:  # all of them
+        return np.arange(len(tickets)), tickets
     mine = np.flatnonzero(np.searchsorted(ends, tickets, side="right") == number)
     return mine, tickets[mine] - (ends[number - 1] if number else 0)

@@ -47,6 +47,8 @@ class NearestSearch(SeedSearch["NearestPart"]):
     """
 
     _top = TOP
+    _totals: Integers  # of the parts
+    _total = 0
     _n_candidates = 0  # a draw
     _waiting: tuple[Floats, ...] = ()
 
@@ -73,7 +75,7 @@ class NearestSearch(SeedSearch["NearestPart"]):
         candidates = np.ascontiguousarray(candidates, dtype=np.float64)
         gains = self._ask(NearestPart.find_gains, candidates)
         exponent = self._top - 51 + self._exponent
-        return np.array([math.ldexp(float(left), exponent) for left in self._total - gains])
+        return np.array([math.ldexp(self._total - gain, exponent) for gain in gains.tolist()])
 
     # ------------------------------------------------------------------------------ within
 
@@ -86,19 +88,19 @@ class NearestSearch(SeedSearch["NearestPart"]):
         self._n_candidates = n_candidates
         for center in self._waiting:
             self._centers = np.concatenate([self._centers, center[None]])
-            self._totals = self._ask(NearestPart.lower)
+            self._lower()
             while (top := self._choose_top()) < self._top:
                 self._top = top
-                self._totals = self._ask(NearestPart.lower)
+                self._lower()
         self._waiting = ()
+
+    def _lower(self) -> None:
+        self._totals = self._ask(NearestPart.lower)
+        self._total = int(self._totals.sum())
 
     @cached_property
     def _exponent(self) -> int:
         return find_scale(self._facts)[2]
-
-    @property
-    def _total(self) -> int:
-        return int(self._totals.sum())
 
     def _choose_top(self) -> int:
         """Return the power of two that the sum of all is below.
@@ -163,9 +165,10 @@ class NearestPart(SearchPart[NearestState]):
     def __init__(self, part: DensePart, state: NearestState) -> None:
         super().__init__(part, state)
         self.n_tried: int = 0  # distances worked out for candidates
-        self._points, self._part_number, self._threads = part.points, part.number, part.threads
+        self._points, self._part_number = part.points, part.number
         self._data = data = scale_points(part)
         n, d = part.n, part.n_features
+        self._threads = part.threads.for_work(n * d * state.n_candidates)
         self._top = 0
         self._anchor = 0.0
         # Chunks of the points, in their own order, whose sums a draw goes by.
@@ -179,7 +182,7 @@ class NearestPart(SearchPart[NearestState]):
         # A squared distance errs by a part in 2**24 a step, and so does one to a middle.
         self._loose = np.float32(1.0 + (d + 16) * 2.0**-22)
         self._tight = np.float32(1.0 - (d + 16) * 2.0**-22)
-        self._tried = np.empty((0, d))
+        self._tried: list[bytes] = []  # the candidates of the last draw
         self._masks = np.full(n, 255, np.uint8)  # what candidates would lower: the first, all
         self._cells = self._make_cells(state.n_candidates, part.chunks)
         self._closest = np.full(n, np.float32(np.inf))
@@ -229,9 +232,10 @@ class NearestPart(SearchPart[NearestState]):
         centers = self._in_type(candidates)
         n = len(centers)
         distances = np.empty((n + 1, self._cells.middles.shape[1]), np.float32)
-        dense_regions.measure_reach(
-            self._cells.middles, self._data.scale, centers, self._tight, distances
-        )
+        if distances.size:
+            dense_regions.measure_reach(
+                self._cells.middles, self._data.scale, centers, self._tight, distances
+            )
 
         def work(unit: tuple[int, int]) -> tuple[Integers, int]:
             gains = np.zeros(n, np.int64)
@@ -242,17 +246,16 @@ class NearestPart(SearchPart[NearestState]):
             return gains, n_seen
 
         gains, n_seen = zip(*self._threads.map(work, self._units), strict=True)
-        self._tried = candidates
+        self._tried = [each.tobytes() for each in candidates]
         self.n_tried += n * sum(n_seen)
         total: Integers = np.sum(gains, axis=0)
         return total
 
     def _lower(self, center: Floats) -> None:
         """Lower the distances to a center, and bring the sums up to date."""
-        at = 0
-        same = np.flatnonzero((self._tried == center).all(axis=1))
-        if same.size:
-            at = int(same[0])
+        at, wanted = 0, center.tobytes()
+        if wanted in self._tried:
+            at = self._tried.index(wanted)
         elif self._anchor != 0.0:
             self._try(center[None])
         centers = self._in_type(center[None])
@@ -263,7 +266,7 @@ class NearestPart(SearchPart[NearestState]):
             ),
             self._units,
         )  # fmt: skip
-        self._tried = self._tried[:0]
+        self._tried = []
 
     def _add_up(self, top: int) -> None:
         """Add up anew, in quanta of ``2**(top - 51)``."""
