@@ -65,7 +65,7 @@ class PointsInParts:
         self.n: int = facts.n
         self.n_features: int = facts.middle.size
         self._threads = threads
-        self._last: tuple[Floats, Step] | None = None
+        self._last: tuple[bytes, Step] | None = None  # the last step, and of which centroids
 
     @cached_property
     def total_weight(self) -> float | int:
@@ -99,14 +99,15 @@ class PointsInParts:
         The sums of a step hold until the next one.
         """
         centroids = np.ascontiguousarray(centroids, dtype=np.float64)
-        if self._last is not None and np.array_equal(self._last[0], centroids):
+        wanted = centroids.tobytes()
+        if self._last is not None and self._last[0] == wanted:
             return self._last[1]
         reach = float(np.abs(centroids - self._middle).max())
         self._check_reach(centroids, reach)
         self._last = None
         sums = self.parts.ask(DensePart.step, centroids)
         step = Step(self._counts(sums.totals), sums, self._inertia(centroids, reach, sums))
-        self._last = (centroids.copy(), step)
+        self._last = (wanted, step)
         return step
 
     def add_up(self, labels: Array, n_clusters: int) -> Step:

@@ -65,8 +65,8 @@ class NearestSearch(SeedSearch["NearestPart"]):
         if self._total == 0:
             return np.stack([self._draw_any(rng) for _ in range(n)])
         tickets = rng.integers(self._total, size=n)
-        which, points = self._ask(NearestPart.find, np.cumsum(self._totals), tickets)
-        drawn: Floats = points[np.argsort(which)]
+        which, points = self._ask(NearestPart.find, self._totals.cumsum(), tickets)
+        drawn: Floats = points[which.argsort()]
         return drawn
 
     def potentials(self, candidates: Floats) -> Floats:
@@ -201,7 +201,7 @@ class NearestPart(SearchPart[NearestState]):
         """Return which of the tickets are this part's, and the points that they are for."""
         mine, left = find_mine(self._part_number, ends, tickets)
         drawn = np.empty(mine.size, np.int64)
-        passed = np.cumsum(self._chunk_totals)
+        passed = self._chunk_totals.cumsum()
         kernels.draw_points(
             self._data, self._closest, self._shift, left, passed, self._anchor, drawn
         )
@@ -248,8 +248,7 @@ class NearestPart(SearchPart[NearestState]):
         gains, n_seen = zip(*self._threads.map(work, self._units), strict=True)
         self._tried = [each.tobytes() for each in candidates]
         self.n_tried += n * sum(n_seen)
-        total: Integers = np.sum(gains, axis=0)
-        return total
+        return sum(gains, start=np.zeros(n, np.int64))
 
     def _lower(self, center: Floats) -> None:
         """Lower the distances to a center, and bring the sums up to date."""
