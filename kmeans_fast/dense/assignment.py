@@ -73,6 +73,8 @@ class Assignment:
         self._valid = False
         self._share = 1.0  # of all distances that the last assignment looked at
         self._centroids = np.empty((n_clusters, self._d))
+        terms = _tiles.TERMS
+        self._error = 1.1 * (min(self._d, terms) + self._d // terms + 12) * 2.0**-24
         self._shifted = np.zeros((n_clusters + _tiles.ROWS, self._d), np.float32)
         self._half_norms = np.full(n_clusters + _tiles.ROWS, np.inf, np.float32)
         self.labels: Array = np.empty(self._n, fewest_types(n_clusters))
@@ -212,16 +214,14 @@ class Assignment:
         """Return the centroids as the kernels want them.
 
         A score, half the squared norm of a centroid less its product with the point, errs by
-        at most ``error * (0.75 * |centroid|**2 + |point|**2)``: 2**-24 for each rounding of the
+        at most ``_error * (0.75 * |centroid|**2 + |point|**2)``: 2**-24 for each rounding of the
         numbers and of the sums that a term goes through, by the bounds of Higham, "Accuracy and
         Stability of Numerical Algorithms", ch. 3, and |x||c| <= |x|**2 + |c|**2 / 4. The first
         term is taken off here. The tenth on top covers terms of higher order and the rounding of
         float64; `tiny` what underflows, in float32 or in the reference's squares.
         """
         k, d = centroids.shape
-        terms = _tiles.TERMS
-        error = 1.1 * (min(d, terms) + d // terms + 12) * 2.0**-24
-        shifted, half_norms = self._shifted, self._half_norms
+        error, shifted, half_norms = self._error, self._shifted, self._half_norms
         scale = float(self._points.scale)
         smallest = kernels.SMALLEST * scale
         tiny = min(max(1e-30, d * (scale * 2.0**-535) ** 2), 1e38)

@@ -301,9 +301,13 @@ class DensePoints(PointsInParts):
         As `RawPart` takes them.
     weights : ndarray, shape (n,), or None
     threads : Threads
+    facts : Facts, optional
+        Those of the same points in another order.
     """
 
-    def __init__(self, points: Array, weights: Array | None, threads: Threads) -> None:
+    def __init__(
+        self, points: Array, weights: Array | None, threads: Threads, facts: Facts | None = None
+    ) -> None:
         raw = RawPart(points, weights, threads)
-        facts = find_facts(raw)
+        facts = facts or find_facts(raw)
         super().__init__(DensePart(raw, facts), facts, threads)
