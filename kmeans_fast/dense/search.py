@@ -87,6 +87,8 @@ class NearestSearch(SeedSearch["NearestPart"]):
         """Add the centers that wait, one after the other."""
         self._n_candidates = n_candidates
         for center in self._waiting:
+            if len(self._centers) == 0:
+                self._pass_over(center)
             self._centers = np.concatenate([self._centers, center[None]])
             self._lower()
             while (top := self._choose_top()) < self._top:
@@ -97,6 +99,18 @@ class NearestSearch(SeedSearch["NearestPart"]):
     def _lower(self) -> None:
         self._totals = self._ask(NearestPart.lower)
         self._total = int(self._totals.sum())
+
+    def _pass_over(self, first: Floats) -> None:
+        """Pass over quanta that all distances to the first center round to nothing in.
+
+        `_choose_top` would, too, but adds up for each. Half of a quantum is more than twice the
+        distance to the farthest corner of the box of the points.
+        """
+        found, exponent = self._facts.found, find_scale(self._facts)[1]
+        corner = np.maximum(np.abs(first - found.low), np.abs(first - found.high))
+        most = 2.0 * float(np.square(np.ldexp(corner, exponent)).sum())
+        while self._top > BOTTOM and most < math.ldexp(1.0, self._top - 52):
+            self._top = max(self._top - 48, BOTTOM)
 
     @cached_property
     def _exponent(self) -> int:
@@ -169,7 +183,7 @@ class NearestPart(SearchPart[NearestState]):
         self._data = data = scale_points(part)
         n, d = part.n, part.n_features
         self._threads = part.threads.for_work(n * d * state.n_candidates)
-        self._top = 0
+        self._top: int | None = None  # until quanta are chosen
         self._anchor = 0.0
         # Chunks of the points, in their own order, whose sums a draw goes by.
         self._shift = max(8, log2(n) - 12)
