@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +30,7 @@ BLOCK_SIZE = 2**16
 WORTHWHILE, DOUBTED = 0.55, 0.4
 LEAST_TRIAL, TRIAL, TRIED = 2048, 8192, 2**29
 # Beyond these the float32 pass tells nothing, and every point is decided in float64.
-MAX_FEATURES, MAX_CLUSTERS, MAX_REACH = 2**20, 2**24, 2.0**30
+MAX_FEATURES, MAX_CLUSTERS, MAX_SQ_REACH = 2**20, 2**24, 2.0**60
 # Fewer products than this are worked out afresh before bounds have told which can be left out.
 WORTH_BOUNDS = 300_000
 
@@ -75,8 +76,8 @@ class Assignment:
         self._centroids = np.empty((n_clusters, self._d))
         terms = _tiles.TERMS
         self._error = 1.1 * (min(self._d, terms) + self._d // terms + 12) * 2.0**-24
-        self._shifted = np.zeros((n_clusters + _tiles.ROWS, self._d), np.float32)
-        self._half_norms = np.full(n_clusters + _tiles.ROWS, np.inf, np.float32)
+        self._scale = float(points.scale)
+        self._frame = self._make_frame()
         self.labels: Array = np.empty(self._n, fewest_types(n_clusters))
         self._bounds = kernels.Bounds(
             self.labels, np.empty(self._n, np.float32), np.empty(self._n, np.float32)
@@ -211,39 +212,45 @@ class Assignment:
         )
 
     def _lay_out(self, centroids: Floats) -> kernels.Centroids:
-        """Return the centroids as the kernels want them.
+        """Return the centroids as the kernels want them."""
+        each = kernels.Centroids(centroids, *self._frame)
+        each.by_feature[:] = centroids.T
+        own = each.shifted[: self.k]
+        own[:] = (centroids - self._points.middle) * self._scale  # infinite, far out of tiny data
+        norms = np.einsum("kd,kd->k", own, own, dtype=np.float64)
+        if self._d <= MAX_FEATURES and self.k <= MAX_CLUSTERS and norms.max() <= MAX_SQ_REACH:
+            each.half_norms[: self.k] = norms * (0.5 - 0.75 * self._error)
+            return each
+        # No score tells anything: all points are in doubt, and no bound is known.
+        own[:] = 0.0
+        each.half_norms[: self.k] = 0.0
+        return each._replace(tiny=np.float32(np.inf))
+
+    def _make_frame(self) -> tuple[Any, ...]:
+        """Return what `_lay_out` fills, and what stays: all of `kernels.Centroids` but the first.
 
         A score, half the squared norm of a centroid less its product with the point, errs by
         at most ``_error * (0.75 * |centroid|**2 + |point|**2)``: 2**-24 for each rounding of the
         numbers and of the sums that a term goes through, by the bounds of Higham, "Accuracy and
         Stability of Numerical Algorithms", ch. 3, and |x||c| <= |x|**2 + |c|**2 / 4. The first
-        term is taken off here. The tenth on top covers terms of higher order and the rounding of
-        float64; `tiny` what underflows, in float32 or in the reference's squares.
+        term is taken off by `_lay_out`. The tenth on top covers terms of higher order and the
+        rounding of float64; `tiny` what underflows, in float32 or in the reference's squares.
         """
-        k, d = centroids.shape
-        error, shifted, half_norms = self._error, self._shifted, self._half_norms
-        scale = float(self._points.scale)
+        k, d, error, scale = self.k, self._d, self._error, self._scale
         smallest = kernels.SMALLEST * scale
         tiny = min(max(1e-30, d * (scale * 2.0**-535) ** 2), 1e38)
-        offsets = (centroids - self._points.middle) * scale  # infinite, far out of tiny data
-        if d <= MAX_FEATURES and k <= MAX_CLUSTERS and np.abs(offsets).max() <= MAX_REACH:
-            shifted[:k] = offsets
-            norms = np.einsum("kd,kd->k", shifted[:k], shifted[:k], dtype=np.float64)
-            half_norms[:k] = norms * (0.5 - 0.75 * error)
-        else:  # no score tells anything: all points are in doubt, and no bound is known
-            shifted[:k] = half_norms[:k] = 0.0
-            tiny = np.inf
-        return kernels.Centroids(
-            exact=centroids,
-            by_feature=np.ascontiguousarray(centroids.T),
-            shifted=shifted,
-            half_norms=half_norms,
+        laid_out = kernels.Centroids(
+            exact=None,
+            by_feature=np.empty((d, k)),
+            shifted=np.zeros((k + _tiles.ROWS, d), np.float32),
+            half_norms=np.full(k + _tiles.ROWS, np.inf, np.float32),
             margin=np.float32(1.1 * error),
             kept=np.float32(1.0 - 3.0 * error - 1.1 * d * 2.0**-24),
             grown=np.float32(1.0 + 3.0 * error + 1.1 * d * 2.0**-24),
             least=np.float32(min(max(1e-36, smallest * smallest), 1e38)),
             tiny=np.float32(tiny),
         )
+        return laid_out[1:]
 
 
 def _aligned(size: int) -> NDArray[np.float32]:
