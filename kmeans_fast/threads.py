@@ -139,6 +139,8 @@ class Threads:
 
     def map(self, function: Callable[[Item], Answer], items: Iterable[Item]) -> list[Answer]:
         """Return ``[function(item) for item in items]``, worked out side by side."""
+        if self.n == 1:
+            return [function(item) for item in items]
         work = list(items)
         n_helpers = min(self.n, len(work)) - 1
         if n_helpers < 1:

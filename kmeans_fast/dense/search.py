@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -47,6 +48,7 @@ class NearestSearch(SeedSearch["NearestPart"]):
     """
 
     _top = TOP
+    _now: NearestState
     _totals: Integers  # of the parts
     _total = 0
     _n_candidates = 0  # a draw
@@ -74,14 +76,13 @@ class NearestSearch(SeedSearch["NearestPart"]):
         self._catch_up(len(candidates))
         candidates = np.ascontiguousarray(candidates, dtype=np.float64)
         gains = self._ask(NearestPart.find_gains, candidates)
-        exponent = self._top - 51 + self._exponent
+        exponent = self._top - 51 + self._scale[2]
         return np.array([math.ldexp(self._total - gain, exponent) for gain in gains.tolist()])
 
     # ------------------------------------------------------------------------------ within
 
     def _state(self) -> tuple[type[NearestPart], NearestState]:
-        state = NearestState(self._number, self._centers, self._top, self._n_candidates)
-        return NearestPart, state
+        return NearestPart, self._now
 
     def _catch_up(self, n_candidates: int) -> None:
         """Add the centers that wait, one after the other."""
@@ -97,6 +98,8 @@ class NearestSearch(SeedSearch["NearestPart"]):
         self._waiting = ()
 
     def _lower(self) -> None:
+        """Have the parts catch up, and add up."""
+        self._now = NearestState(self._number, self._centers, self._top, self._n_candidates)
         self._totals = self._ask(NearestPart.lower)
         self._total = int(self._totals.sum())
 
@@ -106,15 +109,15 @@ class NearestSearch(SeedSearch["NearestPart"]):
         `_choose_top` would, too, but adds up for each. Half of a quantum is more than twice the
         distance to the farthest corner of the box of the points.
         """
-        found, exponent = self._facts.found, find_scale(self._facts)[1]
+        found, (_, exponent, _) = self._facts.found, self._scale
         corner = np.maximum(np.abs(first - found.low), np.abs(first - found.high))
         most = 2.0 * float(np.square(np.ldexp(corner, exponent)).sum())
         while self._top > BOTTOM and most < math.ldexp(1.0, self._top - 52):
             self._top = max(self._top - 48, BOTTOM)
 
     @cached_property
-    def _exponent(self) -> int:
-        return find_scale(self._facts)[2]
+    def _scale(self) -> tuple[bool, int, int]:
+        return find_scale(self._facts)
 
     def _choose_top(self) -> int:
         """Return the power of two that the sum of all is below.
@@ -189,10 +192,9 @@ class NearestPart(SearchPart[NearestState]):
         self._shift = max(8, log2(n) - 12)
         n_chunks = ((n - 1) >> self._shift) + 1
         self._chunk_totals = np.zeros(n_chunks, np.int64)
-        n_units = 4 * self._threads.n if self._threads.n > 1 else 1
-        edges = np.unique(np.linspace(0, n_chunks, 1 + n_units).astype(int)) << self._shift
-        edges[-1] = n
-        self._units = list(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))
+        n_units = min(4 * self._threads.n, n_chunks) if self._threads.n > 1 else 1
+        edges = [n_chunks * i // n_units << self._shift for i in range(n_units)] + [n]
+        self._units = list(itertools.pairwise(edges))
         # A squared distance errs by a part in 2**24 a step, and so does one to a middle.
         self._loose = np.float32(1.0 + (d + 16) * 2.0**-22)
         self._tight = np.float32(1.0 - (d + 16) * 2.0**-22)
