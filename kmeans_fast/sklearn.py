@@ -197,19 +197,15 @@ class KMeans(TheirKMeans):
         check_refine(self.refine, X)
         weights = _check_weights(sample_weight, X)
         # An integer seeds the same generator as in `kmeans_fast.fit`.
-        seed = random = self.random_state
-        if isinstance(seed, Integral) and 0 <= seed < 2**32 and not callable(self.init):
-            seed = int(seed)  # theirs, which takes 0.1 ms to make, is not asked
-        else:
-            random = check_random_state(seed)
-            seed = int(seed) if isinstance(seed, Integral) else random
+        seed = self.random_state
+        seed = int(seed) if isinstance(seed, Integral) else check_random_state(seed)
         init = as_caller(self.init) if callable(self.init) else self.init
         with Threads() as threads:
             data = of_array(X, weights, threads)
             if X.dtype == np.float32:  # labels and inertia are those of the rounded centres
                 data = replace(data, back=lambda c: c.astype(np.float32).astype(np.float64))
             options = Options(
-                init=self._starter(init, X, weights, data.points, random),
+                init=self._starter(init, X, weights, data.points),
                 n_init=n_init,
                 max_iter=self.max_iter,
                 tol=self.tol,
@@ -321,7 +317,6 @@ class KMeans(TheirKMeans):
         X: Array,
         weights: Array | None,
         points: Any,
-        random: Any,
     ) -> Callable[[Any, int, np.random.Generator], Array]:
         """Return what gives the centres that a run starts from."""
         if isinstance(init, str):
@@ -329,7 +324,9 @@ class KMeans(TheirKMeans):
                 rows, totals = _distinct_rows(X, weights)
                 known = points.facts if totals is None else None
                 points = DensePoints(rows, totals, ALONE, known)
-        elif not callable(init):
+        elif callable(init):
+            random = check_random_state(self.random_state)  # takes 0.1 ms
+        else:
             init = self._check_centers(init, X)
 
         def start(source: Any, k: int, rng: np.random.Generator) -> Array:
