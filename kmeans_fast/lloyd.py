@@ -86,11 +86,11 @@ def lloyd(
         start = perf_counter()
         step = points.step(centroids)
         moved = step
-        if (step.counts == 0).any():
+        if not step.counts.all():
             moved = points.relocate(step, centroids)
         new = points.means(moved, centroids)
-        fixed = np.array_equal(new, centroids)
-        shift = float(((new - centroids) ** 2).sum())
+        shift = float(np.square(new - centroids).sum())
+        fixed = shift == 0.0 and np.array_equal(new, centroids)
         converged = fixed or (tol > 0 and shift <= tol * points.variance)
         centroids = new
         history.append(Iteration(step.inertia, shift, perf_counter() - start))

@@ -46,7 +46,7 @@ def spread(search: Search, centroids: Floats, n_trials: int, rng: np.random.Gene
     for j in range(1, len(centroids)):
         search.add(centroids[j - 1])
         candidates = search.draw(n_trials, rng)
-        centroids[j] = candidates[np.argmin(search.potentials(candidates))]
+        centroids[j] = candidates[search.potentials(candidates).argmin()]
 
 
 def random_points(points: PointSet, n_clusters: int, rng: np.random.Generator) -> Floats:

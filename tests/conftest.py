@@ -5,14 +5,27 @@ import threading
 
 import pytest
 
-from kmeans_fast import checks
-from kmeans_fast.dense import tree
+from kmeans_fast import checks, threads
+from kmeans_fast.dense import assignment, tree
 
 
 @pytest.fixture(autouse=True)
 def cores(monkeypatch):
     """Pretend that there are many cores: tests have as many threads as they ask for."""
     monkeypatch.setattr(checks, "usable_cores", lambda: 64)
+
+
+@pytest.fixture(autouse=True)
+def as_if_large(request, monkeypatch):
+    """Have helpers and bounds for points as few as those of tests, but where that is tested."""
+    if "few" not in request.fixturenames:
+        monkeypatch.setattr(threads, "WORTH_HELP", 0)
+        monkeypatch.setattr(assignment, "WORTH_BOUNDS", 0)
+
+
+@pytest.fixture
+def few():
+    """Leave it at what few points are worth."""
 
 
 @pytest.fixture

@@ -320,6 +320,48 @@ def share_of(points, k):
     return shares
 
 
+FEW_POINTS = [(50, 2, 8), (150, 4, 3), (500, 10, 8), (2500, 3, 8), (2500, 3, 32)]
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("n, d, k", FEW_POINTS)
+def test_few_points_end_as_with_bounds_and_helpers(n, d, k, weighted, few, monkeypatch):
+    points = clusters(n, d, k, np.float32, spread=2.0)
+    weights = np.random.default_rng(0).integers(1, 4, n) / 2 if weighted else None
+
+    def fit(n_threads):
+        with monkeypatch.context() as patch:
+            if n_threads > 1:
+                patch.setattr("kmeans_fast.threads.WORTH_HELP", 0)
+                patch.setattr(assignment, "WORTH_BOUNDS", 0)
+            return kf.fit(points, k, sample_weight=weights, tol=0, n_threads=n_threads)
+
+    alone, helped = fit(1), fit(3)
+    for name in ("centroids", "labels", "counts"):
+        np.testing.assert_array_equal(getattr(alone, name), getattr(helped, name))
+    assert alone.inertia == helped.inertia
+    assert [each[:2] for each in alone.history] == [each[:2] for each in helped.history]
+
+
+@pytest.mark.parametrize("n, d, k", FEW_POINTS)
+def test_few_points_wake_no_helper_and_keep_no_bounds(n, d, k, few, monkeypatch):
+    def fail(*arguments):
+        raise AssertionError("that is slower")
+
+    monkeypatch.setattr(Threads, "_call", fail)
+    monkeypatch.setattr(assignment.kernels, "reassign_points", fail)
+    points = clusters(n, d, k, np.float32, spread=2.0)
+    assert kf.fit(points, k, n_threads=4).n_iter > 1
+
+
+def test_what_is_kept_of_centroids_far_out_is_gone_with_them():
+    points = clusters(1000, 3, 9, np.float32)
+    near = start_of(points, 9)
+    far = near.copy()
+    far[4] = 1e25  # no score tells anything
+    assign_each(points, "dense", near, far, near, near + 0.1, far + 0.1, far)
+
+
 @pytest.mark.parametrize("d, k", [(2, 60), (3, 200), (16, 40), (40, 8)])
 def test_few_distances_are_looked_at(d, k, use):
     use("dense")

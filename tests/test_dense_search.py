@@ -165,6 +165,21 @@ def test_draws_and_potentials_are_those_of_brute_force(dtype, d):
     assert assert_seeds_are_brute_force(blobs(1500, d).astype(dtype)) < 0.5
 
 
+@pytest.mark.parametrize("exponent", [-130, -72, -47, -24, -3, 0, 21, 45])
+@pytest.mark.parametrize("offset", [0.0, 1e5])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_quanta_that_are_passed_over_are_those_of_nothing(dtype, offset, exponent, monkeypatch):
+    points = np.ldexp(blobs(300, 2) + offset, exponent).astype(dtype)
+    assert_seeds_are_brute_force(points, n_centers=4, n_trials=3)
+    asked = []
+    lower = dense_search.NearestSearch._lower
+    monkeypatch.setattr(
+        dense_search.NearestSearch, "_lower", lambda search: (asked.append(0), lower(search))
+    )
+    assert_seeds_are_brute_force(points, n_centers=1, n_trials=3)
+    assert len(asked) <= 3  # of the five and more that halve the quanta step by step
+
+
 @pytest.mark.parametrize("d, dtype", KINDS)
 @pytest.mark.parametrize("n", [300, 5000])
 def test_draws_and_potentials_in_a_tree_are_those_of_brute_force(n, d, dtype, use):

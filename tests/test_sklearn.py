@@ -280,6 +280,8 @@ NAN = np.where(X == X[3, 1], np.nan, X)
         ({"max_iter": 0}, X, None, X, "max_iter"),
         ({"algorithm": "full"}, X, None, X, "algorithm"),
         ({"random_state": "0"}, X, None, X, "random_state"),
+        ({"random_state": 2**32}, X, None, X, "random_state"),
+        ({"random_state": -1}, X, None, X, "random_state"),
         ({}, NAN, None, X, "NaN"),
         ({}, X[:, 0], None, X, "2D array"),
         ({}, X[:0], None, X, "0 sample"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,9 +30,9 @@ BLOCK_SIZE = 2**16
 WORTHWHILE, DOUBTED = 0.55, 0.4
 LEAST_TRIAL, TRIAL, TRIED = 2048, 8192, 2**29
 # Beyond these the float32 pass tells nothing, and every point is decided in float64.
-MAX_FEATURES, MAX_CLUSTERS, MAX_REACH = 2**20, 2**24, 2.0**30
-# Fewer products than this are worked out before a second thread has started.
-WORTH_THREADS = 1_000_000
+MAX_FEATURES, MAX_CLUSTERS, MAX_SQ_REACH = 2**20, 2**24, 2.0**60
+# Fewer products than this are worked out afresh before bounds have told which can be left out.
+WORTH_BOUNDS = 300_000
 
 
 def fewest_types(n_clusters: int) -> type[np.unsignedinteger | np.signedinteger]:
@@ -79,6 +80,10 @@ class Assignment:
         self._valid = False
         self._share = 1.0  # of all distances that the last assignment looked at
         self._centroids = np.empty((n_clusters, self._d))
+        terms = _tiles.TERMS
+        self._error = 1.1 * (min(self._d, terms) + self._d // terms + 12) * 2.0**-24
+        self._scale = float(points.scale)
+        self._frame = self._make_frame()
         self.labels: Array = np.empty(self._n, fewest_types(n_clusters))
         self._bounds = kernels.Bounds(
             self.labels, np.empty(self._n, np.float32), np.empty(self._n, np.float32)
@@ -98,9 +103,12 @@ class Assignment:
             self.totals[:] = 0
         each = self._lay_out(centroids)
         before, self._centroids = self._centroids, centroids
-        few = not fresh and self.k >= MIN_CLUSTERS
+        n_products = self._n * self.k * self._d
+        few = not fresh and self.k >= MIN_CLUSTERS and n_products >= WORTH_BOUNDS
         motion = self._find_motion(each, before) if few else None
-        done: list[dense_sums.Limbs] = []
+        threads = self._threads.for_work(self._share * n_products)
+        own = dense_sums.Limbs(self.values, self.totals)
+        done = [own]
 
         def work(part: tuple[int, int, bool]) -> int:
             start, stop, few = part
@@ -117,7 +125,7 @@ class Assignment:
                 n = (stop - start) * self.k
             if fresh:
                 dense_sums.add_points(*self._values, start, stop, self.labels, self._anchors, sums)
-            else:
+            elif n_moved:
                 moved, before = scratch.open[:n_moved], scratch.keys[:n_moved]
                 dense_sums.move_points(
                     *self._values, moved, before, self.labels, self._anchors, sums
@@ -129,21 +137,23 @@ class Assignment:
         first = n_compared = 0
         if few and self._share > DOUBTED and self._n >= 4 * TRIAL and self.k > kernels.FEW:
             first = max(LEAST_TRIAL, min(TRIAL, TRIED // (self.k * self._d)))
-            edges = [first * i // self._threads.n for i in range(self._threads.n + 1)]
+            edges = [first * i // threads.n for i in range(threads.n + 1)]
             trial = [(start, stop, True) for start, stop in itertools.pairwise(edges)]
-            n_compared = sum(self._threads.map(work, trial))
+            n_compared = sum(threads.map(work, trial))
             few = n_compared <= WORTHWHILE * first * self.k
-        n_compared += sum(self._threads.map(work, self._parts(first, few)))
+        n_compared += sum(threads.map(work, self._parts(first, few, threads.n)))
         self._share = n_compared / (self._n * self.k)
         for sums in done:
-            self.values += sums.values
-            self.totals += sums.weights
+            if sums is not own:
+                self.values += sums.values
+                self.totals += sums.weights
         self._valid = True
 
     def _find_motion(self, each: kernels.Centroids, before: Floats) -> kernels.Motion:
         """Return how far the centroids are apart, and how far they came from where they were."""
         spacing = np.empty(self.k, np.float32)
-        edges = range(0, self.k, max(_tiles.WIDTH, -(-self.k // self._threads.n)))
+        threads = self._threads.for_work(self.k * self.k * self._d)
+        edges = range(0, self.k, max(_tiles.WIDTH, -(-self.k // threads.n)))
 
         def find(start: int) -> None:
             scratch = self._take_scratch(0)
@@ -151,9 +161,7 @@ class Assignment:
             kernels.find_spacing(each, self._everything, start, stop, scratch, spacing)
             self._scratch.append(scratch)
 
-        if self.k * self.k * self._d < WORTH_THREADS:
-            edges = range(0, self.k, self.k)
-        self._threads.map(find, edges)
+        threads.map(find, edges)
         moved = np.sqrt(np.square(each.exact - before).sum(axis=1)) + kernels.SMALLEST
         moved *= float(self._points.scale) * float(kernels.LOOSE)
         moved = np.minimum(moved, 1e38)
@@ -166,12 +174,12 @@ class Assignment:
             spacing, apart, moved.astype(np.float32) * up, drift.astype(np.float32) * up
         )
 
-    def _parts(self, first: int, few: bool) -> list[tuple[int, int, bool]]:
+    def _parts(self, first: int, few: bool, n_threads: int) -> list[tuple[int, int, bool]]:
         """Return the units of work, from one point on to the end."""
         size, n = min(CHUNK, max(LEAST_CHUNK, CACHED // self._d)), self._n - first
         if few:
             size = max(MEDIUM_CHUNK, min(CHUNK_PER_CLUSTER * self.k, LARGE_CHUNK))
-            n_parts = -(-n // size // self._threads.n) * self._threads.n  # none waits for the last
+            n_parts = -(-n // size // n_threads) * n_threads  # none waits for the last
             size = -(-n // n_parts)
         return [(at, min(at + size, self._n), few) for at in range(first, self._n, size)]
 
@@ -209,42 +217,45 @@ class Assignment:
         )
 
     def _lay_out(self, centroids: Floats) -> kernels.Centroids:
-        """Return the centroids as the kernels want them.
+        """Return the centroids as the kernels want them."""
+        each = kernels.Centroids(centroids, *self._frame)
+        each.by_feature[:] = centroids.T
+        own = each.shifted[: self.k]
+        own[:] = (centroids - self._points.middle) * self._scale  # infinite, far out of tiny data
+        norms = np.einsum("kd,kd->k", own, own, dtype=np.float64)
+        if self._d <= MAX_FEATURES and self.k <= MAX_CLUSTERS and norms.max() <= MAX_SQ_REACH:
+            each.half_norms[: self.k] = norms * (0.5 - 0.75 * self._error)
+            return each
+        # No score tells anything: all points are in doubt, and no bound is known.
+        own[:] = 0.0
+        each.half_norms[: self.k] = 0.0
+        return each._replace(tiny=np.float32(np.inf))
+
+    def _make_frame(self) -> tuple[Any, ...]:
+        """Return what `_lay_out` fills, and what stays: all of `kernels.Centroids` but the first.
 
         A score, half the squared norm of a centroid less its product with the point, errs by
-        at most ``error * (0.75 * |centroid|**2 + |point|**2)``: 2**-24 for each rounding of the
+        at most ``_error * (0.75 * |centroid|**2 + |point|**2)``: 2**-24 for each rounding of the
         numbers and of the sums that a term goes through, by the bounds of Higham, "Accuracy and
         Stability of Numerical Algorithms", ch. 3, and |x||c| <= |x|**2 + |c|**2 / 4. The first
-        term is taken off here. The tenth on top covers terms of higher order and the rounding of
-        float64; `tiny` what underflows, in float32 or in the reference's squares.
+        term is taken off by `_lay_out`. The tenth on top covers terms of higher order and the
+        rounding of float64; `tiny` what underflows, in float32 or in the reference's squares.
         """
-        k, d = centroids.shape
-        terms = _tiles.TERMS
-        error = 1.1 * (min(d, terms) + d // terms + 12) * 2.0**-24
-        shifted = np.zeros((k + _tiles.ROWS, d), np.float32)
-        half_norms = np.full(k + _tiles.ROWS, np.inf, np.float32)
-        scale = float(self._points.scale)
+        k, d, error, scale = self.k, self._d, self._error, self._scale
         smallest = kernels.SMALLEST * scale
         tiny = min(max(1e-30, d * (scale * 2.0**-535) ** 2), 1e38)
-        offsets = (centroids - self._points.middle) * scale  # infinite, far out of tiny data
-        if d <= MAX_FEATURES and k <= MAX_CLUSTERS and np.abs(offsets).max() <= MAX_REACH:
-            shifted[:k] = offsets
-            norms = np.einsum("kd,kd->k", shifted[:k], shifted[:k], dtype=np.float64)
-            half_norms[:k] = norms * (0.5 - 0.75 * error)
-        else:  # no score tells anything: all points are in doubt, and no bound is known
-            half_norms[:k] = 0.0
-            tiny = np.inf
-        return kernels.Centroids(
-            exact=centroids,
-            by_feature=np.ascontiguousarray(centroids.T),
-            shifted=shifted,
-            half_norms=half_norms,
+        laid_out = kernels.Centroids(
+            exact=None,
+            by_feature=np.empty((d, k)),
+            shifted=np.zeros((k + _tiles.ROWS, d), np.float32),
+            half_norms=np.full(k + _tiles.ROWS, np.inf, np.float32),
             margin=np.float32(1.1 * error),
             kept=np.float32(1.0 - 3.0 * error - 1.1 * d * 2.0**-24),
             grown=np.float32(1.0 + 3.0 * error + 1.1 * d * 2.0**-24),
             least=np.float32(min(max(1e-36, smallest * smallest), 1e38)),
             tiny=np.float32(tiny),
         )
+        return laid_out[1:]
 
 
 def aligned(size: int) -> NDArray[np.float32]:

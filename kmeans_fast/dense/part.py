@@ -114,7 +114,7 @@ class DensePart(Alone):
         self.search: object = None
         self.framed = kernels.Framed(self.points, facts.middle, facts.scale)
         self._assignment: Assignment | TreeAssignment | None = None
-        self._assigned: Floats | None = None
+        self._assigned: bytes | None = None  # the centroids that the points are assigned to
         self._tree: Tree | None = None
 
     def __sizeof__(self) -> int:
@@ -139,10 +139,11 @@ class DensePart(Alone):
         if self._assignment is None or self._assignment.k != k:
             self._assignment, self._assigned = self._assign_to(k), None
         now = self._assignment
-        if self._assigned is None or not np.array_equal(self._assigned, centroids):
+        wanted = centroids.tobytes()
+        if self._assigned != wanted:
             self._assigned = None
             now.update(centroids)
-            self._assigned = centroids.copy()
+            self._assigned = wanted
             if CHECK:
                 self._check(centroids, now.labels)
         return now
@@ -322,5 +323,7 @@ class DensePart(Alone):
 
 def find_mine(number: int, ends: Integers, tickets: Integers) -> tuple[Integers, Integers]:
     """Return which of the tickets are a part's, and how far each is from its first."""
+    if len(ends) == 1:  # all of them
+        return np.arange(len(tickets)), tickets
     mine = np.flatnonzero(np.searchsorted(ends, tickets, side="right") == number)
     return mine, tickets[mine] - (ends[number - 1] if number else 0)

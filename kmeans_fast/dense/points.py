@@ -65,7 +65,7 @@ class PointsInParts:
         self.n: int = facts.n
         self.n_features: int = facts.middle.size
         self._threads = threads
-        self._last: tuple[Floats, Step] | None = None
+        self._last: tuple[bytes, Step] | None = None  # the last step, and of which centroids
 
     @cached_property
     def total_weight(self) -> float | int:
@@ -80,7 +80,8 @@ class PointsInParts:
         everything = self._everything
         step = Step(self._counts(everything.totals), everything, math.nan)
         mean = self.means(step, np.full((1, self.n_features), np.nan))
-        inertia_of_all = self._inertia(mean, everything)
+        reach = float(np.abs(mean - self._middle).max())
+        inertia_of_all = self._inertia(mean, reach, everything)
         return float(inertia_of_all / float(self.total_weight) / self.n_features)
 
     @cached_property
@@ -98,13 +99,15 @@ class PointsInParts:
         The sums of a step hold until the next one.
         """
         centroids = np.ascontiguousarray(centroids, dtype=np.float64)
-        if self._last is not None and np.array_equal(self._last[0], centroids):
+        wanted = centroids.tobytes()
+        if self._last is not None and self._last[0] == wanted:
             return self._last[1]
-        self._check_reach(centroids)
+        reach = float(np.abs(centroids - self._middle).max())
+        self._check_reach(centroids, reach)
         self._last = None
         sums = self.parts.ask(DensePart.step, centroids)
-        step = Step(self._counts(sums.totals), sums, self._inertia(centroids, sums))
-        self._last = (centroids.copy(), step)
+        step = Step(self._counts(sums.totals), sums, self._inertia(centroids, reach, sums))
+        self._last = (wanted, step)
         return step
 
     def add_up(self, labels: Array, n_clusters: int) -> Step:
@@ -206,26 +209,31 @@ class PointsInParts:
 
     # ------------------------------------------------------------------------------ within
 
-    def _inertia(self, centroids: Floats, sums: ClusterSums) -> float:
-        """Return the inertia of an assignment.
+    @cached_property
+    def _middle(self) -> Floats:
+        """The point amid the data."""
+        middle: Floats = self.facts.middle.astype(np.float64)
+        return middle
+
+    def _inertia(self, centroids: Floats, reach: float, sums: ClusterSums) -> float:
+        """Return the inertia of an assignment; of the centroids `reach` is `_check_reach`'s.
 
         From moments, unless weights are fractions, whose products with the values are rounded,
         or points lie so much nearer to their centroids than to each other that nothing is left.
         """
-        reach = float(np.abs(centroids - self.facts.middle).max()) * float(self.facts.scale)
+        scale = float(self.facts.scale)
+        reach *= scale
         if not self.facts.rule.are_factors and reach < FARTHEST:
-            moments, frame = self._moments, (self.facts.middle, float(self.facts.scale))
+            moments = self._moments
             high, low = np.zeros((2, self.n_features))
-            middle = frame[0].astype(np.float64)
             inertia.add_cross_terms(
-                centroids, middle, frame[1], sums.totals[:, 0], sums.values,
-                in_row(self.facts.quanta),
-                high, low,
+                centroids, self._middle, scale, sums.totals[:, 0], sums.values,
+                in_row(self.facts.quanta), high, low,
             )  # fmt: skip
             total = math.fsum((*moments.squares, *high.tolist(), *low.tolist()))
             error = moments.n_squares * (SQUARE_QUANTUM + 2.0**-95 * (1.0 + reach) ** 2)
             if total > math.ldexp(error, SURE):
-                return total / frame[1] / frame[1]
+                return total / scale / scale
         return self._inertia_of_points(centroids)
 
     @cached_property
@@ -249,13 +257,17 @@ class PointsInParts:
         limbs = self.parts.ask(DensePart.add_sq_dists, centroids, quanta)
         return float(join(limbs, quanta) * Fraction(quanta[-1]))
 
-    def _check_reach(self, centroids: Floats) -> None:
+    def _check_reach(self, centroids: Floats, reach: float) -> None:
         """Raise where squared distances to the centroids overflow.
 
         No point is farther from its centroid than the farthest corner of the data's box is from
-        any one of them.
+        any one of them. No coordinate of a centroid is farther than `reach` from the middle.
         """
         low, high = self.facts.found.low, self.facts.found.high
+        far = reach + self._span
+        most = self.n_features * far * far
+        if math.isfinite(ANCHORED * most * self.facts.found.heaviest * self._n_sq_dists):
+            return
         corners = np.maximum(np.abs(centroids - low), np.abs(centroids - high))
         nearest = float(np.square(corners).sum(axis=1).min())
         if not math.isfinite(ANCHORED * nearest * self.facts.found.heaviest * self._n_sq_dists):
@@ -263,6 +275,12 @@ class PointsInParts:
                 f"centroids hold values up to {np.abs(centroids).max():.3g}, whose squared "
                 "distances to the data overflow; divide both by a constant"
             )
+
+    @cached_property
+    def _span(self) -> float:
+        """How far a coordinate of the data is from the middle at the most."""
+        found = self.facts.found
+        return float(np.maximum(found.high - self._middle, self._middle - found.low).max())
 
     @property
     def _n_sq_dists(self) -> int:
@@ -283,9 +301,13 @@ class DensePoints(PointsInParts):
         As `RawPart` takes them.
     weights : ndarray, shape (n,), or None
     threads : Threads
+    facts : Facts, optional
+        Those of the same points in another order.
     """
 
-    def __init__(self, points: Array, weights: Array | None, threads: Threads) -> None:
+    def __init__(
+        self, points: Array, weights: Array | None, threads: Threads, facts: Facts | None = None
+    ) -> None:
         raw = RawPart(points, weights, threads)
-        facts = find_facts(raw)
+        facts = facts or find_facts(raw)
         super().__init__(DensePart(raw, facts), facts, threads)

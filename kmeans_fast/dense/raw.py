@@ -62,6 +62,8 @@ class Measured(NamedTuple):
 
 def merge_measured(answers: list[Measured]) -> Measured:
     """Return what is found at all parts."""
+    if len(answers) == 1:
+        return answers[0]
     bad, low, high, largest, least, products, n_copies, repeats, heaviest = zip(
         *answers, strict=True
     )
@@ -122,7 +124,7 @@ class RawPart(Alone):
         flat = self.points.reshape(-1)
 
         def measure(start: int) -> Measured:
-            low, high = np.full((2, d), [[np.inf], [-np.inf]])
+            low, high = np.full(d, np.inf), np.full(d, -np.inf)
             rows = start, min(start + size, n)
             bad_row, largest, least, largest_product = -1, math.nan, math.inf, 0.0
             if rule.unweighted:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -51,6 +52,9 @@ class NearestSearch(SeedSearch["NearestPart"]):
     """
 
     _top = TOP
+    _now: NearestState
+    _totals: Integers  # of the parts
+    _total = 0
     _n_candidates = 0  # a draw
     _waiting: tuple[Floats, ...] = ()
 
@@ -67,8 +71,8 @@ class NearestSearch(SeedSearch["NearestPart"]):
         if self._total == 0:
             return np.stack([self._draw_any(rng) for _ in range(n)])
         tickets = rng.integers(self._total, size=n)
-        which, points = self._ask(NearestPart.find, np.cumsum(self._totals), tickets)
-        drawn: Floats = points[np.argsort(which)]
+        which, points = self._ask(NearestPart.find, self._totals.cumsum(), tickets)
+        drawn: Floats = points[which.argsort()]
         return drawn
 
     def potentials(self, candidates: Floats) -> Floats:
@@ -76,33 +80,48 @@ class NearestSearch(SeedSearch["NearestPart"]):
         self._catch_up(len(candidates))
         candidates = np.ascontiguousarray(candidates, dtype=np.float64)
         gains = self._ask(NearestPart.find_gains, candidates)
-        exponent = self._top - 51 + self._exponent
-        return np.array([math.ldexp(float(left), exponent) for left in self._total - gains])
+        exponent = self._top - 51 + self._scale[2]
+        return np.array([math.ldexp(self._total - gain, exponent) for gain in gains.tolist()])
 
     # ------------------------------------------------------------------------------ within
 
     def _state(self) -> tuple[type[NearestPart], NearestState]:
-        state = NearestState(self._number, self._centers, self._top, self._n_candidates)
-        return NearestPart, state
+        return NearestPart, self._now
 
     def _catch_up(self, n_candidates: int) -> None:
         """Add the centers that wait, one after the other."""
         self._n_candidates = n_candidates
         for center in self._waiting:
+            if len(self._centers) == 0:
+                self._pass_over(center)
             self._centers = np.concatenate([self._centers, center[None]])
-            self._totals = self._ask(NearestPart.lower)
+            self._lower()
             while (top := self._choose_top()) < self._top:
                 self._top = top
-                self._totals = self._ask(NearestPart.lower)
+                self._lower()
         self._waiting = ()
 
-    @cached_property
-    def _exponent(self) -> int:
-        return find_scale(self._facts)[2]
+    def _lower(self) -> None:
+        """Have the parts catch up, and add up."""
+        self._now = NearestState(self._number, self._centers, self._top, self._n_candidates)
+        self._totals = self._ask(NearestPart.lower)
+        self._total = int(self._totals.sum())
 
-    @property
-    def _total(self) -> int:
-        return int(self._totals.sum())
+    def _pass_over(self, first: Floats) -> None:
+        """Pass over quanta that all distances to the first center round to nothing in.
+
+        `_choose_top` would, too, but adds up for each. Half of a quantum is more than twice the
+        distance to the farthest corner of the box of the points.
+        """
+        found, (_, exponent, _) = self._facts.found, self._scale
+        corner = np.maximum(np.abs(first - found.low), np.abs(first - found.high))
+        most = 2.0 * float(np.square(np.ldexp(corner, exponent)).sum())
+        while self._top > BOTTOM and most < math.ldexp(1.0, self._top - 52):
+            self._top = max(self._top - 48, BOTTOM)
+
+    @cached_property
+    def _scale(self) -> tuple[bool, int, int]:
+        return find_scale(self._facts)
 
     def _choose_top(self) -> int:
         """Return the power of two that the sum of all is below.
@@ -167,24 +186,24 @@ class NearestPart(SearchPart[NearestState]):
     def __init__(self, part: DensePart, state: NearestState) -> None:
         super().__init__(part, state)
         self.n_tried: int = 0  # distances worked out for candidates
-        self._points, self._part_number, self._threads = part.points, part.number, part.threads
+        self._points, self._part_number = part.points, part.number
         self._framed = part.framed
         self._data = data = scale_points(part)
         n, d = part.n, part.n_features
-        self._top = 0
+        self._threads = part.threads.for_work(n * d * state.n_candidates)
+        self._top: int | None = None  # until quanta are chosen
         self._anchor = 0.0
         # Chunks of the points, in their own order, whose sums a draw goes by.
         self._shift = max(8, log2(n) - 12)
         n_chunks = ((n - 1) >> self._shift) + 1
         self._chunk_totals = np.zeros(n_chunks, np.int64)
-        n_units = 4 * self._threads.n if self._threads.n > 1 else 1
-        edges = np.unique(np.linspace(0, n_chunks, 1 + n_units).astype(int)) << self._shift
-        edges[-1] = n
-        self._units = list(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))
+        n_units = min(4 * self._threads.n, n_chunks) if self._threads.n > 1 else 1
+        edges = [n_chunks * i // n_units << self._shift for i in range(n_units)] + [n]
+        self._units = list(itertools.pairwise(edges))
         # A squared distance errs by a part in 2**24 a step, and so does one to a middle.
         self._loose = np.float32(1.0 + (d + 16) * 2.0**-22)
         self._tight = np.float32(1.0 - (d + 16) * 2.0**-22)
-        self._tried = np.empty((0, d))
+        self._tried: list[bytes] = []  # the candidates of the last draw
         self._masks = np.full(n, 255, np.uint8)  # what candidates would lower: the first, all
         self._cells = self._make_cells(state.n_candidates, part.chunks)
         self._closest = np.full(n, np.float32(np.inf))
@@ -203,7 +222,7 @@ class NearestPart(SearchPart[NearestState]):
         """Return which of the tickets are this part's, and the points that they are for."""
         mine, left = find_mine(self._part_number, ends, tickets)
         drawn = np.empty(mine.size, np.int64)
-        passed = np.cumsum(self._chunk_totals)
+        passed = self._chunk_totals.cumsum()
         kernels.draw_points(
             self._data, self._closest, self._shift, left, passed, self._anchor, drawn
         )
@@ -234,9 +253,10 @@ class NearestPart(SearchPart[NearestState]):
         centers = self._in_type(candidates)
         n = len(centers)
         distances = np.empty((n + 1, self._cells.middles.shape[1]), np.float32)
-        dense_regions.measure_reach(
-            self._cells.middles, self._data.scale, centers, self._tight, distances
-        )
+        if distances.size:
+            dense_regions.measure_reach(
+                self._cells.middles, self._data.scale, centers, self._tight, distances
+            )
 
         def work(unit: tuple[int, int]) -> tuple[Integers, int]:
             gains = np.zeros(n, np.int64)
@@ -247,17 +267,15 @@ class NearestPart(SearchPart[NearestState]):
             return gains, n_seen
 
         gains, n_seen = zip(*self._threads.map(work, self._units), strict=True)
-        self._tried = candidates
+        self._tried = [each.tobytes() for each in candidates]
         self.n_tried += n * sum(n_seen)
-        total: Integers = np.sum(gains, axis=0)
-        return total
+        return sum(gains, start=np.zeros(n, np.int64))
 
     def _lower(self, center: Floats) -> None:
         """Lower the distances to a center, and bring the sums up to date."""
-        at = 0
-        same = np.flatnonzero((self._tried == center).all(axis=1))
-        if same.size:
-            at = int(same[0])
+        at, wanted = 0, center.tobytes()
+        if wanted in self._tried:
+            at = self._tried.index(wanted)
         elif self._anchor != 0.0:
             self._try(center[None])
         centers = self._in_type(center[None])
@@ -268,7 +286,7 @@ class NearestPart(SearchPart[NearestState]):
             ),
             self._units,
         )  # fmt: skip
-        self._tried = self._tried[:0]
+        self._tried = []
 
     def _add_up(self, top: int) -> None:
         """Add up anew, in quanta of ``2**(top - 51)``."""

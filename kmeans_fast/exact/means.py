@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -78,6 +79,7 @@ def divide_limbs(
     return means
 
 
+@lru_cache(maxsize=64)
 def fit_kernel(units: tuple[float, ...], weight_units: tuple[float, ...]) -> bool:
     """Return whether three float64 hold any sum and any weight, and one their units' quotient."""
     spans = [side[0] / side[-1] for side in (units, weight_units)]
