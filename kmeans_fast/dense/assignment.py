@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -95,8 +96,17 @@ class Assignment:
         self._everything[:n_clusters] = np.arange(n_clusters)
         self._scratch: list[kernels.Scratch] = []
 
-    def update(self, centroids: Floats) -> None:
-        """Assign every point to its nearest centroid, and bring the sums up to date."""
+    @property
+    def is_new(self) -> bool:
+        """Whether the next update looks at every point."""
+        return not self._valid
+
+    def update(self, centroids: Floats, also: Callable[[int, int], None] | None = None) -> None:
+        """Assign every point to its nearest centroid, and bring the sums up to date.
+
+        `also` is called with the bounds of each unit of work of a new assignment, whose points are
+        in a cache then.
+        """
         fresh, self._valid = not self._valid, False  # until all is done: Ctrl-C may come
         if fresh:
             self.values[:] = 0
@@ -125,6 +135,8 @@ class Assignment:
                 n = (stop - start) * self.k
             if fresh:
                 dense_sums.add_points(*self._values, start, stop, self.labels, self._anchors, sums)
+                if also is not None:
+                    also(start, stop)
             elif n_moved:
                 moved, before = scratch.open[:n_moved], scratch.keys[:n_moved]
                 dense_sums.move_points(

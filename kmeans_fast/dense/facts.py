@@ -28,6 +28,8 @@ LEAST_PRODUCT = 2.0**-960
 # Factors are multiplied by a power of two that brings the largest product up to this, where some
 # product would be less than all float64.
 LIFTED, MOST_LIFTED = 900, 1000
+# The squares of the scaled distances to the middle, 1 at most, are added in such quanta.
+SQUARE_BITS = 100
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,16 @@ class Facts:
     def takes_tree(self) -> bool:
         """Whether points may be sorted into a tree, whose cells hold all limbs of their sums."""
         return self.rule.unweighted and len(self.quanta) <= MOST_UNROLLED
+
+    @cached_property
+    def n_squares(self) -> int:
+        """How many squares the moments add up."""
+        return self.found.n_copies * self.middle.size
+
+    @cached_property
+    def square_quanta(self) -> tuple[float, ...]:
+        """The quanta of the moments: of squared distances to the middle, scaled."""
+        return choose_quanta(1.0, self.n_squares, SQUARE_BITS, NARROW)
 
     @cached_property
     def anchors(self) -> dense_sums.Anchors:

@@ -58,6 +58,30 @@ def add_sums(answers: list[ClusterSums]) -> ClusterSums:
     return ClusterSums(add(list(values)), add(list(totals)))
 
 
+class Gathered:
+    """What ``add(start, stop, *arrays)`` adds to int64 arrays of some shapes, chunk by chunk.
+
+    There are as many sets of arrays as chunks at work at once: integers do not mind which.
+    """
+
+    def __init__(self, add: Callable[..., None], *shapes: tuple[int, ...]) -> None:
+        self._add, self._shapes = add, shapes
+        self._idle: list[list[Integers]] = []
+
+    def add(self, start: int, stop: int) -> None:
+        """Add a chunk."""
+        try:
+            arrays = self._idle.pop()
+        except IndexError:
+            arrays = [np.zeros(shape, np.int64) for shape in self._shapes]
+        self._add(start, stop, *arrays)
+        self._idle.append(arrays)
+
+    def total(self) -> list[Integers]:
+        """Return the sums."""
+        return [np.sum(arrays, axis=0) for arrays in zip(*self._idle, strict=True)]
+
+
 class Parts(Protocol):
     """All parts."""
 
@@ -116,6 +140,7 @@ class DensePart(Alone):
         self._assignment: Assignment | TreeAssignment | None = None
         self._assigned: bytes | None = None  # the centroids that the points are assigned to
         self._tree: Tree | None = None
+        self._squares: Integers | None = None  # the moments
 
     def __sizeof__(self) -> int:
         """Return the memory of the data, by which Dask decides where to keep what."""
@@ -142,11 +167,21 @@ class DensePart(Alone):
         wanted = centroids.tobytes()
         if self._assigned != wanted:
             self._assigned = None
-            now.update(centroids)
+            self._update(now, centroids)
             self._assigned = wanted
             if CHECK:
                 self._check(centroids, now.labels)
         return now
+
+    def _update(self, now: Assignment | TreeAssignment, centroids: Floats) -> None:
+        """Assign the points; and where it looks at all of them, find their moments with it."""
+        known = self._squares is not None or self.factors is not None
+        if known or isinstance(now, TreeAssignment) or not now.is_new:
+            now.update(centroids)
+        else:
+            squares = self._gather_squares()
+            now.update(centroids, squares.add)
+            (self._squares,) = squares.total()
 
     def _assign_to(self, n_clusters: int) -> Assignment | TreeAssignment:
         """Return what will assign the points to so many clusters."""
@@ -201,18 +236,27 @@ class DensePart(Alone):
     # ------------------------------------------------------------------------------ inertia
 
     @merged_by(add)
-    def add_moments(self, quanta: tuple[float, ...]) -> Integers:
-        """Return the squares of the scaled distances to the middle, in limbs."""
-        anchors = as_anchors(quanta)
-        middle, scale = self.facts.middle.astype(np.float64), float(self.facts.scale)
-        flat = self.points.reshape(-1)
-        (limbs,) = self.gather(
-            lambda start, stop, squares: inertia.add_moments(
-                flat, start, stop, self.repeats, middle, scale, anchors, squares
-            ),
-            (len(quanta),),
-        )
-        return limbs
+    def add_moments(self) -> Integers:
+        """Return the squares of the scaled distances to the middle, in limbs.
+
+        They are known from the first assignment, which looks at every point; with a tree it does
+        not.
+        """
+        if self._squares is None:
+            squares = self._gather_squares()
+            self.threads.map(lambda chunk: squares.add(*chunk), self.chunks)
+            (self._squares,) = squares.total()
+        return self._squares
+
+    def _gather_squares(self) -> Gathered:
+        facts, flat = self.facts, self.points.reshape(-1)
+        anchors = as_anchors(facts.square_quanta)
+        middle, scale = facts.middle.astype(np.float64), float(facts.scale)
+
+        def add_chunk(start: int, stop: int, squares: Integers) -> None:
+            inertia.add_moments(flat, start, stop, self.repeats, middle, scale, anchors, squares)
+
+        return Gathered(add_chunk, (len(facts.square_quanta),))
 
     @merged_by(take_largest)
     def find_largest_sq_dist(self, centroids: Floats) -> float:
@@ -287,22 +331,10 @@ class DensePart(Alone):
     # ------------------------------------------------------------------------------ within
 
     def gather(self, add: Callable[..., None], *shapes: tuple[int, ...]) -> list[Integers]:
-        """Return what ``add(start, stop, *arrays)`` adds to int64 arrays over all chunks.
-
-        There are as many sets of arrays as chunks at work at once: integers do not mind which.
-        """
-        idle: list[list[Integers]] = []
-
-        def work(chunk: tuple[int, int]) -> None:
-            try:
-                arrays = idle.pop()
-            except IndexError:
-                arrays = [np.zeros(shape, np.int64) for shape in shapes]
-            add(*chunk, *arrays)
-            idle.append(arrays)
-
-        self.threads.map(work, self.chunks)
-        return [np.sum(arrays, axis=0) for arrays in zip(*idle, strict=True)]
+        """Return what ``add(start, stop, *arrays)`` adds to int64 arrays over all chunks."""
+        gathered = Gathered(add, *shapes)
+        self.threads.map(lambda chunk: gathered.add(*chunk), self.chunks)
+        return gathered.total()
 
     def _check(self, centroids: Floats, labels: Array) -> None:
         """Raise unless every label is that of brute force in the reference's arithmetic."""

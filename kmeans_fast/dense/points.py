@@ -20,7 +20,7 @@ from ..kernels import inertia
 from ..point_set import Step, label_dtype
 from ..seeding import spread
 from ..threads import Threads, cached_property
-from .facts import ANCHORED, Facts, find_facts
+from .facts import ANCHORED, SQUARE_BITS, Facts, find_facts
 from .part import ClusterSums, DensePart, Parts
 from .questions import Array, Floats
 from .raw import RawPart
@@ -32,8 +32,6 @@ from .tree_search import TreeSearch
 
 # An inertia from moments is used where its error is surely below a part in 2**SURE.
 SURE = 42
-# The squares of the scaled distances to the middle, 1 at most, are added in such quanta.
-SQUARE_BITS = 100
 SQUARE_QUANTUM = 2.0 ** (1 - SQUARE_BITS)
 # Beyond this differences may overflow in float32.
 MOST_SEEDED = 2.0**120
@@ -239,15 +237,13 @@ class PointsInParts:
     @cached_property
     def _moments(self) -> Moments:
         """The moments of all points, about the middle."""
-        n_squares = self.facts.found.n_copies * self.n_features
-        quanta = choose_quanta(1.0, n_squares, SQUARE_BITS, NARROW)
-        limbs = self.parts.ask(DensePart.add_moments, quanta)
+        limbs = self.parts.ask(DensePart.add_moments)
         squares = [
             half * unit
-            for whole, unit in zip(limbs.tolist(), quanta, strict=True)
+            for whole, unit in zip(limbs.tolist(), self.facts.square_quanta, strict=True)
             for half in (float(whole >> 32 << 32), float(whole & 0xFFFFFFFF))
         ]
-        return Moments(squares, n_squares)
+        return Moments(squares, self.facts.n_squares)
 
     def _inertia_of_points(self, centroids: Floats) -> float:
         """Return the inertia from the squared distance of each point to its centroid."""

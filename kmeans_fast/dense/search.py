@@ -10,9 +10,9 @@ import numpy as np
 
 from ..exact.quanta import Integers, log2
 from ..kernels import dense_regions
+from ..kernels import dense_seeds as kernels
 from ..kernels._nearest import N_ROWS
 from ..kernels._tiles import ROW, ROWS
-from ..kernels import dense_seeds as kernels
 from ..threads import cached_property
 from .assignment import aligned, size_of_block
 from .facts import Facts

@@ -16,7 +16,7 @@ from ._lanes import LANES as SQUARES
 from ._lanes import WIDTH as HALF
 from ._rows import LANES
 from ._tiles import ROW, ROWS, TERMS, TURNED, WIDTH
-from ._vectors import INT32, Place, Variable, find_arrays, pick, splat, zeros
+from ._vectors import INT32, Variable, find_arrays, pick, splat, zeros
 
 INT = ir.IntType(64)
 FUSED = ("contract",)

@@ -26,7 +26,7 @@ class Regions(NamedTuple):
 
 
 class Pivots(NamedTuple):
-    """Points that stand for others, as `_nearest.scan_block` wants them, with dummies at the end."""
+    """Points that stand for others, as `_nearest.scan_block` wants them; the last are dummies."""
 
     shifted: Any  # (m + ROWS, d) float32
     half_norms: Any  # (m + ROWS,) float32
@@ -77,7 +77,7 @@ def label_regions(points, start, stop, heads, pivots, firsts, block, rows, label
 
 @jit_inline
 def list_pivots(first, last, dummy, candidates):
-    """List some pivots, filled up with dummies to a multiple of `ROWS`; return how many there are."""
+    """List some pivots, filled up with dummies to a multiple of `ROWS`; return how many."""
     m = 0
     for pivot in range(first, last):
         candidates[m] = pivot
