@@ -489,7 +489,7 @@ def test_distances_are_within_their_bounds(dtype, d, k, spread):
     centroids = spread * clusters(k, d, 5, np.float64, seed=1)
 
     def assert_bounds_hold(points, step, there):
-        distances = np.sqrt(sq_dists(points, there)) * float(part_of(dense)._data.scale)
+        distances = np.sqrt(sq_dists(points, there)) * float(part_of(dense).framed.scale)
         own = distances[np.arange(len(points)), labels_of(dense)]
         assert (part_of(dense)._assignment._bounds.upper >= own * (1 - 1e-12)).all()
         distances[np.arange(len(points)), labels_of(dense)] = np.inf
