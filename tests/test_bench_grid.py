@@ -111,6 +111,9 @@ def test_defaults_are_measured_seed_by_seed_and_told_where_they_lose(tmp_path, c
     assert "; its error 1.1 times ours, iterations 7, ours 4) **below 2**" in grid.as_markdown(book)
     assert "Not waited for: FAISS at d = 8, K = 8 (99 s)." in grid.as_markdown(book)
     assert "| d = 8 | **0.5** | – | – |" in grid.front_page(book)
+    slower = one | said | {"inertia over ours": {"sklearn": 0.8}}
+    grid.merge(None, book, {"machine": {"date": "later"}}, slower)
+    assert "| d = 8 | **0.5** (error x 1.25) | – | – |" in grid.front_page(book)
     assert grid.missed(book)[0].endswith("as people call it (held to 2 times): 0.5 at K = 8.")
 
 
