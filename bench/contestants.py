@@ -4,23 +4,25 @@
 centroids ``(k, d)`` and the number of iterations; each uses every point, runs all the iterations
 (unless given a tolerance), and gives centroids, labels and the iterations it made. Turning pixels
 into the floats that it needs is part of its time, as it is for whoever uses it; float32 is taken as
-it is. `QUANTIZERS` cut a picture ``(h, w, 3)`` down to a palette, with a start and a stop of their
-own, and are told not to dither, which moves errors but does not change the palette. `COMMANDS` do
-so as a process, from a PNG to a PNG. `OURS` are the ways to call ours on each of these terms.
-`SEARCHERS` look for less error than one run of k-means finds, as slowly as that takes. `DITHERERS`
-mix the colours of a palette by dots.
+it is. `OWN_STARTS` are called so too, but start where they like; `DEFAULTS` with any points, K and
+a seed, as people do. `QUANTIZERS` cut a picture ``(h, w, 3)`` down to a palette, with a start and a
+stop of their own, and are told not to dither, which moves errors but does not change the palette.
+`COMMANDS` do so as a process, from a PNG to a PNG. `OURS` are the ways to call ours on each of
+these terms. `SEARCHERS` look for less error than one run of k-means finds, as slowly as that takes.
+`DITHERERS` mix the colours of a palette by dots.
 """
 
 from __future__ import annotations
 
 import contextlib
 import importlib
+import math
 import shutil
 import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib import metadata
 from pathlib import Path
@@ -106,6 +108,59 @@ def scipy(pixels: Array, start: Array, iterations: int, tol: float = 0.0) -> Ans
     with quiet():
         centroids, labels = kmeans2(data, start.astype(np.float32), iter=iterations, minit="matrix")
     return centroids, labels, iterations
+
+
+def mlpack(pixels: Array, start: Array, iterations: int, tol: float = 0.0) -> Answer:
+    """Run mlpack's kmeans, in float64, by Hamerly's algorithm, the fastest that it has.
+
+    It writes over the start that it is given, and its centroids may lie in that memory. On
+    several threads it is off by a thousandth at times. It stops by itself at a fixed point.
+    """
+    from mlpack import kmeans
+
+    data, first = pixels.astype(np.float64), start.astype(np.float64)
+    found = kmeans(
+        input_=data,
+        clusters=len(first),
+        initial_centroids=first,
+        max_iterations=iterations,
+        algorithm="hamerly",
+        labels_only=True,
+    )
+    return found["centroid"].copy(), found["output"].ravel().astype(np.intp), iterations
+
+
+def superkmeans(pixels: Array, start: Array, iterations: int, tol: float = 0.0) -> Answer:
+    """Run SuperKMeans, told to sample nothing, from a start of its own: it takes none.
+
+    It labels in a search of its own, by brute force.
+    """
+    from superkmeans import SuperKMeans
+
+    data = np.ascontiguousarray(pixels, dtype=np.float32)
+    n, d = data.shape
+    model = SuperKMeans(
+        len(start),
+        d,
+        hierarchical=False,
+        iters=iterations,
+        sampling_fraction=1.0,
+        max_points_per_cluster=n,
+        early_termination=False,
+    )
+    centroids = model.train(data)
+    return centroids, model.assign(data, centroids), iterations
+
+
+def defaults_of(module: str) -> Callable[..., Answer]:
+    """Return an estimator such as scikit-learn's as people call it: of points, K and a seed."""
+
+    def fit(points: Array, k: int, seed: int) -> Answer:
+        with quiet():
+            model = importlib.import_module(module).KMeans(k, random_state=seed).fit(points)
+        return model.cluster_centers_, model.labels_, model.n_iter_
+
+    return fit
 
 
 def median_cut(picture: Array, k: int, kmeans: int = 0) -> Image.Image:
@@ -196,6 +251,8 @@ class Contestant:
     call: Callable[..., Any]
     terms: str
     has_tol: bool = False  # or makes all the iterations that it is told to
+    has_start: bool = True  # if it is given one
+    exact_below: float = math.inf  # dimensions: from there on it may miss the nearest centroid
 
     def find(self) -> None:
         """Raise ImportError if it is not here."""
@@ -245,6 +302,22 @@ PEERS = {
         f"{SAME}, of which it labels eight",
     ),
     "scipy": Contestant("SciPy", "scipy.cluster", ("scipy",), scipy, SAME),
+    "mlpack": Contestant("mlpack", "mlpack", ("mlpack",), mlpack, f"{SAME}, in float64"),
+}
+OWN_STARTS = {
+    "superkmeans": Contestant(
+        "SuperKMeans",
+        "superkmeans",
+        ("superkmeans",),
+        superkmeans,
+        "its own start, ten iterations",
+        has_start=False,
+        exact_below=128,
+    )
+}
+DEFAULTS = {
+    name: replace(PEERS[name], call=defaults_of(PEERS[name].module), terms="its defaults")
+    for name in ("sklearn", "sklearnex")
 }
 QUANTIZERS = {
     "pillow": Contestant("Pillow, median cut", "PIL", ("pillow",), median_cut, "no k-means"),
@@ -307,7 +380,7 @@ ALL = PEERS | QUANTIZERS | COMMANDS
 
 def title_of(name: str) -> str:
     """Return the title of a name, or what was given for one."""
-    return ALL[name].title if name in ALL else name
+    return known[name].title if name in (known := ALL | OWN_STARTS) else name
 
 
 def present(

@@ -127,7 +127,7 @@ def _scene(shape: tuple[int, int], rng: np.random.Generator) -> Picture:
     """Paint surfaces over each other, each of one colour, with a shape, light and texture."""
     rows, columns = shape
     y, x = np.mgrid[0 : 2 : rows * 1j, 0 : 3 : columns * 1j].astype(np.float32)
-    ground = 0.35 + 0.1 * _clouds(shape, 2, rng)[..., None]
+    ground = 0.35 + 0.1 * clouds(shape, 2, rng)[..., None]
     albedo = ground + np.array([0.08, 0.0, -0.1], dtype=np.float32) * (y[..., None] - 1)
     for size in np.geomspace(0.6, 0.05, 70):
         center_y, center_x = rng.uniform(0, 2), rng.uniform(0, 3)
@@ -138,12 +138,12 @@ def _scene(shape: tuple[int, int], rng: np.random.Generator) -> Picture:
         color = grey * (1 + saturation * rng.uniform(-1, 1, 3))
         slope = (x[inside] - center_x) / wide + (y[inside] - center_y) / high
         albedo[inside] = color.astype(np.float32) * (1 - 0.25 * slope[:, None])
-    light = np.exp(0.5 * _clouds(shape, 4, rng) - 0.6 + 0.08 * _clouds(shape, 9, rng))
+    light = np.exp(0.5 * clouds(shape, 4, rng) - 0.6 + 0.08 * clouds(shape, 9, rng))
     linear = np.clip(albedo * light[..., None] * 1.3, 0.002, None)
     return (255 * (1 - np.exp(-2 * linear)) ** (1 / 1.6)).astype(np.uint8)
 
 
-def _clouds(shape: tuple[int, int], octaves: int, rng: np.random.Generator) -> NDArray[np.float32]:
+def clouds(shape: tuple[int, int], octaves: int, rng: np.random.Generator) -> NDArray[np.float32]:
     """Return smooth noise of about unit variance, each octave finer and fainter."""
     rows, columns = shape
     total = np.zeros(shape, dtype=np.float32)

@@ -195,7 +195,10 @@ BENCHMARKS: Tables = {
     "runs": (tuple(FILES), runs),
 }
 PAGES: dict[str, Tables] = {
-    "README.md": {"front": (("front.json",), front.as_markdown)},
+    "README.md": {
+        "front": (("front.json",), front.as_markdown),
+        "floats": (("grid.json",), grid.front_page),
+    },
     "docs/benchmarks.md": BENCHMARKS,
     "docs/planning.md": {"plan": (("cluster.json",), cluster.as_markdown)},
 }

@@ -1,6 +1,5 @@
 """The commands of `bench` run, and say what they cannot do."""
 
-import dataclasses
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,11 +13,8 @@ import kmeans_fast as kf
 from bench import __main__ as bench
 from bench import (
     amdahl,
-    arrays,
     calibrate,
     cluster,
-    contestants,
-    grid,
     lab,
     pictures,
     profile,
@@ -314,71 +310,3 @@ def test_a_plan_is_worked_out_from_the_rates_of_a_worker():
     assert "| count chunks | 1,000 x 2000 ms / 100 | 20 |" in plan
     assert "| schedule tasks, one after the other | 1,000 x (2 + 1/7) x 1.00 ms | 2.14 |" in plan
     assert "The bottleneck: to read the pixels, twice" in plan
-
-
-# ------------------------------------------------------------------------------- the grid
-
-
-def test_starts_are_distinct_points_of_the_data():
-    points = np.repeat(np.arange(6, dtype=np.float32), 50)[:, None]
-    assert sorted(arrays.start_of(points, 6)[:, 0]) == [0, 1, 2, 3, 4, 5]
-    with pytest.raises(ValueError, match="hold 6 distinct ones, fewer than k=7"):
-        arrays.start_of(points, 7)
-
-
-def test_brute_force_is_the_reference():
-    points = arrays.uniform(200, 3).round(1)  # ties
-    centroids = arrays.start_of(points, 20)
-    assert np.array_equal(lab.nearest(points, centroids), kf.reference.assign(points, centroids))
-
-
-@pytest.mark.parametrize("wrong", ["labels", "counts", "inertia", "means"])
-def test_a_wrong_answer_raises(wrong, monkeypatch):
-    case = arrays.case_of("gauss", 2, 8, scale=0.005)
-    lab.check_answer(case.fit, case.points, 5, 0.0)
-    right = case.fit(5)
-    other = {
-        "labels": {"labels": np.roll(right.labels, 1)},
-        "counts": {"counts": right.counts + 1},
-        "inertia": {"inertia": right.inertia * 1.001},
-        "means": {"labels": np.roll(right.labels, 1)},
-    }[wrong]
-    spoilt = dataclasses.replace(right, **other)
-    spoils = 4 if wrong == "means" else 5  # the iterations after which the answer is wrong
-    monkeypatch.setattr(
-        arrays.Case, "fit", lambda self, max_iter, tol: spoilt if max_iter == spoils else right
-    )
-    with pytest.raises(RuntimeError, match=f"wrong {wrong}"):
-        lab.check_answer(case.fit, case.points, 5, 0.0)
-
-
-def test_cells_measured_again_replace_older_ones_and_no_others(tmp_path, capsys):
-    path = tmp_path / "grid.json"
-    tiny = ["--peers", "", *QUICK, "--kinds", "gauss", "--out", str(path)]
-    grid.main([*tiny, "--cells", "2x8,64x8"])
-    book = lab.load(path)
-    keys = {f"{part} gauss {shape}" for part in ("ten", "converge") for shape in ("2x8", "64x8")}
-    assert set(book["cells"]) == keys
-    ten = book["cells"]["ten gauss 2x8"]
-    assert (ten["n"], ten["floor"], ten["value"]) == (400, 4, None)  # no peers
-    assert len(ten["times"]["kmeans_fast, ms"]) == 1
-    assert ten["date"] in book["runs"]
-    printed = capsys.readouterr().out
-    assert "| points | K = 8 |" in printed
-    assert "| d = 64, clusters | (" in printed
-    grid.merge(None, book, {"machine": {"date": "later"}}, ten | {"value": 3.0, "reached": False})
-    assert set(book["cells"]) == keys
-    assert {of["date"] for of in book["cells"].values()} == {ten["date"], "later"}
-    assert "**below 4**" in grid.grid_table(list(book["cells"].values()))
-    for cell in list(book["cells"].values()):
-        grid.merge(None, book, {"machine": {"date": "latest"}}, cell)
-    assert set(book["runs"]) == {"latest"}
-
-
-@pytest.mark.parametrize("name", contestants.PEERS)
-def test_peers_that_are_here_find_what_ours_finds(name):
-    if name not in contestants.present(name)[0]:
-        pytest.skip("it is not installed")
-    case = arrays.case_of("gauss", 3, 8, scale=0.005)
-    setting = lab.Setting({name: contestants.PEERS[name]})
-    assert list(lab.check_peers(setting, case.points, case.start, most=2.0)) == [name]
