@@ -164,12 +164,12 @@ def prefetch(typing_context, values, i, j):
 
 
 @intrinsic(prefer_literal=True)
-def fill_tile(typing_context, columns, d, table, t, n_rows, scale, out, at):
+def add_tile(typing_context, columns, first, last, table, t, n_rows, scale, out, at):
     """See `_rows`."""
     align = columns.dtype.bitwidth // 8
 
     def codegen(context, builder, signature, arguments):
-        points, d, others, t, _, factor, found, at = find_arrays(
+        points, first, last, others, t, _, factor, found, at = find_arrays(
             context, builder, signature.args, arguments
         )
         nothing = zeros(ir.FloatType(), LANES)
@@ -178,24 +178,28 @@ def fill_tile(typing_context, columns, d, table, t, n_rows, scale, out, at):
         )
         factor = None if isinstance(scale, types.NoneType) else splat(builder, factor, LANES)
         rows = [builder.add(t, INT(r)) for r in range(n_rows.literal_value)]
-        firsts = [builder.mul(row, others.columns) for row in rows]
-        sums = [Variable(builder, nothing) for _ in rows]
-        with cgutils.for_range_slice(builder, INT(0), d, INT(1), intp=INT) as (j, _):
-            x = points.load(builder.mul(j, INT(LANES)), LANES, align)
-            for first, total in zip(firsts, sums, strict=True):
-                gap = builder.fsub(x, splat(builder, others.load(builder.add(first, j)), LANES))
+        centers = [builder.mul(row, others.columns) for row in rows]
+        places = [builder.add(builder.mul(row, found.columns), at) for row in rows]
+        begun = builder.icmp_signed(">", first, INT(0))
+        sums = [
+            Variable(builder, builder.select(begun, found.load(place, LANES, 4), nothing))
+            for place in places
+        ]
+        with cgutils.for_range_slice(builder, first, last, INT(1), intp=INT) as (j, _):
+            x = points.load(builder.mul(builder.sub(j, first), INT(LANES)), LANES, align)
+            for center, total in zip(centers, sums, strict=True):
+                gap = builder.fsub(x, splat(builder, others.load(builder.add(center, j)), LANES))
                 if factor is not None:
                     gap = builder.fmul(gap, factor)
                 if columns.dtype == types.float64:
                     gap = builder.fptrunc(gap, nothing.type)
                 total.store(builder.call(fma, [gap, gap, total.load()]))
-        for row, total in zip(rows, sums, strict=True):
-            found.store(total.load(), builder.add(builder.mul(row, found.columns), at), 4)
+        for place, total in zip(places, sums, strict=True):
+            found.store(total.load(), place, 4)
         return context.get_dummy_value()
 
-    return types.void(
-        columns, types.intp, table, types.intp, n_rows, scale, out, types.intp
-    ), codegen
+    index = types.intp
+    return types.void(columns, index, index, table, index, n_rows, scale, out, index), codegen
 
 
 # Eight vectors of eight become their own transpose in three rounds, each of which mixes pairs: what
@@ -224,15 +228,16 @@ def _transpose(builder, rows):
 
 @intrinsic
 def turn_points(
-    typing_context, values, chosen, first, last, middle, scale, block, at, width, norms, to
+    typing_context, values, chosen, first, last, begin, end, middle, scale, block, at, width,
+    norms, to,
 ):  # fmt: skip
     """See `_tiles`."""
     framed = not isinstance(middle, types.NoneType)
 
     def codegen(context, builder, signature, arguments):
-        points, chosen, first, last, center, factor, block, at, width, found, to = find_arrays(
-            context, builder, signature.args, arguments
-        )
+        (
+            points, chosen, first, last, begin, end, center, factor, block, at, width, found, to
+        ) = find_arrays(context, builder, signature.args, arguments)  # fmt: skip
         align = values.dtype.bitwidth // 8
         starts = []
         for r in range(TURNED):
@@ -252,7 +257,7 @@ def turn_points(
             if points.number != block.number:
                 rows = [builder.fptrunc(x, total.kind) for x in rows]
             for column, x in enumerate(_transpose(builder, rows)):
-                row = builder.mul(builder.add(j, INT(column)), width)
+                row = builder.mul(builder.add(builder.sub(j, begin), INT(column)), width)
                 block.store(x, builder.add(at, row), align=4)
                 if framed:
                     if n_known is not None:
@@ -261,20 +266,19 @@ def turn_points(
                     square = builder.fmul(x, x, flags=FUSED)
                     total.store(builder.fadd(total.load(), square, flags=FUSED))
 
-        d, eight = points.columns, INT(TURNED)
-        with cgutils.for_range(builder, builder.udiv(d, eight)) as loop:
-            turn(builder.mul(loop.index, eight))
-        left = builder.urem(d, eight)
+        eight, n = INT(TURNED), builder.sub(end, begin)
+        with cgutils.for_range(builder, builder.udiv(n, eight)) as loop:
+            turn(builder.add(begin, builder.mul(loop.index, eight)))
+        left = builder.urem(n, eight)
         with builder.if_then(builder.icmp_unsigned(">", left, INT(0))):
-            turn(builder.sub(d, eight), builder.sub(eight, left))
+            turn(builder.sub(end, eight), builder.sub(eight, left))
         if framed:
             found.store(total.load(), to, align=4)
         return context.get_dummy_value()
 
     index = types.intp
-    return types.void(
-        values, chosen, index, index, middle, scale, block, index, index, norms, index
-    ), codegen
+    kinds = values, chosen, index, index, index, index, middle, scale, block, index, index
+    return types.void(*kinds, norms, index), codegen
 
 
 def _add_scores(builder, block, at, d, centers, half_norms, indices):

@@ -39,7 +39,7 @@ def fill_block(points, chosen, block, rows):
         for first in range(0, n, TURNED):
             at = (first - first % WIDTH) * d + first % WIDTH
             turn_points(
-                values, chosen, first, n - 1, middle, scale, block, at, WIDTH,
+                values, chosen, first, n - 1, 0, d, middle, scale, block, at, WIDTH,
                 rows, np.int64(SQ_NORM) + first,
             )  # fmt: skip
         return

@@ -33,10 +33,9 @@ def add_square(total, gap):
     return np.where(even & (error != 0.0), odd, near).astype(np.float32)[()]
 
 
-def find_sq_dists(values, center, scale):
-    """Return the squared distances of points (n, d) to a center, as `fill_tile` has them."""
+def add_sq_dists(total, values, center, scale):
+    """Return sums to which the squared distances of points (n, d) to a center are added."""
     gaps = values - center if scale is None else (values - center) * scale
-    total = np.zeros(len(values), np.float32)
     for gap in gaps.T.astype(np.float32):
         total = add_square(total, gap)
     return total
@@ -54,17 +53,20 @@ def prefetch(values, i, j):
 
 
 @intrinsic
-def fill_tile(columns, d, table, t, n_rows, scale, out, at):
-    """Write to ``out[t + r, at + i]`` the squared distances of `LANES` points to some centers.
+def add_tile(columns, first, last, table, t, n_rows, scale, out, at):
+    """Add to ``out[t + r, at + i]`` the squared distances of `LANES` points to some centers.
 
-    Feature j of point i is ``columns[j * LANES + i]``, of center r ``table[t + r, j]``, for r below
+    Over features ``first:last``; from the first feature on, what was there is forgotten. Feature j
+    of point i is ``columns[(j - first) * LANES + i]``, of center r ``table[t + r, j]``, for r below
     `n_rows`, which is a literal. A difference is taken in the type of both arrays, multiplied by
     `scale` unless that is None, and becomes a float32; its square is added with one rounding,
     feature after feature.
     """
-    points = columns.reshape(-1, LANES)[:d].T
+    points = columns.reshape(-1, LANES)[: last - first].T
     for row in range(t, t + n_rows):
-        out[row, at : at + LANES] = find_sq_dists(points, table[row, :d], scale)
+        found = out[row, at : at + LANES]
+        before = found if first > 0 else np.zeros_like(found)
+        found[:] = add_sq_dists(before, points, table[row, first:last], scale)
 
 
 @jit_inline

@@ -36,22 +36,24 @@ def _scores(block, at, d, centers, half_norms, indices):
 
 
 @intrinsic
-def turn_points(values, chosen, first, last, middle, scale, block, at, width, norms, to):
-    """Write eight points, of at least eight features, feature by feature; and their squared norms.
+def turn_points(
+    values, chosen, first, last, begin, end, middle, scale, block, at, width, norms, to
+):  # fmt: skip
+    """Write features ``begin:end`` (eight at least) of eight points, feature by feature.
 
     Feature j of point ``chosen[first + r]`` (of ``chosen[last]`` beyond that), less `middle` and
-    times `scale` unless that is None, goes to ``block[at + j * width + r]``; the norms of what is
-    written to ``norms[to:to + 8]``, unless `middle` is None.
+    times `scale` unless that is None, goes to ``block[at + (j - begin) * width + r]``; the squared
+    norms of what is written to ``norms[to:to + 8]``, unless `middle` is None.
 
     `values` (n, d), `middle` (d,) and `scale` in one type; `block` of that type or float32.
     """
-    some = values[chosen[np.minimum(np.arange(first, first + 8), last)]]
+    some = values[chosen[np.minimum(np.arange(first, first + TURNED), last)], begin:end]
     if middle is not None:
-        some = (some - middle) * scale
+        some = (some - middle[begin:end]) * scale
     for j, column in enumerate(some.T.astype(block.dtype)):
-        block[at + j * width :][:8] = column
+        block[at + j * width :][:TURNED] = column
     if middle is not None:
-        norms[to : to + 8] = np.square(some.astype(block.dtype)).sum(axis=1)
+        norms[to : to + TURNED] = np.square(some.astype(block.dtype)).sum(axis=1)
 
 
 @intrinsic

@@ -2,7 +2,7 @@
 
 The squared distance that seeds are drawn by is float32, scaled by a power of two: the difference
 in the data's own type first, then rounded, squared and added up in an order that is written down,
-so that every machine and every pruning finds the same bits (`_rows.fill_tile`). Points are turned
+so that every machine and every pruning finds the same bits (`_rows.add_tile`). Points are turned
 into columns for that, sixteen at a time.
 
 The points stay where they are and as they are: sorted, without a copy, they took four times as
@@ -22,7 +22,7 @@ import numpy as np
 
 from ._jit import jit, jit_inline
 from ._quanta import count_quanta
-from ._rows import LANES, fill_tile, prefetch, sqrt
+from ._rows import LANES, add_tile, prefetch, sqrt
 from ._tiles import TURNED, turn_points
 
 # Points that are worked on at a time: what is kept of them stays in the first-level cache.
@@ -33,6 +33,9 @@ STEP = 32
 AHEAD = 4096
 # What underflows in a distance.
 SMALLEST = np.float32(2.0**-65)
+# Features that are turned at a time, up to twice as many the last time: they stay in the first-level
+# cache.
+PANEL = 128
 # Centers that the distances of a tile are worked out to at a time: so many sums hide the time that
 # an addition takes.
 ROWS = 4
@@ -82,7 +85,7 @@ def fill_sq_dists(values, scale, rows, size, table, columns, out):
 
     Rows that are not next to each other are waited for one at a time, unless asked for ahead.
 
-    `values` (n, d), `table` (centers filled up, d), `columns` (d * LANES,) in one type; `rows`
+    `values` (n, d), `table` (centers filled up, d), `columns` (`PANEL`, filled up, * LANES,) in one type; `rows`
     (size,) int64; `out` (centers filled up, SIZE) float32.
     """
     d = np.int64(values.shape[1])
@@ -91,18 +94,25 @@ def fill_sq_dists(values, scale, rows, size, table, columns, out):
     for first in range(0, size, LANES):
         for i in range(first + ahead, min(first + ahead + LANES, size)):
             ask_for(values, np.intp(rows[i]))
-        if d >= TURNED:
-            for part in range(0, LANES, TURNED):
-                turn_points(
-                    values, rows, first + part, last, None, None, columns, part, LANES, None, 0
-                )
-        else:
+        if d < TURNED:
             for i in range(LANES):
                 p = rows[min(first + i, last)]
                 for j in range(np.uint64(d)):
                     columns[j * np.uint64(LANES) + np.uint64(i)] = values[p, j]
-        for t in range(0, len(table), ROWS):
-            fill_tile(columns, d, table, t, ROWS, scale, out, first)
+            for t in range(0, len(table), ROWS):
+                add_tile(columns, 0, d, table, t, ROWS, scale, out, first)
+            continue
+        begin = np.int64(0)
+        while begin < d:
+            end = begin + PANEL if begin + 2 * PANEL <= d else d
+            for part in range(0, LANES, TURNED):
+                turn_points(
+                    values, rows, first + part, last, begin, end, None, None, columns, part, LANES,
+                    None, 0,
+                )  # fmt: skip
+            for t in range(0, len(table), ROWS):
+                add_tile(columns, begin, end, table, t, ROWS, scale, out, first)
+            begin = end
 
 
 # ------------------------------------------------------------------------------------- sums
@@ -218,7 +228,7 @@ def try_centers(
     """
     values = data.values
     table = make_table(centers)
-    columns = np.empty(values.shape[1] * LANES, values.dtype)
+    columns = np.empty(min(values.shape[1], 2 * PANEL) * LANES, values.dtype)
     sq_dists = np.zeros((len(table), SIZE), np.float32)
     rows = np.zeros(2 * SIZE + 1, np.int64)
     gaps = np.empty(SIZE, np.float32)
@@ -276,7 +286,7 @@ def lower_to_center(
     """
     values = data.values
     table = make_table(center)
-    columns = np.empty(values.shape[1] * LANES, values.dtype)
+    columns = np.empty(min(values.shape[1], 2 * PANEL) * LANES, values.dtype)
     sq_dists = np.zeros((len(table), SIZE), np.float32)
     now = np.empty(SIZE, np.float32)
     low = np.empty(SIZE, np.float32)
