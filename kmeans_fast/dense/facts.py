@@ -42,11 +42,13 @@ class Facts:
     found: Measured
     middle: Array  # a point amid the data, in the points' type
     scale: Any  # a power of two, in the points' type, that brings the rest to 1 or less
+    are_whole: bool = False  # points are whole numbers of 16 bits; the two above are float32 then
 
     @property
     def takes_tree(self) -> bool:
         """Whether points may be sorted into a tree, whose cells hold all limbs of their sums."""
-        return self.rule.unweighted and len(self.quanta) <= MOST_UNROLLED
+        is_held = len(self.quanta) <= MOST_UNROLLED
+        return self.rule.unweighted and is_held and not self.are_whole
 
     @cached_property
     def n_squares(self) -> int:
@@ -108,6 +110,8 @@ def find_facts(parts: RawParts) -> Facts:
             "data underflow; multiply the weights by a constant"
         )
     some = parts.ask(RawPart.every, -(-n // N_SAMPLED))
+    are_whole = some.dtype.kind != "f"
+    some = some.astype(np.float32) if are_whole else some
     single = some.dtype == np.float32
     if found.largest > MOST_SINGLE:
         some = some.astype(np.float64)
@@ -117,7 +121,7 @@ def find_facts(parts: RawParts) -> Facts:
         rule, quanta = _lift(rule, found, finest, least_weight)
     else:
         quanta = choose_quanta(found.reach, found.n_copies, depth(found.reach, finest), NARROW)
-    return Facts(n, rule, quanta, found, middle, scale)
+    return Facts(n, rule, quanta, found, middle, scale, are_whole)
 
 
 def _frame(some: Array, low: Floats, high: Floats) -> tuple[Array, Any]:

@@ -104,7 +104,7 @@ class DensePart(Alone):
 
     Attributes
     ----------
-    points : ndarray of float32 or float64, shape (n, d)
+    points : ndarray of float32, float64, int16 or uint16, shape (n, d)
         In C order, read-only.
     repeats : ndarray of int64, shape (n,), or None
     factors : ndarray of float64, shape (n,), or None
@@ -118,7 +118,8 @@ class DensePart(Alone):
         self.raw = raw
         self.facts = facts
         # Of values too large for differences in float32 there is a copy in float64.
-        self.points: Array = frozen(raw.points.astype(facts.middle.dtype, copy=False))
+        dtype = raw.points.dtype if facts.are_whole else facts.middle.dtype
+        self.points: Array = frozen(raw.points.astype(dtype, copy=False))
         self.repeats: Integers | None
         self.factors: Floats | None
         self.repeats, self.factors = facts.rule.split(raw.weights)

@@ -17,6 +17,9 @@ from .questions import Alone, Array, Floats, concatenate, merged_by, widen
 
 # Points, and numbers, in a unit of work that NumPy does, of several calls that wait for the GIL.
 LEAST_MEASURED, MEASURED = 2**14, 2**20
+# Whole numbers of 16 bits stay what they are with so many features; fewer become floats, which go
+# into a tree.
+LEAST_WHOLE = 4
 
 
 class WeightRule(NamedTuple):
@@ -81,7 +84,8 @@ class RawPart(Alone):
     ----------
     points : ndarray, shape (n, d)
         Real numbers, in any layout, with n and d at least 1. float32 and float64 in C order are
-        used where they are; others are copied: 16 bits or fewer to float32, the rest to float64.
+        used where they are, and so are int16 and uint16 of `LEAST_WHOLE` features or more; others
+        are copied: 16 bits or fewer to float32 or int16, the rest to float64.
     weights : ndarray of float64 or int64, shape (n,), or None
         Not negative.
     threads : Threads
@@ -99,7 +103,7 @@ class RawPart(Alone):
         start: int = 0,
         number: int = 0,
     ) -> None:
-        self.points: Array = as_floats(points)
+        self.points: Array = as_numbers(points)
         self.shape: tuple[int, int] = (self.points.shape[0], self.points.shape[1])
         self.dtype: np.dtype[Any] = points.dtype
         self.is_weighted: bool = weights is not None
@@ -128,7 +132,9 @@ class RawPart(Alone):
             rows = start, min(start + size, n)
             bad_row, largest, least, largest_product = -1, math.nan, math.inf, 0.0
             if rule.unweighted:
-                least, largest = dense_data.measure_all(flat, *rows, low, high)
+                is_float = flat.dtype.kind == "f"
+                measure_all = dense_data.measure_all if is_float else dense_data.measure_whole
+                least, largest = measure_all(flat, *rows, low, high)
             if not math.isfinite(largest):
                 bad_row, largest, least, largest_product = dense_data.measure_points(
                     self.points, *rows, repeats, factors, low, high
@@ -163,17 +169,20 @@ def _copied(
     return RawPart(points, weights, Threads(n_threads), start, number)
 
 
-def as_floats(points: Array) -> Array:
-    """Return the points as a read-only array in C order, of float32 or float64, exactly."""
-    small = points.dtype.itemsize <= (4 if points.dtype.kind == "f" else 2)
-    if points.dtype.kind in "iu" and points.dtype.itemsize == 8:
+def as_numbers(points: Array) -> Array:
+    """Return the points as a read-only array in C order, in a type that kernels take, exactly."""
+    kind, size = points.dtype.kind, points.dtype.itemsize
+    if kind in "iu" and size == 8:
         largest = max(int(points.max()), -int(points.min()))
         if largest > 2**53:
             raise ValueError(
                 f"data holds integers up to {largest}, more than float64 holds exactly (2**53); "
                 "subtract or divide by a constant, or convert the data to float64"
             )
-    return frozen(np.ascontiguousarray(points, dtype=np.float32 if small else np.float64))
+    dtype: Any = np.float32 if size <= (4 if kind == "f" else 2) else np.float64
+    if kind in "iu" and size <= 2 and points.shape[1] >= LEAST_WHOLE:
+        dtype = np.uint16 if kind == "u" and size == 2 else np.int16
+    return frozen(np.ascontiguousarray(points, dtype=dtype))
 
 
 def frozen(points: Array) -> Array:

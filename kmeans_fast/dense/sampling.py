@@ -23,7 +23,8 @@ class Distinct:
         # As unsigned integers, and the negative zero among these.
         size = part.points.itemsize
         self._bits = part.points.view(f"u{size}")
-        self._zero = self._bits.dtype.type(1 << (8 * size - 1))
+        negative_zero = 0 if part.facts.are_whole else 1 << (8 * size - 1)
+        self._zero = self._bits.dtype.type(negative_zero)
         self._weights = part.weights
 
     def first(self, orders: Iterable[Integers], limit: int) -> Integers:

@@ -171,8 +171,9 @@ def scale_points(part: DensePart) -> kernels.Data:
         factors = repeats.astype(np.float64)
     if factors is not None:
         repeats, factors = None, np.ldexp(factors, -find_shift(facts))
-    needed = exponent or values.dtype == np.float64
-    scale = values.dtype.type(math.ldexp(1.0, exponent)) if needed else None
+    dtype = np.dtype(np.float64) if is_wide else facts.middle.dtype  # of differences
+    needed = exponent or dtype == np.float64
+    scale = dtype.type(math.ldexp(1.0, exponent)) if needed else None
     return kernels.Data(values, scale, repeats, factors)
 
 
@@ -189,6 +190,8 @@ class NearestPart(SearchPart[NearestState]):
         self._points, self._part_number = part.points, part.number
         self._framed = part.framed
         self._data = data = scale_points(part)
+        wide = data.values.dtype == np.float64
+        self._dtype = data.values.dtype if wide else part.facts.middle.dtype  # of differences
         n, d = part.n, part.n_features
         self._threads = part.threads.for_work(n * d * state.n_candidates)
         self._top: int | None = None  # until quanta are chosen
@@ -246,7 +249,7 @@ class NearestPart(SearchPart[NearestState]):
             self._add_up(state.top)
 
     def _in_type(self, centers: Floats) -> Array:
-        return centers.astype(self._data.values.dtype)
+        return centers.astype(self._dtype)
 
     def _try(self, candidates: Floats) -> Integers:
         """Return by how much each candidate would lower the sum."""
@@ -312,7 +315,7 @@ class NearestPart(SearchPart[NearestState]):
             n_cells = 0
         cells = dense_regions.Regions(
             np.empty(n if n_cells else 0, np.uint16), np.empty(n if n_cells else 0, np.float32),
-            np.empty((d, n_cells), values.dtype),
+            np.empty((d, n_cells), self._dtype),
         )  # fmt: skip
         if n_cells:
             self._fill_cells(cells, chunks)

@@ -52,7 +52,10 @@ def add_squares(typing_context, values, i, centroids, k):
             for half, total in enumerate(sums):
                 at = builder.add(first, i.type(half * HALF))
                 x = points.load(builder.add(point, at), HALF, align=values.dtype.bitwidth // 8)
-                if values.dtype == types.float32:
+                if not isinstance(values.dtype, types.Float):
+                    as_floats = builder.sitofp if values.dtype.signed else builder.uitofp
+                    x = as_floats(x, nothing.type)
+                elif values.dtype == types.float32:
                     x = builder.fpext(x, nothing.type)
                 difference = builder.fsub(x, others.load(builder.add(other, at), HALF, align=8))
                 square = builder.fmul(difference, difference)
@@ -251,10 +254,13 @@ def turn_points(
         def turn(j, n_known=None):
             """Write eight features from j on; the norms have those before `n_known`."""
             rows = [points.load(builder.add(start, j), TURNED, align) for start in starts]
+            if not isinstance(values.dtype, types.Float):
+                as_floats = builder.sitofp if values.dtype.signed else builder.uitofp
+                rows = [as_floats(x, total.kind) for x in rows]
             if framed:
                 middles = center.load(j, TURNED, align)
                 rows = [builder.fmul(builder.fsub(x, middles), factor) for x in rows]
-            if points.number != block.number:
+            if rows[0].type != total.kind:
                 rows = [builder.fptrunc(x, total.kind) for x in rows]
             for column, x in enumerate(_transpose(builder, rows)):
                 row = builder.mul(builder.add(builder.sub(j, begin), INT(column)), width)

@@ -51,6 +51,35 @@ def measure_all(flat, start, stop, low, high):
 
 
 @jit
+def measure_whole(flat, start, stop, low, high):
+    """Do what `measure_all` does for whole numbers, `flat` (n * d,) int16 or uint16.
+
+    The least magnitude that is not zero is not looked for: one will do.
+    """
+    d = low.size
+    n_block = max(FLAT // d, 1)
+    size = np.uint64(n_block * d)
+    lows, highs = np.empty(size, flat.dtype), np.empty(size, flat.dtype)
+    for f in range(size):
+        lows[f] = highs[f] = flat[np.uint64(start * d) + f % np.uint64(d)]
+    for first in range(start, stop, n_block):
+        n = np.uint64((min(first + n_block, stop) - first) * d)
+        at = np.uint64(first * d)
+        for f in range(n):
+            value = flat[at + f]
+            lows[f] = value if value < lows[f] else lows[f]
+            highs[f] = value if value > highs[f] else highs[f]
+    largest = 0.0
+    for f in range(size):
+        j = f % np.uint64(d)
+        low[j] = min(low[j], np.float64(lows[f]))
+        high[j] = max(high[j], np.float64(highs[f]))
+    for j in range(d):
+        largest = max(largest, -low[j], high[j])
+    return 1.0, largest
+
+
+@jit
 def measure_points(points, start, stop, repeats, weights, low, high):
     """Widen `low` and `high`, a value each feature, to hold all points that have weight.
 

@@ -33,7 +33,7 @@ STEP = 32
 AHEAD = 4096
 # What underflows in a distance.
 SMALLEST = np.float32(2.0**-65)
-# Features that are turned at a time, up to twice as many the last time: they stay in the first-level
+# Features that are turned at a time, up to twice as many in the end: they stay in the first-level
 # cache.
 PANEL = 128
 # Centers that the distances of a tile are worked out to at a time: so many sums hide the time that
@@ -44,8 +44,8 @@ ROWS = 4
 class Data(NamedTuple):
     """The points."""
 
-    values: Any  # (n, d) float32 or float64
-    scale: Any  # a power of two, in the points' type, or None
+    values: Any  # (n, d) float32 or float64, or whole numbers, whose differences are float32
+    scale: Any  # a power of two, in the type of differences, or None
     repeats: Any  # (n,) int64 or None: the point counts so many times
     weights: Any  # (n,) float64 or None: the squared distance is multiplied
 
@@ -85,8 +85,8 @@ def fill_sq_dists(values, scale, rows, size, table, columns, out):
 
     Rows that are not next to each other are waited for one at a time, unless asked for ahead.
 
-    `values` (n, d), `table` (centers filled up, d), `columns` (`PANEL`, filled up, * LANES,) in one type; `rows`
-    (size,) int64; `out` (centers filled up, SIZE) float32.
+    `values` (n, d); `table` (centers filled up, d) and `columns` (2 * PANEL * LANES,) in the type of
+    differences; `rows` (size,) int64; `out` (centers filled up, SIZE) float32.
     """
     d = np.int64(values.shape[1])
     ahead = np.intp(1 + AHEAD // (values.itemsize * values.shape[1]))
@@ -228,7 +228,7 @@ def try_centers(
     """
     values = data.values
     table = make_table(centers)
-    columns = np.empty(min(values.shape[1], 2 * PANEL) * LANES, values.dtype)
+    columns = np.empty(min(values.shape[1], 2 * PANEL) * LANES, table.dtype)
     sq_dists = np.zeros((len(table), SIZE), np.float32)
     rows = np.zeros(2 * SIZE + 1, np.int64)
     gaps = np.empty(SIZE, np.float32)
@@ -286,7 +286,7 @@ def lower_to_center(
     """
     values = data.values
     table = make_table(center)
-    columns = np.empty(min(values.shape[1], 2 * PANEL) * LANES, values.dtype)
+    columns = np.empty(min(values.shape[1], 2 * PANEL) * LANES, table.dtype)
     sq_dists = np.zeros((len(table), SIZE), np.float32)
     now = np.empty(SIZE, np.float32)
     low = np.empty(SIZE, np.float32)

@@ -62,7 +62,11 @@ def add_row(values, i, times, anchors, sums, label):
 
     `values` (n, d) float32 or float64.
     """
-    n_first = 1 if values.itemsize == 4 else 2
+    if values.itemsize == 2 and len(anchors) == 1:  # whole numbers, of which the quantum is one
+        for j in range(np.uint64(values.shape[1])):
+            sums[label, 0, j] += times * np.int64(values[i, j])
+        return
+    n_first = 1 if values.itemsize <= 4 else 2
     if len(anchors) <= n_first or len(anchors) > MOST_UNROLLED:
         for j in range(np.uint64(values.shape[1])):
             add_value(np.float64(values[i, j]), times, anchors, sums, label, j)
