@@ -24,7 +24,7 @@ Arguments = ParamSpec("Arguments")
 Seats = list[partial[None]]
 
 # Fewer products than this are done before a helper has come and both have handed on the GIL. That
-# takes 0.15 ms a call of `Threads.map` on two cores of a virtual machine, where two to eight million
+# takes 0.15 ms a call of `Threads.map` on two cores of a virtual machine, where 2 to 8 million
 # break even, and 5 us elsewhere.
 WORTH_HELP = 2_000_000
 
