@@ -382,8 +382,9 @@ def _distinct_rows(X: Array, weights: Array | None) -> tuple[Array, Array | None
         X, weights = X[weights > 0], weights[weights > 0]
     order = np.argsort(X[:, -1])
     last = X[order, -1]
-    if (last[1:] == last[:-1]).any():  # else it is the only order, a quarter of the time
-        order = np.lexsort(X.T)
+    if (last[1:] != last[:-1]).all():  # the only order, in a quarter of the time
+        return X[order], None if weights is None else weights[order]
+    order = np.lexsort(X.T)
     X = X[order]
     first = np.flatnonzero(np.append(True, (X[1:] != X[:-1]).any(axis=1)))
     if weights is None:
