@@ -47,8 +47,8 @@ __all__ = ["KMeans"]
 Array = NDArray[Any]
 Method = TypeVar("Method", bound=Callable[..., Any])
 
-# Data of up to so many numbers start from their distinct rows. To find these takes 0.1 to 0.35 ms
-# there, of a fit's 6 to 13 (K = 8); 2 to 5 ms of 10 to 35 at ten times as many.
+# Data of up to so many numbers start from their distinct rows. To find these takes 0.1 ms there, or
+# 0.35 where numbers repeat, of a fit's 2 to 4 (K = 8); 2 to 5 ms of 10 to 35 at ten times as many.
 MOST_SORTED = 4096
 
 
@@ -380,6 +380,10 @@ def _distinct_rows(X: Array, weights: Array | None) -> tuple[Array, Array | None
     """
     if weights is not None:
         X, weights = X[weights > 0], weights[weights > 0]
+    order = np.argsort(X[:, -1])
+    last = X[order, -1]
+    if (last[1:] != last[:-1]).all():  # the only order, in a quarter of the time
+        return X[order], None if weights is None else weights[order]
     order = np.lexsort(X.T)
     X = X[order]
     first = np.flatnonzero(np.append(True, (X[1:] != X[:-1]).any(axis=1)))

@@ -23,10 +23,10 @@ Answer = TypeVar("Answer")
 Arguments = ParamSpec("Arguments")
 Seats = list[partial[None]]
 
-# Fewer products than this are done before a helper has come and both have handed on the GIL. On two
-# cores of a virtual machine, where that takes 0.15 ms a call of `Threads.map`, twice as many are
-# worth it; where it takes 5 us, a quarter.
-WORTH_HELP = 1_000_000
+# Fewer products than this are done before a helper has come and both have handed on the GIL. That
+# takes 0.15 ms a call of `Threads.map` on two cores of a virtual machine, where 2 to 8 million
+# break even, and 5 us elsewhere.
+WORTH_HELP = 2_000_000
 
 
 class cached_property(Generic[Answer]):

@@ -20,7 +20,7 @@ from sklearn.utils import shuffle
 from sklearn.utils.estimator_checks import check_estimator
 
 import kmeans_fast as kf
-from kmeans_fast.sklearn import KMeans
+from kmeans_fast.sklearn import KMeans, _distinct_rows
 
 from .pictures import few_colors, photograph
 
@@ -232,6 +232,21 @@ def test_a_weight_is_so_many_equal_rows_also_for_the_starts(data, init):
         assert np.array_equal(weighted.cluster_centers_, repeated.cluster_centers_)
         assert weighted.inertia_ == repeated.inertia_
         assert weighted.n_iter_ == repeated.n_iter_
+
+
+@pytest.mark.parametrize("weights", [None, WEIGHTS])
+@pytest.mark.parametrize("data", [X, np.round(X), X[:1]], ids=["all differ", "some equal", "one"])
+def test_distinct_rows_are_sorted_by_the_last_column_first(data, weights):
+    weights = None if weights is None else weights[: len(data)] + 1.0
+    expected, totals = np.unique(data[:, ::-1], axis=0, return_counts=True)
+    rows, found = _distinct_rows(data, weights)
+    np.testing.assert_array_equal(rows, expected[:, ::-1])
+    if weights is not None:
+        totals = [weights[(data == row).all(axis=1)].sum() for row in rows]
+    if found is None:
+        assert weights is None and len(rows) == len(data)
+    else:
+        np.testing.assert_array_equal(found, totals)
 
 
 def test_a_cluster_of_rows_of_no_weight_is_not_empty():

@@ -32,8 +32,9 @@ WORTHWHILE, DOUBTED = 0.55, 0.4
 LEAST_TRIAL, TRIAL, TRIED = 2048, 8192, 2**29
 # Beyond these the float32 pass tells nothing, and every point is decided in float64.
 MAX_FEATURES, MAX_CLUSTERS, MAX_SQ_REACH = 2**20, 2**24, 2.0**60
-# Fewer products than this are worked out afresh before bounds have told which can be left out.
-WORTH_BOUNDS = 300_000
+# Fewer products than this are worked out afresh before bounds have told which can be left out. A
+# point costs as much as some itself.
+WORTH_BOUNDS, PER_POINT = 400_000, 32
 
 
 def fewest_types(n_clusters: int) -> type[np.unsignedinteger | np.signedinteger]:
@@ -114,7 +115,8 @@ class Assignment:
         each = self._lay_out(centroids)
         before, self._centroids = self._centroids, centroids
         n_products = self._n * self.k * self._d
-        few = not fresh and self.k >= MIN_CLUSTERS and n_products >= WORTH_BOUNDS
+        few = not fresh and self.k >= MIN_CLUSTERS
+        few = few and n_products + PER_POINT * self._n >= WORTH_BOUNDS
         motion = self._find_motion(each, before) if few else None
         threads = self._threads.for_work(self._share * n_products)
         own = dense_sums.Limbs(self.values, self.totals)
