@@ -84,7 +84,15 @@ def arrays() -> Iterator[Do]:
             yield lambda x=x, w=weights: kf.fit(x, 20, sample_weight=w % 5, max_iter=4)
             yield lambda x=x, w=weights: kf.fit(x, 20, sample_weight=w / 7, max_iter=4)
             yield lambda x=x: kf.fit(x, 20, max_iter=4)
-    yield lambda: kf.fit(np.round(100 * blobs(20_000, 6, np.float32)).astype(np.int16), 9)
+    for dtype in (np.int16, np.uint16):
+        whole = (300 + 200 * blobs(30_000, 6, np.float32)).astype(dtype)
+        for x, k in product((whole[:900], whole), (3, 120, 300)):
+            yield lambda x=x, k=k: kf.fit(x, k, max_iter=4)
+        yield lambda x=whole: kf.fit(x, 40, init="random", n_init=2, max_iter=2)
+        yield lambda x=whole: kf.assign(x, x[:5])
+        yield lambda x=whole: kf.means(x, np.arange(30_000) % 3, 3)
+        yield lambda x=whole: kf.fit(np.repeat(x[:5], 50, axis=0), 5)
+        yield lambda x=whole: kf.fit(x, 4, init=np.full((4, 6), 1e4) + x[:4], max_iter=3)
 
 
 @contextmanager

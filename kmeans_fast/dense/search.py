@@ -190,6 +190,7 @@ class NearestPart(SearchPart[NearestState]):
         self._points, self._part_number = part.points, part.number
         self._framed = part.framed
         self._data = data = scale_points(part)
+        self._weights = data.repeats, data.weights
         wide = data.values.dtype == np.float64
         self._dtype = data.values.dtype if wide else part.facts.middle.dtype  # of differences
         n, d = part.n, part.n_features
@@ -227,7 +228,7 @@ class NearestPart(SearchPart[NearestState]):
         drawn = np.empty(mine.size, np.int64)
         passed = self._chunk_totals.cumsum()
         kernels.draw_points(
-            self._data, self._closest, self._shift, left, passed, self._anchor, drawn
+            *self._weights, self._closest, self._shift, left, passed, self._anchor, drawn
         )
         return mine, self._points[drawn].astype(np.float64)
 
@@ -296,7 +297,7 @@ class NearestPart(SearchPart[NearestState]):
         self._top, self._anchor = top, math.ldexp(1.5, 52 + top - 51)
         self._threads.map(
             lambda unit: kernels.add_chunks(
-                self._data, self._closest, self._shift, unit[0] >> self._shift,
+                *self._weights, self._closest, self._shift, unit[0] >> self._shift,
                 ((unit[1] - 1) >> self._shift) + 1, self._anchor, self._chunk_totals,
             ),
             self._units,

@@ -131,17 +131,17 @@ def in_quanta(sq_dist, p, repeats, weights, anchor):
 
 
 @jit
-def add_chunks(data, closest, shift, first, last, anchor, out):
+def add_chunks(repeats, weights, closest, shift, first, last, anchor, out):
     """Add up chunks of ``2**shift`` points: `closest` (n,) float32, `out` (chunks,) int64."""
     for chunk in range(first, last):
         total = np.int64(0)
         for p in range(chunk << shift, min((chunk + 1) << shift, closest.size)):
-            total += in_quanta(closest[p], p, data.repeats, data.weights, anchor)
+            total += in_quanta(closest[p], p, repeats, weights, anchor)
         out[chunk] = total
 
 
 @jit
-def draw_points(data, closest, shift, tickets, ends, anchor, out):
+def draw_points(repeats, weights, closest, shift, tickets, ends, anchor, out):
     """Write, for each ticket, the point at which the running sum passes it.
 
     `closest` (n,) float32; `tickets` and `out` (tickets,), `ends` (chunks,) int64.
@@ -151,7 +151,7 @@ def draw_points(data, closest, shift, tickets, ends, anchor, out):
         left = tickets[t] - (ends[chunk - 1] if chunk > 0 else 0)
         p = np.int64(chunk) << shift
         while True:
-            left -= in_quanta(closest[p], p, data.repeats, data.weights, anchor)
+            left -= in_quanta(closest[p], p, repeats, weights, anchor)
             if left < 0:
                 break
             p += 1
