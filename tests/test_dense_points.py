@@ -6,8 +6,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from kmeans_fast import ColorHistogram
+from kmeans_fast import ColorHistogram, fit
 from kmeans_fast import reference as ref
+from kmeans_fast.dense import facts as dense_facts
 from kmeans_fast.dense import part as dense_part
 from kmeans_fast.dense.points import DensePoints
 from kmeans_fast.exact import quanta
@@ -273,3 +274,48 @@ def test_the_variance_is_the_same_before_and_after_a_step(weights):
     assert before.variance == pytest.approx(
         np.mean(np.average((points - np.average(points, 0, weights)) ** 2, 0, weights)), rel=1e-14
     )
+
+
+# --------------------------------------------------------------------------- whole numbers
+
+
+@pytest.mark.parametrize("weighting", [None, "whole", "fractions"])
+@pytest.mark.parametrize("d", [5, 8, 17])  # fewer of uint8 are colours
+@pytest.mark.parametrize("dtype", [np.uint16, np.int16, np.uint8, np.int8])
+def test_whole_numbers_give_the_bits_of_floats(dtype, d, weighting, monkeypatch):
+    rng = np.random.default_rng(d)
+    info = np.iinfo(dtype)
+    places = rng.integers(info.min, info.max, (30, d))
+    spread = places[rng.integers(30, size=700)] + rng.normal(0, 20, (700, d))
+    points = spread.clip(info.min, info.max).astype(dtype)
+    points[:2] = [[info.min], [info.max]]
+    weights = {None: None, "whole": rng.integers(0, 5, 700), "fractions": rng.random(700)}
+    options = {"sample_weight": weights[weighting], "max_iter": 8, "n_threads": 2}
+    for k, init in ((3, "k-means++"), (60, "k-means++"), (40, "random"), (5, points[:5] // 2)):
+        found = fit(points, k, init=init, **options)
+        expected = fit(points.astype(np.float32), k, init=init, **options)
+        assert np.array_equal(found.centroids, expected.centroids)
+        assert np.array_equal(found.labels, expected.labels)
+        assert np.array_equal(found.counts, expected.counts)
+        assert found.inertia == expected.inertia
+
+
+@pytest.mark.parametrize("dtype", [np.int16, np.uint16])
+def test_whole_numbers_are_not_copied(dtype):
+    points = np.arange(600, dtype=dtype).reshape(100, 6)
+    with Threads(1) as pool:
+        assert np.shares_memory(part_of(DensePoints(points, None, pool)).points, points)
+        assert part_of(DensePoints(points.astype(np.uint8), None, pool)).points.itemsize == 2
+
+
+def test_many_whole_numbers_of_four_features_go_in_no_tree(monkeypatch):
+    points = random_points(30_000, 4, np.int16)
+    with Threads(1) as pool:
+        few = DensePoints(points, None, pool)
+        monkeypatch.setattr(dense_facts, "MOST_IN_TREE", 1000)
+        many = DensePoints(points, None, pool)
+        kinds = [part_of(each).points.dtype for each in (few, many)]
+        assert kinds == [np.float32, np.int16]
+        centroids = points[:40].astype(float)
+        assert np.array_equal(few.label(centroids)[0], many.label(centroids)[0])
+        assert few.label(centroids)[2] == many.label(centroids)[2]

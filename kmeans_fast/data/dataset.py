@@ -17,6 +17,7 @@ from ..colors.histogram import ColorHistogram
 from ..colors.keys import TABLE_BITS, ColorFormat, PixelChunks, split_keys
 from ..colors.points import ColorPoints
 from ..dense.points import DensePoints
+from ..dense.raw import type_of_numbers
 from ..dense.tree import seeds as tree_seeds
 from ..exact.weights import UNWEIGHTED, Units, from_limbs, summarize, units_of_pixels
 from ..point_set import Floats, Labels, PointSet
@@ -93,12 +94,14 @@ def _check_memory(data: Array, weighted: bool) -> None:
         )
         memory.check(n * (1 + 20 * wide), remedy)
         return
-    kept = data.flags.c_contiguous and data.dtype in (np.float32, np.float64)
-    small = data.itemsize <= (4 if data.dtype.kind == "f" else 2)
-    floats = data.size * (4 if small else 8)
-    tree = 0 if weighted or not tree_seeds(n, data.shape[-1]) else floats + 6 * n
+    dtype = type_of_numbers(data)
+    kept = data.flags.c_contiguous and data.dtype == dtype
+    copy = data.size * dtype.itemsize
+    tree = 0
+    if not weighted and tree_seeds(n, data.shape[-1]):
+        tree = data.size * max(4, dtype.itemsize) + 6 * n
     remedy = "fit fewer points, or a Dask array in chunks (kmeans_fast[dask])"
-    memory.check(max(16 * n, tree) + (0 if kept else floats), remedy)
+    memory.check(max(16 * n, tree) + (0 if kept else copy), remedy)
 
 
 def of_histogram(data: ColorHistogram, threads: Threads, space: Space) -> Dataset:

@@ -16,6 +16,7 @@ from ..kernels.dense_sums import MOST_UNROLLED
 from ..threads import cached_property
 from .questions import Answer, Array, Asked, Floats, Question
 from .raw import Measured, RawPart, WeightRule
+from .tree import MOST_FEATURES
 
 # Points whose median stands for the middle of all.
 N_SAMPLED = 128
@@ -28,6 +29,9 @@ LEAST_PRODUCT = 2.0**-960
 # Factors are multiplied by a power of two that brings the largest product up to this, where some
 # product would be less than all float64.
 LIFTED, MOST_LIFTED = 900, 1000
+# Whole numbers of so few features that they may go into a tree become floats for it, which takes 40
+# bytes a point, up to so many points: twice as fast at K = 32.
+MOST_IN_TREE = 1 << 24
 # The squares of the scaled distances to the middle, 1 at most, are added in such quanta.
 SQUARE_BITS = 100
 
@@ -42,7 +46,7 @@ class Facts:
     found: Measured
     middle: Array  # a point amid the data, in the points' type
     scale: Any  # a power of two, in the points' type, that brings the rest to 1 or less
-    are_whole: bool = False  # points are whole numbers of 16 bits; the two above are float32 then
+    are_whole: bool = False  # points stay whole numbers of 16 bits; the two above are float32
 
     @property
     def takes_tree(self) -> bool:
@@ -110,8 +114,8 @@ def find_facts(parts: RawParts) -> Facts:
             "data underflow; multiply the weights by a constant"
         )
     some = parts.ask(RawPart.every, -(-n // N_SAMPLED))
-    are_whole = some.dtype.kind != "f"
-    some = some.astype(np.float32) if are_whole else some
+    are_whole = some.dtype.kind != "f" and (n_features > MOST_FEATURES or n > MOST_IN_TREE)
+    some = some if some.dtype.kind == "f" else some.astype(np.float32)
     single = some.dtype == np.float32
     if found.largest > MOST_SINGLE:
         some = some.astype(np.float64)

@@ -17,8 +17,7 @@ from .questions import Alone, Array, Floats, concatenate, merged_by, widen
 
 # Points, and numbers, in a unit of work that NumPy does, of several calls that wait for the GIL.
 LEAST_MEASURED, MEASURED = 2**14, 2**20
-# Whole numbers of 16 bits stay what they are with so many features; fewer become floats, which go
-# into a tree.
+# Whole numbers of 16 bits stay what they are with so many features; fewer become floats.
 LEAST_WHOLE = 4
 
 
@@ -171,18 +170,22 @@ def _copied(
 
 def as_numbers(points: Array) -> Array:
     """Return the points as a read-only array in C order, in a type that kernels take, exactly."""
-    kind, size = points.dtype.kind, points.dtype.itemsize
-    if kind in "iu" and size == 8:
+    if points.dtype.kind in "iu" and points.dtype.itemsize == 8:
         largest = max(int(points.max()), -int(points.min()))
         if largest > 2**53:
             raise ValueError(
                 f"data holds integers up to {largest}, more than float64 holds exactly (2**53); "
                 "subtract or divide by a constant, or convert the data to float64"
             )
-    dtype: Any = np.float32 if size <= (4 if kind == "f" else 2) else np.float64
-    if kind in "iu" and size <= 2 and points.shape[1] >= LEAST_WHOLE:
-        dtype = np.uint16 if kind == "u" and size == 2 else np.int16
-    return frozen(np.ascontiguousarray(points, dtype=dtype))
+    return frozen(np.ascontiguousarray(points, dtype=type_of_numbers(points)))
+
+
+def type_of_numbers(points: Array) -> np.dtype[Any]:
+    """Return the type that kernels take for the numbers of some points (..., d)."""
+    kind, size = points.dtype.kind, points.dtype.itemsize
+    if kind in "iu" and size <= 2 and points.shape[-1] >= LEAST_WHOLE:
+        return np.dtype(np.uint16 if kind == "u" and size == 2 else np.int16)
+    return np.dtype(np.float32 if size <= (4 if kind == "f" else 2) else np.float64)
 
 
 def frozen(points: Array) -> Array:

@@ -85,7 +85,7 @@ def fill_sq_dists(values, scale, rows, size, table, columns, out):
 
     Rows that are not next to each other are waited for one at a time, unless asked for ahead.
 
-    `values` (n, d); `table` (centers filled up, d) and `columns` (2 * PANEL * LANES,) in the type of
+    `values` (n, d); `table` (centers filled up, d) and `columns`, of two panels, in the type of
     differences; `rows` (size,) int64; `out` (centers filled up, SIZE) float32.
     """
     d = np.int64(values.shape[1])
