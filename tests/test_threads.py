@@ -224,9 +224,9 @@ def test_fits_do_not_wait_for_each_other(monkeypatch):
     points = photograph(90, 90).astype(np.float32).reshape(-1, 9)
     both = threading.Barrier(2, timeout=60)
 
-    def add_moments(part, quanta, add_moments=DensePart.add_moments):
+    def add_moments(part, add_moments=DensePart.add_moments):
         both.wait()
-        return add_moments(part, quanta)
+        return add_moments(part)
 
     expected = kf.fit(points, 3).inertia
     monkeypatch.setattr(DensePart, "add_moments", add_moments)

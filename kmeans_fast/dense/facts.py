@@ -13,6 +13,7 @@ from ..exact.quanta import NARROW, as_anchors, choose_quanta, depth, spacing
 from ..exact.weights import check_sizes
 from ..kernels import dense_sums
 from ..kernels.dense_sums import MOST_UNROLLED
+from ..kernels.inertia import HALVES
 from ..threads import cached_property
 from .questions import Answer, Array, Asked, Floats, Question
 from .raw import Measured, RawPart, WeightRule
@@ -46,7 +47,8 @@ class Facts:
     found: Measured
     middle: Array  # a point amid the data, in the points' type
     scale: Any  # a power of two, in the points' type, that brings the rest to 1 or less
-    are_whole: bool = False  # points stay whole numbers of 16 bits; the two above are float32
+    exact_offsets: bool  # distances to the middle, by feature, are float64
+    are_whole: bool  # points stay whole numbers of 16 bits; the two above are float32
 
     @property
     def takes_tree(self) -> bool:
@@ -62,6 +64,8 @@ class Facts:
     @cached_property
     def square_quanta(self) -> tuple[float, ...]:
         """The quanta of the moments: of squared distances to the middle, scaled."""
+        if self.rule.unweighted:
+            return HALVES
         return choose_quanta(1.0, self.n_squares, SQUARE_BITS, NARROW)
 
     @cached_property
@@ -125,7 +129,9 @@ def find_facts(parts: RawParts) -> Facts:
         rule, quanta = _lift(rule, found, finest, least_weight)
     else:
         quanta = choose_quanta(found.reach, found.n_copies, depth(found.reach, finest), NARROW)
-    return Facts(n, rule, quanta, found, middle, scale, are_whole)
+    # The middle is a multiple of half of what all values are multiples of.
+    exact_offsets = finest * float(scale) >= 2.0**-52
+    return Facts(n, rule, quanta, found, middle, scale, exact_offsets, are_whole)
 
 
 def _frame(some: Array, low: Floats, high: Floats) -> tuple[Array, Any]:

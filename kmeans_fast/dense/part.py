@@ -252,10 +252,15 @@ class DensePart(Alone):
     def _gather_squares(self) -> Gathered:
         facts, flat = self.facts, self.points.reshape(-1)
         anchors = as_anchors(facts.square_quanta)
-        middle, scale = facts.middle.astype(np.float64), float(facts.scale)
+        frame = facts.middle.astype(np.float64), float(facts.scale)
 
         def add_chunk(start: int, stop: int, squares: Integers) -> None:
-            inertia.add_moments(flat, start, stop, self.repeats, middle, scale, anchors, squares)
+            if self.repeats is None:
+                inertia.add_moments(flat, start, stop, *frame, int(facts.exact_offsets), squares)
+            else:
+                inertia.add_repeated_moments(
+                    flat, start, stop, self.repeats, *frame, anchors, squares
+                )
 
         return Gathered(add_chunk, (len(facts.square_quanta),))
 

@@ -133,11 +133,6 @@ def jit(function: Callable[..., Any], **options: Any) -> Any:
     return _without_warnings(function) if JIT_OFF else Kernel(function, **options)
 
 
-def jit_contracted(function: Callable[..., Any]) -> Any:
-    """Compile with products and sums fused: twice as fast, and rounded as the machine likes."""
-    return jit(function, fastmath={"contract"})
-
-
 def jit_inline(function: Callable[..., Any]) -> Any:
     """Compile a helper that is called for every point: a call that passes arrays costs 10 ns.
 

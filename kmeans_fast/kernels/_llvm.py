@@ -14,8 +14,8 @@ from ._candidates import GREEN, NUMBER_BITS, RED
 from ._candidates import LANES as COLORS
 from ._lanes import LANES as SQUARES
 from ._lanes import WIDTH as HALF
-from ._rows import LANES
-from ._tiles import ROW, ROWS, TERMS, TURNED, WIDTH
+from ._rows import LANES, TURNED
+from ._tiles import ROW, ROWS, TERMS, WIDTH
 from ._vectors import INT32, Variable, find_arrays, pick, splat, zeros
 
 INT = ir.IntType(64)
@@ -234,7 +234,7 @@ def turn_points(
     typing_context, values, chosen, first, last, begin, end, middle, scale, block, at, width,
     norms, to,
 ):  # fmt: skip
-    """See `_tiles`."""
+    """See `_rows`."""
     framed = not isinstance(middle, types.NoneType)
 
     def codegen(context, builder, signature, arguments):

@@ -11,8 +11,8 @@ from __future__ import annotations
 import numpy as np
 
 from ._jit import jit
-from ._rows import sqrt
-from ._tiles import ROW, ROWS, TURNED, WIDTH, scan_tile, turn_points
+from ._rows import TURNED, sqrt, turn_points
+from ._tiles import ROW, ROWS, WIDTH, scan_tile
 
 # So many centroids at a time are compared with all tiles of a block that their features stay in
 # the first-level cache.

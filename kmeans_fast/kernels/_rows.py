@@ -16,6 +16,7 @@ import numpy as np
 from ._jit import intrinsic, jit_inline
 
 LANES = 16
+TURNED = 8  # points, and features, that are turned at a time in registers
 
 
 @intrinsic
@@ -50,6 +51,27 @@ def sqrt(x):
 @intrinsic
 def prefetch(values, i, j):
     """Bring the cache line of ``values[i, j]``, or of ``values[i]``, nearer."""
+
+
+@intrinsic
+def turn_points(
+    values, chosen, first, last, begin, end, middle, scale, block, at, width, norms, to
+):  # fmt: skip
+    """Write features ``begin:end`` (eight at least) of eight points, feature by feature.
+
+    Feature j of point ``chosen[first + r]`` (of ``chosen[last]`` beyond that), less `middle` and
+    times `scale` unless that is None, goes to ``block[at + (j - begin) * width + r]``; the squared
+    norms of what is written to ``norms[to:to + 8]``, unless `middle` is None.
+
+    `values` (n, d), `middle` (d,) and `scale` in one type; `block` of that type or float32.
+    """
+    some = values[chosen[np.minimum(np.arange(first, first + TURNED), last)], begin:end]
+    if middle is not None:
+        some = (some - middle[begin:end]) * scale
+    for j, column in enumerate(some.T.astype(block.dtype)):
+        block[at + j * width :][:TURNED] = column
+    if middle is not None:
+        norms[to : to + TURNED] = np.square(some.astype(block.dtype)).sum(axis=1)
 
 
 @intrinsic

@@ -22,8 +22,7 @@ import numpy as np
 
 from ._jit import jit, jit_inline
 from ._quanta import count_quanta
-from ._rows import LANES, add_tile, prefetch, sqrt
-from ._tiles import TURNED, turn_points
+from ._rows import LANES, TURNED, add_tile, prefetch, sqrt, turn_points
 
 # Points that are worked on at a time: what is kept of them stays in the first-level cache.
 SIZE = 128

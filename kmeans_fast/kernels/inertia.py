@@ -20,20 +20,65 @@ from ._pairs import two_product, two_sum
 from ._quanta import count_quanta, has_weight, without_quanta
 
 FLAT = 512  # values worked on at a time, so that vectors are made for few features as well
+# Squares up to 1 are whole numbers of two quanta, so many of which fit an int64 together. The limbs
+# are the halves of their sums.
+QUANTA = 2.0**-50, 2.0**-99
+MOST_ADDED = 1 << 12
+HALVES = (2.0**-18, 2.0**-50, 2.0**-67, 2.0**-99)
+COARSE, FINE = (1.5 * 2.0**52 * unit for unit in QUANTA)
 
 
 @jit
-def add_moments(flat, start, stop, repeats, middle, scale, anchors, squares):
-    """Add up, in limbs, the squares of the points' scaled distances to the middle.
+def add_moments(flat, start, stop, middle, scale, exact, squares):
+    """Add up the squares of the points' scaled distances to the middle, in limbs of `HALVES`.
 
-    `flat` (n * d,) are the points, float32 or float64; `middle` (d,) float64. `squares`, int64,
-    has as many limbs as there are `anchors`.
+    Whole numbers of two quanta, a block at a time: then each sum is cut in two halves. `exact` is 1
+    where no difference loses anything in float64, else 0.
+
+    `flat` (n * d,) are the points, of any numbers; `middle` (d,) float64, `squares` (4,) int64.
     """
     d = np.uint64(middle.size)
     n_block = max(FLAT // np.int64(d), 1)
     size = np.uint64(n_block) * d
     middles = np.empty(size)
-    times = np.ones(size, np.int64)
+    for f in range(size):
+        middles[f] = middle[f % d] * scale
+    for block in range(start, stop, n_block):
+        n = np.uint64(min(block + n_block, stop) - block) * d
+        first = np.uint64(block) * d
+        for begin in range(np.uint64(0), n, np.uint64(MOST_ADDED)):
+            end = min(begin + np.uint64(MOST_ADDED), n)
+            coarse = fine = np.int64(0)
+            if exact > 0:
+                for f in range(begin, end):
+                    offset = np.float64(flat[first + f]) * scale - middles[f]
+                    square, lost = two_product(offset, offset)
+                    coarse += count_quanta(square, COARSE)
+                    fine += count_quanta(without_quanta(square, COARSE) + lost, FINE)
+            else:
+                for f in range(begin, end):
+                    offset, missing = two_sum(np.float64(flat[first + f]) * scale, -middles[f])
+                    square, lost = two_product(offset, offset)
+                    lost += 2.0 * offset * missing
+                    coarse += count_quanta(square, COARSE)
+                    fine += count_quanta(without_quanta(square, COARSE) + lost, FINE)
+            squares[0] += coarse >> 32
+            squares[1] += coarse & 0xFFFFFFFF
+            squares[2] += fine >> 32
+            squares[3] += fine & 0xFFFFFFFF
+
+
+@jit
+def add_repeated_moments(flat, start, stop, repeats, middle, scale, anchors, squares):
+    """Do the same for points that count as repeated (n,) int64, in limbs of any quanta.
+
+    `squares`, int64, has as many limbs as there are `anchors`.
+    """
+    d = np.uint64(middle.size)
+    n_block = max(FLAT // np.int64(d), 1)
+    size = np.uint64(n_block) * d
+    middles = np.empty(size)
+    times = np.empty(size, np.int64)
     rest = np.empty(size)
     error = np.empty(size)
     for f in range(size):
@@ -41,10 +86,8 @@ def add_moments(flat, start, stop, repeats, middle, scale, anchors, squares):
     for first in range(start, stop, n_block):
         n = np.uint64(min(first + n_block, stop) - first) * d
         at = np.uint64(first) * d
-        if repeats is not None:
-            for f in range(n):
-                times[f] = repeats[np.uint64(first) + f // d]
         for f in range(n):
+            times[f] = repeats[np.uint64(first) + f // d]
             value = np.float64(flat[at + f])
             offset, missing = two_sum(value * scale, -middles[f])
             rest[f], lost = two_product(offset, offset)
@@ -56,8 +99,7 @@ def add_moments(flat, start, stop, repeats, middle, scale, anchors, squares):
                 square = rest[f]
                 if level == 1:
                     square += error[f]
-                whole = count_quanta(square, anchor)
-                total += whole if repeats is None else times[f] * whole
+                total += times[f] * count_quanta(square, anchor)
                 rest[f] = without_quanta(square, anchor)
             squares[level] += total
 
