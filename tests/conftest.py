@@ -16,7 +16,7 @@ def cores(monkeypatch):
 
 
 @pytest.fixture(autouse=True)
-def as_if_large(request, monkeypatch):
+def as_if_many(request, monkeypatch):
     """Have helpers and bounds for points as few as those of tests, but where that is tested."""
     if "few" not in request.fixturenames:
         monkeypatch.setattr(threads, "WORTH_HELP", 0)

@@ -143,6 +143,22 @@ def test_weights(whole):
     assert np.array_equal(means, kf.reference.means(points, labels, 3, weights))
 
 
+@pytest.mark.parametrize("dtype", [np.int16, np.uint16])
+def test_whole_numbers(dtype):
+    points = (100 * clusters(60, 9, 3, np.float32) + 2000).astype(dtype)
+    found, expected = (kf.fit(x, 4, max_iter=3) for x in (points, points.astype(np.float32)))
+    assert np.array_equal(found.centroids, expected.centroids)
+    assert np.array_equal(found.labels, expected.labels)
+    assert found.inertia == expected.inertia
+    weights = np.arange(60) % 3
+    found, expected = (
+        kf.fit(x, 4, init=points[:4], sample_weight=w, max_iter=3)
+        for x, w in ((points, weights), (points.repeat(weights, axis=0), None))
+    )
+    assert np.array_equal(found.centroids, expected.centroids)
+    assert found.inertia == expected.inertia
+
+
 def test_sums_of_several_limbs():
     rng = np.random.default_rng(0)
     points = clusters(60, 9, 3, np.float32) * np.float32(10.0) ** rng.integers(-9, 1, (60, 1))
