@@ -509,7 +509,7 @@ def test_tiles_are_scored_as_written_down(d):
     rng = np.random.default_rng(d)
     width, row = _tiles.WIDTH, _tiles.ROW
     k = 10
-    block, rows = assignment._aligned(2 * d * width), assignment._aligned(4 * row)
+    block, rows = assignment.aligned(2 * d * width), assignment.aligned(4 * row)
     block[:] = rng.standard_normal(block.size)
     centers = np.zeros((k + _tiles.ROWS, d), np.float32)
     centers[:k] = rng.standard_normal((k, d))
@@ -527,7 +527,7 @@ def test_tiles_are_scored_as_written_down(d):
         _tiles.score_tile(block, d * width, d, centers, half_norms, 8, out, width)
 
     rows[: 2 * row] = np.inf
-    plain, out = rows.copy(), assignment._aligned(8 * width)
+    plain, out = rows.copy(), assignment.aligned(8 * width)
     scan(block, d, centers, half_norms, candidates, rows, out)
     tile = d * width
     _tiles.scan_tile(

@@ -137,7 +137,7 @@ class DensePart(Alone):
         ]
         self.lock: Lock = Lock()  # of a worker's threads: what is kept is for one call at a time
         self.search: object = None
-        self.framed = kernels.Framed(self.points, facts.middle, facts.scale)
+        self.framed: kernels.Framed = kernels.Framed(self.points, facts.middle, facts.scale)
         self._assignment: Assignment | TreeAssignment | None = None
         self._assigned: bytes | None = None  # the centroids that the points are assigned to
         self._tree: Tree | None = None
