@@ -213,7 +213,7 @@ def _result(
     labels, counts, inertia = labelled
     return KMeansResult(
         centroids=centroids,
-        labels=data.spread(labels, centroids).reshape(data.shape),
+        labels=data.carry(labels, centroids),
         counts=counts,
         inertia=inertia,
         n_iter=len(run.history),
@@ -222,4 +222,5 @@ def _result(
         palette=as_palette(data.dtype, centroids) if data.is_image else None,
         dtype=data.dtype,
         space=data.space,
+        setting=data.setting,
     )

@@ -23,6 +23,9 @@ pinned
 runs refining
 pictures
 arrays
+layouts
+masking
+gathering
 colors
 dense
 data

@@ -498,6 +498,8 @@ def test_any_layout_has_the_bits_of_a_plain_array(data, as_if_large, tmp_path, m
         given = [layouts[name] for layouts in each]
         before = np.array(given[0])
         for found, plain in zip(answers(*given), expected, strict=True):
+            if found.dtype == np.int8:  # labels, where some could be masked
+                found = found.astype(plain.dtype)
             assert same_bits(found, plain), name
         assert np.array_equal(given[0], before)
     plain = kf.means(data, labels, 3)
