@@ -100,6 +100,10 @@ class Part:
         if self.n == 0:
             raise ValueError(NOTHING_LEFT)
 
+    def positions(self) -> NDArray[np.int64]:
+        """Return which pixels take part, in a flat array: 8 bytes each."""
+        return np.arange(self.n) if self._keep is None else np.flatnonzero(self._keep)
+
     def gather(self, pixels: Array, threads: Threads) -> Array:
         """Return the pixels that take part, (n, d), in C order.
 

@@ -39,6 +39,7 @@ palettes page
 still
 _explored
 exploring
+_estimated
 info sklearn
 cli
 """.strip().splitlines()

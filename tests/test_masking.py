@@ -3,11 +3,13 @@
 import dask
 import dask.array as da
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 
 import kmeans_fast as kf
 from kmeans_fast.gathering import CHUNK
+from kmeans_fast.sklearn import KMeans
 
 from .pictures import photograph
 
@@ -451,6 +453,32 @@ def test_a_data_array_without_a_dimension_of_channels():
     np.testing.assert_array_equal(one.labels, kf.fit(image[..., :1], 3).labels)
     points = xr.DataArray(image.reshape(-1, 3), dims=("sample", "feature"))
     assert kf.fit(points, 3).labels.dims == ("sample",)
+
+
+# ------------------------------------------------------------------------------- scikit-learn
+
+
+def test_the_estimator_leaves_rows_out(scene):
+    X, keep = scene.reshape(-1, scene.shape[-1]), ~holes(scene).ravel()
+    weights = np.arange(len(X)) % 3 + 1.0
+    expected = KMeans(4, random_state=0).fit(X[keep], sample_weight=weights[keep])
+    weights[~keep] = np.nan
+    frame = pd.DataFrame(X, columns=[f"b{band}" for band in range(X.shape[1])])
+    for data, options in (
+        (X, {"mask": keep}), (X, {"nodata": 0}), (np.ma.masked_equal(X, 0), {}),
+        (frame, {"nodata": 0}),
+    ):  # fmt: skip
+        model = KMeans(4, random_state=0).fit(data, sample_weight=weights, **options)
+        np.testing.assert_array_equal(model.cluster_centers_, expected.cluster_centers_)
+        assert model.labels_.dtype == np.int32 and model.inertia_ == expected.inertia_
+        np.testing.assert_array_equal(model.labels_[keep], expected.labels_)
+        assert (model.labels_[~keep] == -1).all()
+        np.testing.assert_array_equal(model.predict(data, **options), model.labels_)
+        assert model.score(data, sample_weight=weights, **options) == -model.inertia_
+        assert hasattr(model, "feature_names_in_") == (data is frame)
+    assert (model.predict(frame, mask=keep & ~keep) == -1).all()
+    with pytest.raises(ValueError, match="mask or nodata leaves no pixel"):
+        model.fit(X, mask=keep & ~keep)
 
 
 # -------------------------------------------------------------------------------- bad input

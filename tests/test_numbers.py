@@ -536,7 +536,7 @@ def test_the_estimator_at_the_ends_of_its_range(dtype, size):
     assert_inertia(model.inertia_, points, labels, model.cluster_centers_)
     assert model.score(points) == -model.inertia_
     with pytest.raises(ValueError, match="X has 1 masked values"):
-        KMeans(3).fit(masked(points))
+        KMeans(3).fit(points).transform(masked(points))
     with pytest.raises(ValueError, match="init has 1 masked values"):
         KMeans(3, init=masked(points[:3]), n_init=1).fit(points)
     with pytest.raises(ValueError, match="sample_weight has 1 masked values"):
