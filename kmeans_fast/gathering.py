@@ -18,7 +18,9 @@ from .threads import Threads
 
 Array = NDArray[Any]
 
-CHUNK = 1 << 18  # pixels that a thread looks at, or moves, at once
+# Numbers that a thread looks at, or moves, at once: what it takes to find them stays in its cache.
+CHUNK = 1 << 18
+LEAST_CHUNK = 1 << 12  # pixels
 
 
 def keep_of(
@@ -26,14 +28,42 @@ def keep_of(
 ) -> Array:
     """Return which pixels of an array take part: bool, in their shape."""
     keep = np.ones(block.shape[:-1], bool) if mask is None else mask.copy()
-    for channel in range(block.shape[-1]):
-        if hidden is not None:
-            keep &= ~hidden[..., channel]
-        value = None if nodata is None else nodata[channel]
+    if hidden is not None:
+        _leave_out(keep, hidden)
+    if nodata is None:
+        return keep
+    first = nodata[0]
+    if block.flags.c_contiguous and first == first and all(value == first for value in nodata):
+        _leave_out(keep, block == first)
+        return keep
+    for channel, value in enumerate(nodata):
         if value is not None:
             band = block[..., channel]
             keep &= (band == band) if value != value else (band != value)
     return keep
+
+
+def _leave_out(keep: Array, flags: Array) -> None:
+    """Leave out the pixels of which any channel has a flag."""
+    n_channels = flags.shape[-1]
+    if n_channels in (1, 2, 4, 8) and flags.flags.c_contiguous:  # all of them are one number
+        keep &= flags.view(f"u{n_channels}")[..., 0] == 0
+        return
+    for channel in range(n_channels):
+        keep &= ~flags[..., channel]
+
+
+def _copy_rows(block: Array, out: Array | None = None) -> Array:
+    """Return pixels one a row; of bands that lie apart a band at a time, in a third of the time."""
+    n_channels = block.shape[-1]
+    if out is None:
+        out = np.empty((block.size // n_channels, n_channels), block.dtype)
+    if block.strides[-1] == block.itemsize:
+        out[...] = block.reshape(out.shape)
+    else:
+        for channel in range(n_channels):
+            out[:, channel] = block[..., channel].reshape(-1)
+    return out
 
 
 class Part:
@@ -54,16 +84,17 @@ class Part:
 
     def __init__(self, pixels: Array, rule: Rule, threads: Threads) -> None:
         self.shape: tuple[int, ...] = pixels.shape[:-1]
-        self.fill = rule.fill
+        self.fill: int = rule.fill
         self.n_pixels: int = math.prod(self.shape)
         flat = pixels.flags.c_contiguous and (rule.hidden is None or rule.hidden.flags.c_contiguous)
         # Rows are cut where pixels do not follow each other in memory.
         self._per_row = 1 if flat else self.n_pixels // self.shape[0]
-        step = max(1, CHUNK // self._per_row) * self._per_row
+        chunk = max(LEAST_CHUNK, CHUNK // pixels.shape[-1])
+        step = max(1, chunk // self._per_row) * self._per_row
         self._spans = [
             (start, min(start + step, self.n_pixels)) for start in range(0, self.n_pixels, step)
         ]
-        self.n = self.n_pixels
+        self.n: int = self.n_pixels
         self._keep: Array | None = None  # flat; None: all
         if rule.takes_all:
             return
@@ -123,16 +154,16 @@ class Part:
             start, stop = self._spans[number]
             block = self._cut(pixels, (start, stop))
             if self._keep is None:
-                out[start:stop] = block.reshape(-1, n_channels)
+                _copy_rows(block, out[start:stop])
                 return
             into = out[self._ends[number - 1] if number else 0 : self._ends[number]]
             if len(into) == stop - start:
-                into[...] = block.reshape(-1, n_channels)
+                _copy_rows(block, into)
             elif len(into):
                 # Boolean indexing takes 23 ns a pixel of three bytes, this 2.
                 chosen = np.flatnonzero(self._keep[start:stop])
-                block = np.ascontiguousarray(block).reshape(-1, n_channels)
-                block.take(chosen, axis=0, out=into, mode="clip")
+                rows = block.reshape(-1, n_channels) if self._per_row == 1 else _copy_rows(block)
+                rows.take(chosen, axis=0, out=into, mode="clip")
 
         threads.map(copy, range(len(self._spans)))
         return out

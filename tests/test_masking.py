@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 
 import kmeans_fast as kf
-from kmeans_fast.gathering import CHUNK
+from kmeans_fast.gathering import CHUNK, LEAST_CHUNK
 from kmeans_fast.sklearn import KMeans
 
 from .pictures import photograph
@@ -141,10 +141,11 @@ def test_spaces_and_refined_fits():
 
 
 def test_pixels_of_many_chunks_in_any_layout():
-    n = 2 * CHUNK + 12_345
+    chunk = max(LEAST_CHUNK, CHUNK // 4)
+    n = 2 * chunk + 12_345
     rng = np.random.default_rng(0)
     points = rng.integers(0, 4, (n, 4)).astype(np.uint16)
-    points[CHUNK : 2 * CHUNK] = 0  # a chunk of which nothing takes part
+    points[chunk : 2 * chunk] = 0  # a chunk of which nothing takes part
     points[:9] = 3
     keep = (points != 0).all(axis=1)
     expected = kf.fit(points[keep], 3, max_iter=2)
