@@ -51,10 +51,10 @@ def as_array(data: Any, name: str = "data", remedy: str = "") -> Array:
     return numbers
 
 
-def as_chunks(data: Any, name: str = "data", axis: int | None = -1) -> Any:
+def as_chunks(data: Any, name: str = "data", merge: bool = False) -> Any:
     """Return a Dask array that can be clustered: known chunks, whole along the last axis.
 
-    `axis` is where that was in the caller's array.
+    With `merge` they become so: bands that were stored apart, say.
     """
     _check_points(name, data)
     if np.isnan(np.array(data.shape, float)).any():
@@ -63,12 +63,12 @@ def as_chunks(data: Any, name: str = "data", axis: int | None = -1) -> Any:
             f"{name}.compute_chunk_sizes() first"
         )
     if len(data.chunks[-1]) > 1:
-        at = (axis or -1) % data.ndim
-        place = "last" if at == data.ndim - 1 else "channel"
-        raise ValueError(
-            f"{name} has chunks {data.chunks[-1]} along its {place} axis, so that no chunk holds a "
-            f"whole point; use {name}.rechunk({{{at}: -1}})"
-        )
+        if not merge:
+            raise ValueError(
+                f"{name} has chunks {data.chunks[-1]} along its last axis, so that no chunk holds "
+                f"a whole point; use {name}.rechunk({{{data.ndim - 1}: -1}})"
+            )
+        data = data.rechunk({data.ndim - 1: -1})
     return _as_numbers(data)
 
 

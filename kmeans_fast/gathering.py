@@ -33,7 +33,8 @@ def keep_of(
     if nodata is None:
         return keep
     first = nodata[0]
-    if block.flags.c_contiguous and first == first and all(value == first for value in nodata):
+    is_one = first is not None and all(value == first for value in nodata)  # and it is not NaN
+    if is_one and block.flags.c_contiguous:
         _leave_out(keep, block == first)
         return keep
     for channel, value in enumerate(nodata):

@@ -68,7 +68,8 @@ class Layout:
         """Return labels as the data came: of a DataArray one, where `fill` says no data."""
         if self.frame is None:
             return labels
-        return self.frame.wrap(labels, "labels", {} if fill is None else {"_FillValue": fill})
+        attrs = {} if fill is None else {"_FillValue": labels.dtype.type(fill)}
+        return self.frame.wrap(labels, "labels", attrs)
 
     def pixels(self, painted: Any) -> Any:
         """Return pixels that have their channels last as the data came."""

@@ -93,7 +93,7 @@ def open_pixels(
         values = np.ma.getdata(values)
     if lazily and is_dask(values):
         values = layout.lay(values)
-        array = as_chunks(values, name, layout.axis)
+        array = as_chunks(values, name, merge=layout is not PLAIN)
         masked_chunks = isinstance(array._meta, np.ma.MaskedArray)
     else:
         if layout.axis is None:
