@@ -16,6 +16,7 @@ from .arrays import as_centroids
 from .checks import (
     Seed,
     check_integer,
+    check_n_clusters,
     check_refine,
     check_rng,
     check_seed,
@@ -142,6 +143,8 @@ def fit_each(
         Threads(n_threads) as threads,
         closing(as_dataset(opened, sample_weight, threads, space, n_threads)) as data,
     ):
+        if data.n is not None and not options.at_most:
+            check_n_clusters(max(ks), data.n)
         if options.fixed is not None:
             options = replace(options, fixed=data.into(options.fixed))
         if options.at_most:

@@ -64,7 +64,10 @@ def assert_fits(ours, expected, keep, fill=-1, kind=np.int8):
 def test_a_masked_fit_has_the_bits_of_a_fit_of_the_pixels_that_take_part(scene):
     keep = ~holes(scene)
     expected = kf.fit(scene[keep], 5)
-    for options in ({"mask": keep}, {"nodata": 0}, {"nodata": [0] * scene.shape[-1]}):
+    each = [0] * scene.shape[-1]
+    for nodata in (0, 0.0, np.array(0), each, np.array(each, float)):
+        assert_fits(kf.fit(scene, 5, nodata=nodata), expected, keep)
+    for options in ({"mask": keep}, {"mask": keep.tolist()}):
         assert_fits(kf.fit(scene, 5, **options), expected, keep)
     assert_fits(kf.fit(scene, 5, nodata=0, fill=255), expected, keep, 255, np.uint8)
     before = scene.copy()
@@ -438,6 +441,8 @@ def test_rioxarray_keeps_the_crs_and_says_what_is_no_data():
         assert ours.labels.rio.crs == scene.rio.crs and ours.labels.rio.nodata == -1
         assert ours.labels.rio.transform() == scene.rio.transform()
         assert ours.recolor().rio.crs == scene.rio.crs
+    told = data.drop_vars("spatial_ref").assign_attrs(crs="EPSG:32632")  # as it once was
+    assert kf.fit(told, 3).labels.rio.crs == told.rio.crs == data.rio.crs
     encoded = data.astype(float).where(data != 0).rio.write_nodata(0, encoded=True)
     assert_fits(kf.fit(encoded, 3), kf.fit(image[keep].astype(float), 3), keep)
 
@@ -540,7 +545,8 @@ def test_nodata_that_floats_cannot_hold():
 def test_more_clusters_than_pixels_that_take_part():
     mask = np.zeros((60, 80), bool)
     mask[0, :2] = True
-    for data in (IMAGE, WIDE, WIDE.astype(float)):
+    lazy = [da.from_array(data, chunks=(30, 40, -1)) for data in (IMAGE, WIDE)]
+    for data in (IMAGE, WIDE, WIDE.astype(float), *lazy):
         with pytest.raises(ValueError, match="n_clusters=3 is more than the 2 points"):
             kf.fit(data, 3, mask=mask)
 

@@ -54,6 +54,7 @@ class Dataset:
     into: Callable[[Floats], Floats] = _same  # centroids of the data -> of the point set
     back: Callable[[Floats], Floats] = _same  # and back
     close: Callable[[], object] = tuple  # leaves nothing where the data are
+    n: int | None = None  # points, where they are not known before
     setting: Setting = Setting()  # how the data lie, and what of them takes no part
 
     def label(self, centroids: Floats) -> tuple[Labels, Array, float]:

@@ -121,10 +121,12 @@ def _of_chunks(
     weights = None if sample_weight is None else on_dask.open_weights(sample_weight, data)
     if are_colors(data):
         counted = on_dask.count_colors(data, weights, task_threads)
-        return of_colors(
+        colors = of_colors(
             data, *counted, threads, space,
             lambda _, centroids: on_dask.lazy_labels(data, centroids, space, task_threads),
         )  # fmt: skip
+        n = int(counted[2].sum()) if weights is None else math.prod(data.shape[:-1])
+        return replace(colors, n=n)
     from .dask_parts import DaskParts
 
     parts = DaskParts(data, weights, task_threads)
@@ -135,7 +137,8 @@ def _of_chunks(
         parts.close()
         raise
     shape = data.shape[:-1]
-    return Dataset(points, data, data.dtype, shape, is_image(data), close=parts.close)
+    n = math.prod(shape)
+    return Dataset(points, data, data.dtype, shape, is_image(data), close=parts.close, n=n)
 
 
 def _of_scene_in_chunks(

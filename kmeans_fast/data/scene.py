@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from ..checks import check_threads, is_dask
 from ..gathering import Part
-from ..layouts import Layout
 from ..masking import Opened, Rule, Setting, setting_of
 from ..spaces import Space
 from ..threads import Threads
@@ -35,11 +34,6 @@ class Scene:
     def rule(self) -> Rule | None:
         """By what they take part."""
         return self.opened.rule
-
-    @property
-    def layout(self) -> Layout:
-        """How they lie."""
-        return self.opened.layout
 
     @property
     def dtype(self) -> np.dtype[Any]:
