@@ -22,11 +22,13 @@ from .colors.counting import sum_members
 from .colors.keys import PixelChunks
 from .colors.points import exact_means
 from .data.dataset import of_array
-from .data.opening import as_dataset, find_labels, open_data, size_of
+from .data.opening import as_dataset, check_labels, find_labels, open_data, size_of
 from .dense.points import DensePoints
 from .exact.weights import UNWEIGHTED, Units, in_limbs, summarize, units_of_pixels
 from .fitting import Options, check_options, fit_each
+from .layouts import Axis
 from .lloyd import Callback, lloyd
+from .masking import Asked, Nodata
 from .point_set import Labels
 from .result import KMeansResult
 from .seeding import METHODS, Init, Method, Starter
@@ -47,6 +49,10 @@ def fit(
     tol: float = 1e-4,
     space: Space = "rgb",
     sample_weight: ArrayLike | None = None,
+    mask: ArrayLike | None = None,
+    nodata: Nodata = None,
+    fill: int | None = None,
+    channel_axis: Axis = -1,
     random_state: int | np.random.Generator | np.random.RandomState | None = 0,
     n_threads: int | None = None,
     callback: Callback | None = None,
@@ -55,7 +61,7 @@ def fit(
 
     Parameters
     ----------
-    data : array_like, PIL.Image.Image or ColorHistogram
+    data : array_like, PIL.Image.Image, ColorHistogram, Dask array or xarray.DataArray
         An image (h, w, c) or points (n, d) of real numbers. A two-dimensional array is always
         points: give a grey image as ``image[..., None]``. (`open_image` reads files.) uint8 data
         of 1 to 4 channels and uint16 of 1 to 3 are counted into distinct colours first, which
@@ -84,6 +90,22 @@ def fit(
         inertia, shifts and what a callback sees are OKLab.
     sample_weight : array_like, shape (h, w) or (n,), optional
         Weights, not negative. A point of no weight has a label but no say.
+    mask : array_like of bool, shape (h, w) or (n,), optional
+        Which pixels take part: true, those that do. The fit is that of these pixels alone, to the
+        same bits; the others do not count, and are labelled -1, or `fill`. So are the masked
+        values of ``numpy.ma``: a pixel with any channel masked takes no part.
+    nodata : float, or sequence of float, optional
+        The value that says that there is none, NaN included, or one for each channel (None: that
+        one has none). A pixel with any channel at its value takes no part. Of a DataArray by
+        default its ``_FillValue``, or ``rio.nodata``. With `mask` a pixel takes part where both
+        allow it.
+    fill : int, optional
+        The label of pixels that take no part, -1 by default; no number of a cluster. Labels are of
+        the smallest type that holds it: int8 for up to 128 clusters and -1, uint8 for 255.
+    channel_axis : int, str or None, default -1
+        The axis of the channels: 0 for (bands, rows, columns), as rasterio gives them, which are
+        read where they are; None for a grey image (h, w). For a DataArray the name of a dimension;
+        -1 is there the one named "band", "channel" or "wavelength", if any is.
     random_state : int, Generator, RandomState or None
         The seed of the start. With an int the result is the same to the last bit every time, on
         any number of threads.
@@ -134,10 +156,18 @@ def fit(
     >>> result = kf.fit(image, 2)
     >>> sorted(result.palette.tolist()), result.counts.tolist()
     ([[0, 0, 0], [250, 100, 0]], [12, 12])
+
+    A scene of two bands, bands first, with a pixel of no data:
+
+    >>> scene = np.array([[[10, 12, 0], [90, 91, 90]], [[50, 51, 0], [10, 11, 12]]], np.uint16)
+    >>> kf.fit(scene, 2, nodata=0, channel_axis=0, init=[[11, 50], [90, 11]]).labels
+    array([[ 0,  0, -1],
+           [ 1,  1,  1]], dtype=int8)
     """
-    opened = open_data(data)
+    opened = open_data(data, Asked(mask, nodata, fill, channel_axis), n_threads)
     n_points, n_features = size_of(opened)
     k = check_n_clusters(n_clusters, n_points)
+    check_labels(opened, k)
     given = Options(init, n_init, max_iter, tol, random_state, callback, refine)
     options = check_options(given, (k, n_features))
     return fit_each(opened, [k], options, space, sample_weight, n_threads)[0]
@@ -154,6 +184,10 @@ def sweep(
     tol: float = 1e-4,
     space: Space = "rgb",
     sample_weight: ArrayLike | None = None,
+    mask: ArrayLike | None = None,
+    nodata: Nodata = None,
+    fill: int | None = None,
+    channel_axis: Axis = -1,
     random_state: int | np.random.Generator | np.random.RandomState | None = 0,
     n_threads: int | None = None,
     callback: Callback | None = None,
@@ -166,8 +200,10 @@ def sweep(
         As in `fit`.
     ks : sequence of int
         The numbers of clusters.
-    init, n_init, refine, max_iter, tol, space, sample_weight, random_state, n_threads, callback
+    init, n_init, refine, max_iter, tol, space, sample_weight, mask, nodata, fill, channel_axis
         As in `fit`; `init` cannot be an array.
+    random_state, n_threads, callback
+        As in `fit`.
 
     Returns
     -------
@@ -182,15 +218,24 @@ def sweep(
     >>> [round(result.inertia) for result in kf.sweep(image, [1, 2, 16])]
     [9180, 2268, 0]
     """
-    opened = open_data(data)
+    opened = open_data(data, Asked(mask, nodata, fill, channel_axis), n_threads)
     checked = check_ks(ks, size_of(opened)[0])
+    check_labels(opened, max(checked))
     given = Options(init, n_init, max_iter, tol, random_state, callback, refine)
     options = check_options(given)
     return fit_each(opened, checked, options, space, sample_weight, n_threads)
 
 
 def assign(
-    points: Any, centroids: ArrayLike, *, space: Space = "rgb", n_threads: int | None = None
+    points: Any,
+    centroids: ArrayLike,
+    *,
+    space: Space = "rgb",
+    mask: ArrayLike | None = None,
+    nodata: Nodata = None,
+    fill: int | None = None,
+    channel_axis: Axis = -1,
+    n_threads: int | None = None,
 ) -> Labels:
     """Label every point with its nearest centroid, the lowest label on ties.
 
@@ -200,13 +245,16 @@ def assign(
     centroids : array_like, shape (k, d)
     space : {"rgb", "oklab"}
         As in `fit`.
+    mask, nodata, fill, channel_axis
+        As in `fit`. Where no pixel takes part, all labels are `fill`.
     n_threads : int, optional
         Threads to use; all by default.
 
     Returns
     -------
     ndarray, shape (h, w) or (n,)
-        In the smallest of uint8, uint16 and int32 that holds `k`.
+        In the smallest of uint8, uint16 and int32 that holds `k`; with `mask`, `nodata` or `fill`
+        as in `fit`.
 
     Examples
     --------
@@ -214,7 +262,8 @@ def assign(
     >>> kf.assign([[0.0, 0.0], [1.0, 1.0], [9.0, 8.0]], [[1.0, 1.0], [9.0, 9.0]])
     array([0, 0, 1], dtype=uint8)
     """
-    return find_labels(points, centroids, space, n_threads)
+    asked = Asked(mask, nodata, fill, channel_axis)
+    return find_labels(points, centroids, space, n_threads, asked)
 
 
 def means(
@@ -309,6 +358,9 @@ def kmeans_plusplus(
     n_clusters: int,
     *,
     sample_weight: ArrayLike | None = None,
+    mask: ArrayLike | None = None,
+    nodata: Nodata = None,
+    channel_axis: Axis = -1,
     random_state: int | np.random.Generator | np.random.RandomState | None = 0,
     n_threads: int | None = None,
 ) -> NDArray[np.float64]:
@@ -316,7 +368,7 @@ def kmeans_plusplus(
 
     Parameters
     ----------
-    data, n_clusters, sample_weight, random_state, n_threads
+    data, n_clusters, sample_weight, mask, nodata, channel_axis, random_state, n_threads
         As in `fit`.
 
     Returns
@@ -337,7 +389,7 @@ def kmeans_plusplus(
     >>> sorted(kf.kmeans_plusplus([[0.0], [0.0], [5.0]], 2).tolist())
     [[0.0], [5.0]]
     """
-    opened = open_data(data)
+    opened = open_data(data, Asked(mask, nodata, None, channel_axis), n_threads)
     k = check_n_clusters(n_clusters, size_of(opened)[0])
     rng = check_rng(random_state)
     n_threads = check_threads(n_threads)

@@ -51,8 +51,11 @@ def as_array(data: Any, name: str = "data", remedy: str = "") -> Array:
     return numbers
 
 
-def as_chunks(data: Any, name: str = "data") -> Any:
-    """Return a Dask array that can be clustered: known chunks, whole along the last axis."""
+def as_chunks(data: Any, name: str = "data", merge: bool = False) -> Any:
+    """Return a Dask array that can be clustered: known chunks, whole along the last axis.
+
+    With `merge` they become so: bands that were stored apart, say.
+    """
     _check_points(name, data)
     if np.isnan(np.array(data.shape, float)).any():
         raise ValueError(
@@ -60,10 +63,12 @@ def as_chunks(data: Any, name: str = "data") -> Any:
             f"{name}.compute_chunk_sizes() first"
         )
     if len(data.chunks[-1]) > 1:
-        raise ValueError(
-            f"{name} has chunks {data.chunks[-1]} along its last axis, so that no chunk holds a "
-            f"whole point; use {name}.rechunk({{{data.ndim - 1}: -1}})"
-        )
+        if not merge:
+            raise ValueError(
+                f"{name} has chunks {data.chunks[-1]} along its last axis, so that no chunk holds "
+                f"a whole point; use {name}.rechunk({{{data.ndim - 1}: -1}})"
+            )
+        data = data.rechunk({data.ndim - 1: -1})
     return _as_numbers(data)
 
 
@@ -147,15 +152,13 @@ def _check_range(name: str, array: Array) -> None:
             )
 
 
-def as_pixels(image: ArrayLike) -> Array:
-    """Return integer pixels (h, w, c) or (n, c) that the colour engine takes."""
-    array = as_array(image, "image", " and leave them out by ColorHistogram.update(mask=)")
+def check_colors(array: Array) -> None:
+    """Raise unless these are integer pixels (h, w, c) or (n, c) that the colour engine takes."""
     if not are_colors(array):
         raise ValueError(
             f"image has {array.shape[-1]} channels of {array.dtype}; give uint8 with 1 to 4 or "
             "uint16 with 1 to 3"
         )
-    return array
 
 
 def as_centroids(

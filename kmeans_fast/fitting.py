@@ -16,6 +16,7 @@ from .arrays import as_centroids
 from .checks import (
     Seed,
     check_integer,
+    check_n_clusters,
     check_refine,
     check_rng,
     check_seed,
@@ -142,6 +143,8 @@ def fit_each(
         Threads(n_threads) as threads,
         closing(as_dataset(opened, sample_weight, threads, space, n_threads)) as data,
     ):
+        if data.n is not None and not options.at_most:
+            check_n_clusters(max(ks), data.n)
         if options.fixed is not None:
             options = replace(options, fixed=data.into(options.fixed))
         if options.at_most:
@@ -213,7 +216,7 @@ def _result(
     labels, counts, inertia = labelled
     return KMeansResult(
         centroids=centroids,
-        labels=data.spread(labels, centroids).reshape(data.shape),
+        labels=data.carry(labels, centroids),
         counts=counts,
         inertia=inertia,
         n_iter=len(run.history),
@@ -222,4 +225,5 @@ def _result(
         palette=as_palette(data.dtype, centroids) if data.is_image else None,
         dtype=data.dtype,
         space=data.space,
+        setting=data.setting,
     )

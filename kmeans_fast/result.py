@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from .checks import is_dask
 from .data.labelling import Labeller
 from .data.opening import find_labels
+from .layouts import Axis
 from .lloyd import Iteration
+from .masking import Asked, Nodata, Setting
 from .point_set import Labels
 from .spaces import Space
 from .swatches import as_html
@@ -31,7 +33,9 @@ class KMeansResult:
     labels : ndarray, shape (h, w) of an image or (n,) of points
         The number of the nearest centroid, in the smallest of uint8, uint16 and int32 that holds
         `k`. For a `ColorHistogram`, of its `colors`. For a Dask array, a Dask array of the same
-        chunks, each worked out when it is asked for; so are `predict` and `recolor`.
+        chunks, each worked out when it is asked for; so are `predict` and `recolor`. With `mask`
+        or `nodata`, and for a masked array, -1 (or `fill`) where a pixel takes no part: in the
+        smallest of int8, int16 and int32 that holds both. For an `xarray.DataArray`, one.
     counts : ndarray, shape (k,)
         The points of each cluster (int64), or their total weight.
     inertia : float
@@ -58,6 +62,7 @@ class KMeansResult:
     palette: NDArray[np.uint8] | None = field(repr=False)
     dtype: np.dtype[Any] = field(repr=False)
     space: Space = field(default="rgb", repr=False)
+    setting: Setting = field(default=Setting(), repr=False)
 
     def __iter__(self) -> Iterator[NDArray[Any]]:
         """Yield the centroids, then the labels."""
@@ -75,7 +80,17 @@ class KMeansResult:
         titles = [f"cluster {j}, of {count:,.10g}" for j, count in enumerate(self.counts.tolist())]
         return about + as_html(colors, self.counts / max(1, self.counts.sum()), titles)
 
-    def predict(self, x: Any, *, out: Labels | None = None, n_threads: int | None = None) -> Labels:
+    def predict(
+        self,
+        x: Any,
+        *,
+        out: Labels | None = None,
+        mask: ArrayLike | None = None,
+        nodata: Nodata = None,
+        fill: int | None = None,
+        channel_axis: Axis = -1,
+        n_threads: int | None = None,
+    ) -> Labels:
         """Label other data with these centroids, such as the tiles of a picture, one by one.
 
         Once several megapixels of up to three channels of uint8 (or one of uint16) have been
@@ -87,6 +102,9 @@ class KMeansResult:
         x : array_like or PIL.Image.Image, shape (h, w, d) or (n, d)
         out : ndarray, shape (h, w) or (n,), optional
             Where to write the labels, such as a part of a memory-map, in the type of `labels`.
+        mask, nodata, fill, channel_axis
+            As in `fit`, for these data: nothing is known of those of the fit. Where no pixel takes
+            part, as in a tile beyond the swath, all labels are `fill`.
         n_threads : int, optional
             Threads to use; all by default.
 
@@ -106,11 +124,10 @@ class KMeansResult:
         >>> bool((result.palette[labels[0, 3]] == [250, 100, 0]).all())
         True
         """
-        if is_dask(x):
-            if out is not None:
-                raise TypeError("out is given with a Dask array; store its labels instead")
-            return find_labels(x, self.centroids, self.space, n_threads)
-        return self._labeller(x, n_threads, out)
+        asked = Asked(mask, nodata, fill, channel_axis)
+        return find_labels(
+            x, self.centroids, self.space, n_threads, asked, out, lambda: self._labeller
+        )
 
     @cached_property
     def _labeller(self) -> Labeller:
@@ -122,21 +139,24 @@ class KMeansResult:
         Returns
         -------
         ndarray, shape of the data
-            In the data's type; rounded, where that is an integer type.
+            In the data's type; rounded, where that is an integer type. Pixels that take no part
+            hold the `nodata` of their band; where there is none NaN, and 0 in an integer type.
         """
         colors = centroids_as(self.dtype, self.centroids)
-        labels: Any = self.labels
+        setting, labels = self.setting, self._plain_labels
+        painted: Any
         if is_dask(labels):
             chunks = (*labels.chunks, colors.shape[1:])
-            painted: NDArray[Any] = labels.map_blocks(
-                lambda block: colors[block],
+            painted = labels.map_blocks(
+                lambda block: setting.paint(colors, block),
                 new_axis=labels.ndim,
                 chunks=chunks,
                 meta=np.empty((0,) * len(chunks), colors.dtype),
             )
-            return painted
-        taken: NDArray[Any] = np.take(colors, self.labels, axis=0)
-        return taken
+        else:
+            painted = setting.paint(colors, labels)
+        pixels: NDArray[Any] = setting.layout.pixels(painted)
+        return pixels
 
     def members(self, j: int) -> NDArray[np.int64]:
         """Return the positions of the points of cluster `j`.
@@ -149,7 +169,13 @@ class KMeansResult:
         """
         if not 0 <= j < len(self.centroids):
             raise ValueError(f"j={j} is not a cluster; there are 0 to {len(self.centroids) - 1}")
-        return np.flatnonzero(self.labels.reshape(-1) == j)
+        return np.flatnonzero(self._plain_labels.reshape(-1) == j)
+
+    @property
+    def _plain_labels(self) -> Any:
+        """The labels, of NumPy or of Dask, whatever they are in."""
+        labels: Any = self.labels
+        return labels if self.setting.layout.frame is None else labels.data
 
 
 def centroids_as(dtype: np.dtype[Any], centroids: NDArray[np.float64]) -> NDArray[Any]:

@@ -18,6 +18,7 @@ from .data.dataset import of_array
 from .dense.points import DensePoints
 from .fitting import Options, fit_dataset
 from .lloyd import Progress
+from .masking import Nodata
 from .seeding import METHODS
 from .threads import ALONE, Threads, as_caller
 
@@ -27,11 +28,13 @@ try:
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.utils import check_array, check_random_state
     from sklearn.utils._param_validation import Interval
-    from sklearn.utils.validation import _check_sample_weight, check_is_fitted
+    from sklearn.utils.validation import check_is_fitted
 except ImportError as _missing:
     raise ImportError(
         "kmeans_fast.sklearn needs scikit-learn: pip install 'kmeans_fast[sklearn]'"
     ) from _missing
+
+from ._estimated import checked_weights, distinct_rows, float_type, take_part
 
 try:
     from sklearn.utils.validation import validate_data
@@ -169,7 +172,15 @@ class KMeans(TheirKMeans):
         self.refine = refine
 
     @_checked
-    def fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> KMeans:
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: ArrayLike | None = None,
+        *,
+        mask: ArrayLike | None = None,
+        nodata: Nodata = None,
+    ) -> KMeans:
         """Cluster the rows of `X`.
 
         Parameters
@@ -178,6 +189,9 @@ class KMeans(TheirKMeans):
         y : ignored
         sample_weight : array-like, shape (n,), optional
             Weights, not negative.
+        mask, nodata
+            Beyond scikit-learn's: which rows take part, as in `kmeans_fast.fit`. The others have
+            the label -1. So have rows with a masked value, of ``numpy.ma``.
 
         Returns
         -------
@@ -189,13 +203,15 @@ class KMeans(TheirKMeans):
         ConvergenceWarning
             Where there are fewer distinct rows than clusters.
         """
-        X = self._check_data(X, reset=True)
+        taken = take_part(X, mask, nodata)
+        taken.check()
+        X = self._check_data(taken.rows, reset=True)
         k = int(self.n_clusters)
         if len(X) < k:
             raise ValueError(f"n_samples={len(X)} should be >= n_clusters={k}.")
         n_init = self._count_runs()
         check_refine(self.refine, X)
-        weights = _check_weights(sample_weight, X)
+        weights = checked_weights(taken.weights(sample_weight), X)
         # An integer seeds the same generator as in `kmeans_fast.fit`.
         seed = self.random_state
         seed = int(seed) if isinstance(seed, Integral) else check_random_state(seed)
@@ -214,13 +230,13 @@ class KMeans(TheirKMeans):
                 refine=int(self.refine),
             )
             result = fit_dataset(data, k, options)
-            self.cluster_centers_ = result.centroids.astype(_float_type(X))
-        self.labels_ = result.labels.astype(np.int32)
+            self.cluster_centers_ = result.centroids.astype(float_type(X))
+        self.labels_ = taken.spread(result.labels, k)
         self.inertia_ = result.inertia
         self.n_iter_ = result.n_iter
         self._n_features_out = k  # for get_feature_names_out
         if not result.counts.all():  # points of no weight have labels too
-            n_found = np.unique(self.labels_).size
+            n_found = np.unique(result.labels).size
             if n_found < k:
                 warnings.warn(
                     f"Number of distinct clusters ({n_found}) found smaller than n_clusters "
@@ -230,21 +246,37 @@ class KMeans(TheirKMeans):
                 )
         return self
 
-    def predict(self, X: Any) -> NDArray[np.int32]:
+    def predict(
+        self, X: Any, *, mask: ArrayLike | None = None, nodata: Nodata = None
+    ) -> NDArray[np.int32]:
         """Label each row of `X` with its nearest centre, the lowest label on ties.
 
         Parameters
         ----------
         X : array-like, shape (n, d)
+        mask, nodata
+            As in `fit`.
 
         Returns
         -------
         ndarray of int32, shape (n,)
         """
         check_is_fitted(self)
-        return assign(self._check_test_data(X), self.cluster_centers_).astype(np.int32)
+        taken = take_part(X, mask, nodata)
+        k = len(self.cluster_centers_)
+        if taken.is_empty:
+            return taken.spread(np.empty(0, np.uint8), k)
+        return taken.spread(assign(self._check_test_data(taken.rows), self.cluster_centers_), k)
 
-    def score(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
+    def score(
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: ArrayLike | None = None,
+        *,
+        mask: ArrayLike | None = None,
+        nodata: Nodata = None,
+    ) -> float:
         """Return minus the inertia of `X`: the weighted sum of squared distances to the centres.
 
         Parameters
@@ -252,15 +284,20 @@ class KMeans(TheirKMeans):
         X : array-like, shape (n, d)
         y : ignored
         sample_weight : array-like, shape (n,), optional
+        mask, nodata
+            As in `fit`.
 
         Returns
         -------
         float
         """
         check_is_fitted(self)
-        X = self._check_test_data(X)
+        taken = take_part(X, mask, nodata)
+        taken.check()
+        X = self._check_test_data(taken.rows)
         with Threads() as threads:
-            points = of_array(X, _check_weights(sample_weight, X), threads).points
+            weights = checked_weights(taken.weights(sample_weight), X)
+            points = of_array(X, weights, threads).points
             _, _, inertia = points.label(self.cluster_centers_.astype(np.float64))
         return -inertia
 
@@ -280,7 +317,7 @@ class KMeans(TheirKMeans):
             X = as_native(X)
         accepted = [np.float64, np.float32, np.uint8, np.uint16]
         array: Array = validate_data(self, X, reset=reset, dtype=accepted)
-        return array if are_colors(array) else array.astype(_float_type(array), copy=False)
+        return array if are_colors(array) else array.astype(float_type(array), copy=False)
 
     def _count_runs(self) -> int:
         """Return the number of runs, and warn of parameters that cannot be followed."""
@@ -307,7 +344,7 @@ class KMeans(TheirKMeans):
     def _check_centers(self, centers: Any, X: Array) -> Array:
         """Return starting centres, in the precision of the data."""
         centers = unmasked("init", centers, "fill them in")
-        array: Array = check_array(centers, dtype=_float_type(X))
+        array: Array = check_array(centers, dtype=float_type(X))
         self._validate_center_shape(X, array)
         return array
 
@@ -321,7 +358,7 @@ class KMeans(TheirKMeans):
         """Return what gives the centres that a run starts from."""
         if isinstance(init, str):
             if X.dtype.kind == "f" and X.size <= MOST_SORTED:
-                rows, totals = _distinct_rows(X, weights)
+                rows, totals = distinct_rows(X, weights)
                 known = points.facts if totals is None else None
                 points = DensePoints(rows, totals, ALONE, known)
         elif callable(init):
@@ -333,7 +370,7 @@ class KMeans(TheirKMeans):
             if isinstance(init, str):
                 centers = METHODS[init](points, k, rng)
             elif callable(init):
-                floats = X.astype(_float_type(X), copy=False)  # differences of uint8 would wrap
+                floats = X.astype(float_type(X), copy=False)  # differences of uint8 would wrap
                 centers = self._check_centers(init(floats, k, random_state=random), X)
             else:
                 centers = init
@@ -358,37 +395,3 @@ class KMeans(TheirKMeans):
                 )
 
         return report
-
-
-def _float_type(X: Array) -> type[np.floating[Any]]:
-    return np.float32 if X.dtype == np.float32 else np.float64
-
-
-def _check_weights(sample_weight: ArrayLike | None, X: Array) -> Array | None:
-    if sample_weight is None:
-        return None
-    remedy = "fill them in, with 0 for no weight"
-    sample_weight = unmasked("sample_weight", sample_weight, remedy)
-    weights: Array = _check_sample_weight(sample_weight, X, dtype=np.float64)
-    return weights
-
-
-def _distinct_rows(X: Array, weights: Array | None) -> tuple[Array, Array | None]:
-    """Return the distinct rows that have weight, sorted, and the total weight of each.
-
-    No weights, where none are given and no two rows are equal.
-    """
-    if weights is not None:
-        X, weights = X[weights > 0], weights[weights > 0]
-    order = np.argsort(X[:, -1])
-    last = X[order, -1]
-    if (last[1:] != last[:-1]).all():  # the only order, in a quarter of the time
-        return X[order], None if weights is None else weights[order]
-    order = np.lexsort(X.T)
-    X = X[order]
-    first = np.flatnonzero(np.append(True, (X[1:] != X[:-1]).any(axis=1)))
-    if weights is None:
-        if len(first) == len(X):
-            return X, None
-        weights = np.ones(len(X), np.int64)
-    return X[first], np.add.reduceat(weights[order], first)

@@ -23,6 +23,9 @@ pinned
 runs refining
 pictures
 arrays
+layouts
+masking
+gathering
 colors
 dense
 data
@@ -36,6 +39,7 @@ palettes page
 still
 _explored
 exploring
+_estimated
 info sklearn
 cli
 """.strip().splitlines()

@@ -29,8 +29,8 @@ def points():
     return rng.normal(size=(300, 3)) + 9 * rng.integers(0, 2, (300, 1))
 
 
-def assert_same(ours, expected):
-    assert type(ours.labels) is np.ndarray
+def assert_same(ours, expected, kind=np.ndarray):
+    assert type(ours.labels) is kind
     np.testing.assert_array_equal(ours.labels, expected.labels)
     np.testing.assert_array_equal(ours.centroids, expected.centroids)
     assert ours.inertia == expected.inertia
@@ -112,11 +112,11 @@ def test_a_picture_in_xarray():
     scene = xr.DataArray(image, dims=("y", "x", "band"), coords={"y": np.arange(20.0)})
     ours = kf.fit(scene, 4)
     for other in (image, Tensor(image), np.ma.masked_array(image)):
-        assert_same(ours, kf.fit(other, 4))
+        assert_same(ours, kf.fit(other, 4), xr.DataArray)
     assert ours.labels.shape == (20, 30)
     assert kf.ColorHistogram(scene).n_pixels == 600
     bands_first = scene.transpose("band", "y", "x")
-    assert_same(kf.fit(bands_first.transpose("y", "x", "band"), 4), kf.fit(image, 4))
+    assert_same(kf.fit(bands_first, 4), kf.fit(image, 4), xr.DataArray)
 
 
 def test_no_mask_is_overlooked():
@@ -130,11 +130,11 @@ def test_no_mask_is_overlooked():
         lambda: kf.explore(image, [2]),
         lambda: kf.fit(list(image), 2),
         lambda: kf.k_means([[0, 0, 0]], image),
-        lambda: kf.assign(image, [[0, 0, 0]]),
         lambda: kf.means(image, plain[..., 0], 6),
-        lambda: kf.fit(plain, 2).predict(image),
-        lambda: kf.ColorHistogram.from_tiles(image),
-        lambda: kf.ColorHistogram.from_tiles([plain, image]),
+        lambda: kf.palette(image, 2),
+        lambda: kf.assign(list(image), [[0, 0, 0]]),
+        lambda: kf.fit(plain, 2).predict(list(image)),
+        lambda: kf.ColorHistogram.from_tiles([plain, list(image)]),
     ):
         with pytest.raises(ValueError, match=message):
             refused()
@@ -153,12 +153,12 @@ def test_the_remedies_for_a_mask_that_messages_name():
     hidden = image.mask.any(axis=2)
     expected = kf.fit(image.data[~hidden], 3)
     with pytest.raises(ValueError, match=r"\.filled\(value\)\) and give them a sample_weight of 0"):
-        kf.fit(image, 3, sample_weight=~hidden)
+        kf.fit(list(image), 3, sample_weight=~hidden)
     weighed = kf.fit(image.filled(0), 3, sample_weight=~hidden)
     np.testing.assert_array_equal(weighed.centroids, expected.centroids)
     histogram = kf.ColorHistogram()
     with pytest.raises(ValueError, match=r"leave them out by ColorHistogram.update\(mask=\)"):
-        histogram.update(image)
+        histogram.update(list(image))
     histogram.update(image.filled(0), mask=~hidden)
     np.testing.assert_array_equal(kf.fit(histogram, 3).centroids, expected.centroids)
 

@@ -498,6 +498,8 @@ def test_any_layout_has_the_bits_of_a_plain_array(data, as_if_large, tmp_path, m
         given = [layouts[name] for layouts in each]
         before = np.array(given[0])
         for found, plain in zip(answers(*given), expected, strict=True):
+            if found.dtype == np.int8:  # labels, where some could be masked
+                found = found.astype(plain.dtype)
             assert same_bits(found, plain), name
         assert np.array_equal(given[0], before)
     plain = kf.means(data, labels, 3)
@@ -534,7 +536,7 @@ def test_the_estimator_at_the_ends_of_its_range(dtype, size):
     assert_inertia(model.inertia_, points, labels, model.cluster_centers_)
     assert model.score(points) == -model.inertia_
     with pytest.raises(ValueError, match="X has 1 masked values"):
-        KMeans(3).fit(masked(points))
+        KMeans(3).fit(points).transform(masked(points))
     with pytest.raises(ValueError, match="init has 1 masked values"):
         KMeans(3, init=masked(points[:3]), n_init=1).fit(points)
     with pytest.raises(ValueError, match="sample_weight has 1 masked values"):

@@ -20,7 +20,8 @@ from sklearn.utils import shuffle
 from sklearn.utils.estimator_checks import check_estimator
 
 import kmeans_fast as kf
-from kmeans_fast.sklearn import KMeans, _distinct_rows
+from kmeans_fast._estimated import distinct_rows
+from kmeans_fast.sklearn import KMeans
 
 from .pictures import few_colors, photograph
 
@@ -239,7 +240,7 @@ def test_a_weight_is_so_many_equal_rows_also_for_the_starts(data, init):
 def test_distinct_rows_are_sorted_by_the_last_column_first(data, weights):
     weights = None if weights is None else weights[: len(data)] + 1.0
     expected, totals = np.unique(data[:, ::-1], axis=0, return_counts=True)
-    rows, found = _distinct_rows(data, weights)
+    rows, found = distinct_rows(data, weights)
     np.testing.assert_array_equal(rows, expected[:, ::-1])
     if weights is not None:
         totals = [weights[(data == row).all(axis=1)].sum() for row in rows]

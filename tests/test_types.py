@@ -31,6 +31,9 @@ result.predict(image, out=out).max()
 if result.palette is not None:
     palette: NDArray[np.uint8] = result.palette
 kf.sweep(image, range(3), init="k-means++", space="rgb")
+kf.fit(image, 2, mask=image[..., 0] > 3, nodata=np.nan, fill=255, channel_axis=0)
+kf.fit(image, 2, nodata=(0, None, 0.5), channel_axis=None)
+scene: NDArray[np.integer[Any]] = result.predict(image, nodata=image[0, 0], channel_axis="band")
 kf.quantize(image, 3, sort="share", init=start).save("a.png")
 found = kf.palette(image, 3, sort="share", medoids=True)
 colors: NDArray[np.uint8] = found.colors
@@ -53,6 +56,9 @@ from kmeans_fast.sklearn import KMeans
 
 image = np.zeros((4, 6, 3), np.uint8)
 kf.fit(image, 2, space="lab")
+kf.fit(image, 2, nodata="none")
+kf.fit(image, 2, channel_axis=0.5)
+kf.fit(image, 2, fill=None, mask=3, bands_first=True)
 kf.fit(image, 2, init="kmeans++")
 kf.sweep(image, [2], space="lab")
 kf.sweep(image, [2], init="kmeans++")

@@ -33,6 +33,7 @@ from ..colors.counting import CountedPixels, merge_counts
 from ..colors.keys import ColorFormat, PixelChunks, color_format
 from ..dense.questions import Merge
 from ..exact.weights import UNWEIGHTED, Summary, Units, merge, summarize, units_of_pixels
+from ..masking import NOTHING_LEFT
 from ..point_set import Labels, label_dtype
 from ..spaces import Space
 from ..threads import Threads
@@ -148,6 +149,8 @@ def count_colors(
     ]
     with scheduler_stays():
         counted = dask.compute(_merged(parts, _merge_counted))[0]
+    if counted.keys.size == 0:
+        raise ValueError(NOTHING_LEFT)
     return form, counted.keys, counted.limbs, units
 
 
@@ -166,7 +169,10 @@ def _count(
     units: Units,
     n_threads: int,
 ) -> Counted:
-    pixels = _as_block(block, dtype, shape)
+    pixels = _as_block(block, dtype, None if np.isnan(shape[0]) else shape)
+    if pixels.size == 0:  # none that take part
+        form = color_format(pixels.shape[-1], 8 * dtype.itemsize)
+        return Counted(np.empty(0, form.key_dtype), np.empty((1, 0), np.int64))
     with Threads(n_threads) as threads:
         counted = CountedPixels(PixelChunks(pixels), threads)
         if weights is None:

@@ -85,7 +85,7 @@ class DaskParts(_OnWorkers[RawPart]):
         self._labels = partial(lazy_labels, data, space="rgb", n_threads=n_threads)
         pieces = None if weights is None else weights.array
         if data.ndim == 3:  # points of a part must follow each other in the order of the data
-            data = data.rechunk({0: "auto", 1: -1, 2: -1}, block_size_limit=_largest_chunk(data))
+            data = by_rows(data)
             pieces = None if pieces is None else pieces.rechunk(data.chunks[:-1])
         per_row = int(np.prod(data.shape[1:-1]))
         blocks = _with_weights(data, pieces)
@@ -123,6 +123,11 @@ class DaskParts(_OnWorkers[RawPart]):
         pool = self.options.pop("pool", None)
         if pool is not None and pool is not dask.config.get("pool", None):
             pool.shutdown(cancel_futures=True)
+
+
+def by_rows(data: Any) -> Any:
+    """Return an image in chunks of whole rows, about as large as those that it has."""
+    return data.rechunk({0: "auto", 1: -1, 2: -1}, block_size_limit=_largest_chunk(data))
 
 
 def _largest_chunk(data: Any) -> int:

@@ -20,6 +20,8 @@ from ..dense.points import DensePoints
 from ..dense.raw import type_of_numbers
 from ..dense.tree import seeds as tree_seeds
 from ..exact.weights import UNWEIGHTED, Units, from_limbs, summarize, units_of_pixels
+from ..gathering import as_rows
+from ..masking import Setting
 from ..point_set import Floats, Labels, PointSet
 from ..spaces import Space, from_oklab, to_oklab
 from ..threads import Threads
@@ -52,11 +54,17 @@ class Dataset:
     into: Callable[[Floats], Floats] = _same  # centroids of the data -> of the point set
     back: Callable[[Floats], Floats] = _same  # and back
     close: Callable[[], object] = tuple  # leaves nothing where the data are
+    n: int | None = None  # points, where they are not known before
+    setting: Setting = Setting()  # how the data lie, and what of them takes no part
 
     def label(self, centroids: Floats) -> tuple[Labels, Array, float]:
         """Return labels in the data's own shape, counts and inertia for centroids of the data."""
         labels, counts, inertia = self.points.label(self.into(centroids))
-        return self.spread(labels, centroids).reshape(self.shape), counts, inertia
+        return self.carry(labels, centroids), counts, inertia
+
+    def carry(self, labels: Labels, centroids: Floats) -> Labels:
+        """Return labels of the point set as labels of the data, as these came."""
+        return self.setting.labels(self.spread(labels, centroids).reshape(self.shape))
 
 
 def of_array(
@@ -67,7 +75,7 @@ def of_array(
     weights = None if sample_weight is None else as_weights(sample_weight, shape)
     _check_memory(data, weights is not None)
     if not are_colors(data):
-        points = DensePoints(data.reshape(-1, data.shape[-1]), weights, threads)
+        points = DensePoints(as_rows(data, threads), weights, threads)
         return Dataset(points, data, data.dtype, shape, is_image(data))
     units = UNWEIGHTED
     if weights is not None:

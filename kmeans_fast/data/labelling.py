@@ -71,23 +71,26 @@ class Labeller:
     ) -> Array:
         """Label points (h, w, d) or (n, d), into `out` if that is given."""
         array = as_array(points, "points")
-        shape = array.shape[:-1]
         if out is not None:
-            _check_out(out, shape, self._table.dtype)
+            check_out(out, array.shape[:-1], self._table.dtype)
         with Threads(check_threads(n_threads)) as threads:
-            table = None
-            if are_colors(array) and array.shape[-1] == self._centroids.shape[-1]:
-                chunks = PixelChunks(array)
-                if chunks.format.key_bits <= TABLE_BITS:
-                    table = self._find_table(chunks, threads)
-            if table is None:
-                labels = label_array(array, self._centroids, self._space, threads)
-            elif out is not None and _is_plain(out) and not np.may_share_memory(array, out):
-                label_by_table(chunks, table, np.asarray(out).reshape(-1), threads)
-                return out
-            else:
-                labels = np.empty(shape, table.dtype)
-                label_by_table(chunks, table, labels.reshape(-1), threads)
+            return self.label(array, threads, out)
+
+    def label(self, array: Array, threads: Threads, out: Array | None = None) -> Array:
+        """Label a checked array, into an array that is checked too."""
+        table = None
+        if are_colors(array) and array.shape[-1] == self._centroids.shape[-1]:
+            chunks = PixelChunks(array)
+            if chunks.format.key_bits <= TABLE_BITS:
+                table = self._find_table(chunks, threads)
+        if table is None:
+            labels = label_array(array, self._centroids, self._space, threads)
+        elif out is not None and _is_plain(out) and not np.may_share_memory(array, out):
+            label_by_table(chunks, table, np.asarray(out).reshape(-1), threads)
+            return out
+        else:
+            labels = np.empty(array.shape[:-1], table.dtype)
+            label_by_table(chunks, table, labels.reshape(-1), threads)
         if out is None:
             return labels
         out[...] = labels
@@ -142,7 +145,8 @@ def _is_plain(out: Array) -> bool:
     return bool(out.flags.carray and out.dtype.isnative)
 
 
-def _check_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+def check_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    """Raise unless labels of this shape and type can be written there."""
     if not isinstance(out, np.ndarray):
         raise TypeError(f"out is {type(out).__name__}; give an array for the labels")
     if out.shape != shape or out.dtype.newbyteorder("=") != dtype:

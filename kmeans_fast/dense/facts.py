@@ -102,7 +102,8 @@ def find_facts(parts: RawParts) -> Facts:
     found = parts.ask(RawPart.measure, rule)
     if found.bad_row >= 0:
         raise ValueError(
-            f"data holds NaN or infinity at row {found.bad_row}; drop such rows or fill them in"
+            f"data holds NaN or infinity at row {found.bad_row}; drop such rows, fill "
+            "them in, or leave them out by nodata=np.nan or mask="
         )
     reach = 2.0 * found.largest
     most = n_features * reach * reach * found.n_copies  # of any inertia

@@ -43,6 +43,8 @@ class Tiles:
         The type of the pixels, uint8 or uint16.
     places : list
         The rows and columns of each tile, in order.
+    nodata : float, sequence of float or None
+        The value, or one for each channel, that says that there is none, as `fit` takes it.
     info : dict
         What of the file's description is kept, as `carried_info` has it.
     """
@@ -52,6 +54,7 @@ class Tiles:
     dtype: np.dtype[Any]
     places: list[Place]
     info: dict[str, Any]
+    nodata: float | Sequence[float | None] | None = None
 
     def read(self, at: int) -> Array:
         """Return tile number `at`: an array (h, w, c) of its own."""
@@ -114,6 +117,7 @@ def open_tiles(
     *,
     tile_pixels: int = TILE_PIXELS,
     max_pixels: int | None = MAX_PIXELS,
+    nodata: float | Sequence[float | None] | None = None,
 ) -> Tiles | ManyTiles:
     """Open a picture that may be larger than memory, or many, to be read a tile at a time.
 
@@ -131,6 +135,10 @@ def open_tiles(
         About how many pixels a tile has. Compressed strips and tiles are not cut.
     max_pixels : int or None, default 2**29
         The most pixels to decode at once. None: no limit.
+    nodata : float, or sequence of float, optional
+        The value, or one for each channel, that says that there is none. It is kept as `nodata`:
+        ``ColorHistogram.from_tiles(tiles)`` leaves such pixels out, and so does
+        ``result.predict(tile, nodata=tiles.nodata)``.
 
     Returns
     -------
@@ -172,9 +180,11 @@ def open_tiles(
         path = pictures_in(path)
     if hasattr(path, "read"):
         raise TypeError(f"path is {type(path).__name__}; give the path of the file")
-    if not isinstance(path, str | os.PathLike):
-        return ManyTiles([open_picture(name, tile_pixels, max_pixels) for name in path])
-    return open_picture(path, tile_pixels, max_pixels)
+    paths = [path] if isinstance(path, str | os.PathLike) else path
+    pictures = [open_picture(name, tile_pixels, max_pixels) for name in paths]
+    for picture in pictures:
+        picture.nodata = nodata
+    return ManyTiles(pictures) if paths is path else pictures[0]
 
 
 def pictures_in(folder: Path) -> list[str]:
