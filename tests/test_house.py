@@ -29,7 +29,7 @@ data
 result
 fitting
 api
-dithering visible
+dithering visible scenes
 choosing
 painting
 palettes page

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import warnings
 from collections.abc import Sequence
@@ -72,8 +73,10 @@ class Raster:
         The rows and columns that are decoded at once.
     nodata : list
         Of each band the value of a pixel that is none, in the bands' type, or None.
-    crs, transform
+    crs, transform, gcps
         As rasterio has them; None where the file does not say.
+    has_place : bool
+        Whether it says anything of where it lies.
     """
 
     def __init__(
@@ -111,6 +114,11 @@ class Raster:
             none = rasterio.Affine.identity()
             self.transform: Any = None if source.transform == none else source.transform
             self.crs: Any = source.crs
+            points, crs = source.gcps
+            self.gcps: Any = (points, crs) if points and self.transform is None else None
+            self.has_place: bool = not (
+                self.crs is self.transform is self.gcps is None and source.rpcs is None
+            )
             self._masked = [
                 i for i in self.bands if flags.per_dataset in source.mask_flag_enums[i - 1]
             ][:1]  # it is one for all bands
@@ -132,9 +140,16 @@ class Raster:
         """Close it."""
         self._source.close()
 
-    def boxes(self, n_pixels: int) -> list[Box]:
-        """Return windows of whole blocks, about so many pixels each, that cover the raster."""
-        return cut(self.shape[:2], self.block, n_pixels)
+    def boxes(self, n_pixels: int, align: int = 1) -> list[Box]:
+        """Return windows of about so many pixels each that cover the raster.
+
+        They are of whole blocks, unless one is much larger: then of some of its rows. All begin at
+        a column that is a multiple of `align`.
+        """
+        height, width = self.block
+        if height * width > 4 * n_pixels:
+            height = max(1, n_pixels // width)
+        return cut(self.shape[:2], (height, math.lcm(width, align)), n_pixels)
 
     def read(self, box: Box) -> Array:
         """Return the bands of a window, one after the other: (d, h, w)."""
