@@ -174,10 +174,10 @@ class _Moved:
             self._places[key] = size
             size += -(-owner.nbytes // mmap.PAGESIZE) * mmap.PAGESIZE
         with tempfile.TemporaryFile(dir=self._folder, prefix=".kmeans-fast-") as file:
-            if hasattr(os, "posix_fallocate"):  # a full disk is an error now, and no signal later
+            try:  # a full disk is an error now, and no signal later
                 os.posix_fallocate(file.fileno(), 0, size)
-            else:
-                file.truncate(size)
+            except OSError as error:
+                raise OSError(f"{self._folder}: {error}; make room for {size} bytes") from error
             self._file = mmap.mmap(file.fileno(), size)
         self.mapped[id(self._file)] = self._file
         for key, owner in self._owners.items():

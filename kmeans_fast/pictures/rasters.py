@@ -94,7 +94,9 @@ class Raster:
                 warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
                 self._source = source = rasterio.open(self.path)
         except rasterio.errors.RasterioError as error:
-            raise OSError(f"{self.path}: GDAL cannot open it: {_cause_of(error)}") from error
+            raise OSError(
+                f"{self.path}: GDAL cannot open it: {_cause_of(error, self.path)}"
+            ) from error
         try:
             self._window = rasterio.windows.Window.from_slices
             self._read_errors = rasterio.errors.RasterioError, rasterio.errors.WindowError
@@ -219,8 +221,8 @@ def in_type(value: float | None, dtype: np.dtype[Any]) -> Any:
     return dtype.type(int(value))
 
 
-def _cause_of(error: BaseException) -> str:
+def _cause_of(error: BaseException, name: str = "") -> str:
     """Return what GDAL said, which rasterio has as the cause of its own error."""
     while error.__cause__ is not None:
         error = error.__cause__
-    return one_line(error)
+    return one_line(error).removeprefix(f"{name}: ").removeprefix(f"'{name}' ")

@@ -114,7 +114,11 @@ def classify(
     target = os.fsdecode(output)
     check_suffix(target, SUFFIXES)
     for path in (target,) if report is None else (target, report):
-        check_target(path)
+        there = check_target(path)
+        if there is not None and os.path.samestat(there, os.stat(scene)):
+            raise ValueError(f"{os.fsdecode(path)}: is the scene itself; give another name")
+    if report is not None and os.path.realpath(report) == os.path.realpath(target):
+        raise ValueError(f"{target}: is the output, and cannot be the report too")
     given = Options("k-means++", 1, max_iter, tol, random_state, None)
     options = check_options(given)
     times = [perf_counter()]
@@ -128,7 +132,7 @@ def classify(
         folder = folder_of(target) or tempfile.gettempdir()
         d = raster.shape[2]
         on_disk = OnDisk(d, raster.dtype, folder) if tiled else None
-        with _cache_for(raster):
+        with _gdal(raster, n_threads):
             store, mask, scaling = _gather(raster, on_disk, scale, watch)
     with closing(store):
         times.append(perf_counter())
@@ -167,11 +171,13 @@ def classify(
     return found
 
 
-def _cache_for(raster: Raster) -> Any:
+def _gdal(raster: Raster, n_threads: int | None) -> Any:
     """Return what has GDAL keep few blocks in memory, and use all cores, meanwhile."""
     height, width = raster.block
     block = height * width * raster.shape[2] * raster.dtype.itemsize
-    return load_rasterio().Env(GDAL_CACHEMAX=max(CACHE, 2 * block), GDAL_NUM_THREADS="ALL_CPUS")
+    return load_rasterio().Env(
+        GDAL_CACHEMAX=max(CACHE, 2 * block), GDAL_NUM_THREADS=str(n_threads or "ALL_CPUS")
+    )
 
 
 def _gather(

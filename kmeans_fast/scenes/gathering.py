@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import memory
+from ..pictures.identify import naming
 from ..pictures.rasters import Raster
 from ..pictures.tiff import Box
 
@@ -67,15 +68,16 @@ class OnDisk:
     """Pixels in a file without a name."""
 
     def __init__(self, d: int, dtype: np.dtype[Any], folder: str) -> None:
-        self._d, self._dtype = d, dtype
+        self._d, self._dtype, self._folder = d, dtype, folder
         self._file = tempfile.TemporaryFile(dir=folder, prefix=".kmeans-fast-", buffering=0)
 
     def keep(self, at: int, pixels: Array) -> None:
         """Put pixels to their place."""
         self._file.seek(at * self._d * self._dtype.itemsize)
         rest = np.ascontiguousarray(pixels).data.cast("B")
-        while rest:
-            rest = rest[self._file.write(rest) :]
+        with naming(self._folder):
+            while rest:
+                rest = rest[self._file.write(rest) :]
 
     def read(self, start: int, stop: int) -> Array:
         """Return some of the pixels."""

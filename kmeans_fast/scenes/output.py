@@ -110,10 +110,13 @@ def write_classes(
 
 def _check_written(rasterio: Any, name: str, block: int) -> None:
     """Read the file to its end: of what a full disk cut off GDAL says nothing when it closes it."""
-    with rasterio.open(name) as written:
-        for top in range(0, written.height, block):
-            rows = min(block, written.height - top)
-            written.read(1, window=rasterio.windows.Window(0, top, written.width, rows))
+    try:
+        with rasterio.open(name) as written:
+            for top in range(0, written.height, block):
+                rows = min(block, written.height - top)
+                written.read(1, window=rasterio.windows.Window(0, top, written.width, rows))
+    except rasterio.errors.RasterioError as error:
+        raise OSError("what was written is not there when it is read; is the disk full?") from error
 
 
 def as_json(report: dict[str, Any]) -> bytes:
