@@ -36,7 +36,7 @@ palette photo.jpg -k 8 --format css
 explore photo.jpg -o page.html
 explore photo.jpg -k 2-8,16,32 -o page.html
 classify scene.tif -k 12 -o classes.tif
-classify scene.tif -k 6 -o out.tif --bands 4,3,2 --scale
+classify scene.tif -k 6 -o out.tif --bands 4,3 --scale
 classify scene.tif -k 6 -o out.tif --tiled --report out.json
 info
 """.splitlines()
@@ -340,9 +340,9 @@ COMMANDS: dict[str, tuple[str, str, dict[str, Callable[[Add], None]]]] = {
     "classify": (
         "sort the pixels of a scene, of any number of bands, into K classes",
         "Sort all pixels of a scene into K classes, and write these to a GeoTIFF that\n"
-        "lies where the scene does (extra geo: rasterio). Classes are 0 to K - 1, pixels\n"
-        "that are none 255, or 65535 beyond 255 classes. Pixels that are none, by the\n"
-        "file's nodata, mask or alpha, or NaN, do not count.",
+        "lies where the scene does (extra geo: rasterio). Classes are 0 to K - 1, and\n"
+        "255 (beyond 255 classes 65535) stands for pixels that are none. These do not\n"
+        "count: any band has the file's nodata, or NaN, or its mask or alpha says so.",
         {"": _add_classify, CLASSING: _add_stop},
     ),
     "info": (

@@ -171,8 +171,10 @@ class _Moved:
             return
         size = 0
         for key, owner in self._owners.items():
-            self._places[key] = size
-            size += -(-owner.nbytes // mmap.PAGESIZE) * mmap.PAGESIZE
+            # Kernels count on how some begin: at a multiple of 64 bytes.
+            begin = owner.ctypes.data % mmap.PAGESIZE
+            self._places[key] = size + begin
+            size += -(-(begin + owner.nbytes) // mmap.PAGESIZE) * mmap.PAGESIZE
         with tempfile.TemporaryFile(dir=self._folder, prefix=".kmeans-fast-") as file:
             try:  # a full disk is an error now, and no signal later
                 os.posix_fallocate(file.fileno(), 0, size)

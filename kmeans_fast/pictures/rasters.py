@@ -101,10 +101,11 @@ class Raster:
             self._window = rasterio.windows.Window.from_slices
             self._read_errors = rasterio.errors.RasterioError, rasterio.errors.WindowError
             flags = rasterio.enums.MaskFlags
+            alpha = rasterio.enums.ColorInterp.alpha
+            alphas = {i for i in source.indexes if source.colorinterp[i - 1] == alpha}
             self.bands: tuple[int, ...] = source.indexes
             if bands == "colors":
-                alpha, kinds = rasterio.enums.ColorInterp.alpha, source.colorinterp
-                self.bands = tuple(i for i in source.indexes if kinds[i - 1] != alpha)
+                self.bands = tuple(i for i in source.indexes if i not in alphas)
             elif bands != "all":
                 self.bands = tuple(map(int, bands))
             self._check_bands(source.count)
@@ -122,8 +123,11 @@ class Raster:
                 self.crs is self.transform is self.gcps is None and source.rpcs is None
             )
             self._masked = [
-                i for i in self.bands if flags.per_dataset in source.mask_flag_enums[i - 1]
-            ][:1]  # it is one for all bands
+                i
+                for i in self.bands
+                if flags.per_dataset in source.mask_flag_enums[i - 1]
+                and not alphas & set(self.bands)
+            ][:1]  # it is one for all bands; of alpha that is chosen, none
             own = [source.nodatavals[i - 1] for i in self.bands]
             self.nodata: list[Any] = (
                 [in_type(value, self.dtype) for value in own]

@@ -73,6 +73,8 @@ class OnDisk:
 
     def keep(self, at: int, pixels: Array) -> None:
         """Put pixels to their place."""
+        if pixels.size == 0:
+            return
         self._file.seek(at * self._d * self._dtype.itemsize)
         rest = np.ascontiguousarray(pixels).data.cast("B")
         with naming(self._folder):
