@@ -71,7 +71,7 @@ class PointsOnDisk:
     ) -> Answer:
         """Return the merged answers of all parts."""
         numbers = range(len(self._spans))
-        return question.merge([question(self._part(i), *asked, **named) for i in numbers])
+        return question.merge([_own(question(self._part(i), *asked, **named)) for i in numbers])
 
     def settle(self, facts: Facts) -> PartsOnDisk:
         """Return the parts that know what is known of all of them."""
@@ -113,6 +113,11 @@ class PartsOnDisk:
         self._parts = []
 
 
+def _own(answer: Any) -> Any:
+    """Return an answer that does not hold on to the points of its part."""
+    return answer.copy() if isinstance(answer, np.ndarray) and answer.base is not None else answer
+
+
 class _PartOnDisk:
     """A part whose large arrays are mapped from files that nobody else sees."""
 
@@ -123,7 +128,7 @@ class _PartOnDisk:
     def ask(self, question: Question[DensePart, Any, Answer], *asked: Any, **named: Any) -> Answer:
         """Return the answer, and set aside what the part keeps."""
         try:
-            return question(self.part, *asked, **named)
+            return _own(question(self.part, *asked, **named))
         finally:
             self.set_aside()
 
