@@ -387,7 +387,7 @@ def test_progress_is_shown_on_a_terminal(scene, small, capsys, monkeypatch):
     ("arguments", "says"),
     [
         (["none.tif"], "none.tif: No such file or directory"),
-        (["text.tif"], "text.tif: GDAL cannot open it: not recognized as being in a supported"),
+        (["text.tif"], "text.tif: GDAL cannot open it: not recognized as "),
         (["cut.tif"], "cut.tif: rows 0 to 69, columns 0 to 89 cannot be read: "),
         (["scene.tif", "--bands", "4,7"], "scene.tif: has no band 7; its bands are 1 to 4"),
         (["scene.tif", "--bands", "4,4"], "'4,4': give each band once, the first is 1"),

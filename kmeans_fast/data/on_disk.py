@@ -113,9 +113,12 @@ class PartsOnDisk:
         self._parts = []
 
 
-def _own(answer: Any) -> Any:
+def _own(answer: Answer) -> Answer:
     """Return an answer that does not hold on to the points of its part."""
-    return answer.copy() if isinstance(answer, np.ndarray) and answer.base is not None else answer
+    if isinstance(answer, np.ndarray) and answer.base is not None:
+        copied: Answer = answer.copy()
+        return copied
+    return answer
 
 
 class _PartOnDisk:

@@ -39,6 +39,11 @@ def load_rasterio() -> ModuleType:
     return rasterio
 
 
+def errors_of(rasterio: ModuleType) -> tuple[type[Exception], ...]:
+    """Return what it raises: before 1.4 errors of files are none of its own."""
+    return rasterio.errors.RasterioError, rasterio.errors.RasterioIOError
+
+
 def is_scene(path: Path) -> bool:
     """Tell whether a file is a GeoTIFF whose samples mean nothing but themselves."""
     with open(path, "rb") as file:
@@ -93,13 +98,13 @@ class Raster:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
                 self._source = source = rasterio.open(self.path)
-        except rasterio.errors.RasterioError as error:
+        except errors_of(rasterio) as error:
             raise OSError(
                 f"{self.path}: GDAL cannot open it: {_cause_of(error, self.path)}"
             ) from error
         try:
             self._window = rasterio.windows.Window.from_slices
-            self._read_errors = rasterio.errors.RasterioError, rasterio.errors.WindowError
+            self._read_errors = errors_of(rasterio)
             flags = rasterio.enums.MaskFlags
             alpha = rasterio.enums.ColorInterp.alpha
             alphas = {i for i in source.indexes if source.colorinterp[i - 1] == alpha}
