@@ -114,6 +114,7 @@ def run(*command: object) -> tuple[float, float]:
     start = perf_counter()
     process = subprocess.Popen([sys.executable, *map(str, command)])
     _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
     if status:
         raise SystemExit(f"{' '.join(map(str, command))} failed")
     return perf_counter() - start, usage.ru_maxrss / 1e6

@@ -80,10 +80,10 @@ def scene(folder):
 @pytest.fixture
 def small(monkeypatch):
     """Have windows and parts so small that there are many, and much goes to disk."""
-    monkeypatch.setattr(gathering, "WINDOW", 600)
+    monkeypatch.setattr(gathering, "WINDOW", 2400)
     monkeypatch.setattr(output, "WRITTEN", 600)
     monkeypatch.setattr(classifying, "PREDICTED", 700)
-    monkeypatch.setattr(on_disk, "PART_POINTS", 1000)
+    monkeypatch.setattr(on_disk, "PART_SIZE", 4000)
     monkeypatch.setattr(on_disk, "LARGE", 1 << 10)
 
 

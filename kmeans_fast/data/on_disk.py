@@ -29,9 +29,9 @@ Array = NDArray[Any]
 Floats = NDArray[np.float64]
 Read = Callable[[int, int], Array]  # the points from one number to another, (m, d)
 
-# Points in a part, 40 to 60 bytes each while it is asked; and how many parts there are at the most
+# Numbers in a part, ten to 15 bytes each while it is asked; and how many parts there are at the most
 # (each holds a few files open).
-PART_POINTS, MOST_PARTS = 1 << 21, 100
+PART_SIZE, MOST_PARTS = 1 << 23, 100
 # Smaller arrays stay in memory.
 LARGE = 1 << 16
 
@@ -59,7 +59,7 @@ class PointsOnDisk:
         self.shape: tuple[int, int] = shape
         self.dtype: np.dtype[Any] = np.dtype(dtype)
         self._read, self._threads, self._folder = read, threads, folder
-        size = max(PART_POINTS, -(-shape[0] // MOST_PARTS))
+        size = max(1, PART_SIZE // shape[1], -(-shape[0] // MOST_PARTS))
         self._spans = [(at, min(at + size, shape[0])) for at in range(0, shape[0], size)]
 
     def _part(self, number: int) -> RawPart:

@@ -19,8 +19,8 @@ Array = NDArray[Any]
 Keep = Callable[[int, Array], object]  # which pixel the first is, and pixels (m, d)
 Watch = Callable[[str, float], object]  # what is done, and the share of it that is
 
-# Pixels read at once: of four bands of 16 bits 16 MB, twice over.
-WINDOW = 1 << 21
+# Pixels read at once, in numbers of all bands: of 16 bits 16 MB, twice over.
+WINDOW = 1 << 23
 
 
 class Mask:
@@ -136,7 +136,9 @@ def _gather_long(raster: Raster, stripe: list[Box], keep: Keep, mask: Mask) -> N
 
 def _stripes(raster: Raster) -> Iterator[list[Box]]:
     """Yield the windows of one row of windows after the other."""
-    for _, stripe in groupby(raster.boxes(WINDOW, 8), key=lambda box: box[0]):
+    for _, stripe in groupby(
+        raster.boxes(max(1, WINDOW // raster.shape[2]), 8), key=lambda box: box[0]
+    ):
         yield list(stripe)
 
 

@@ -24,7 +24,7 @@ BLOCK, SMALL_BLOCK, LEAST_BLOCK = 512, 256, 16
 WRITTEN = 1 << 22  # pixels written at once, in whole rows of blocks
 GOLDEN_ANGLE = math.pi * (3.0 - math.sqrt(5.0))
 # Of each class in turn: lightness and chroma, in OKLab.
-TONES = ((0.70, 0.14), (0.50, 0.13), (0.86, 0.10), (0.60, 0.06))
+TONES = ((0.70, 0.14), (0.50, 0.13), (0.86, 0.10))
 
 
 def type_of(k: int) -> np.dtype[Any]:
@@ -39,12 +39,12 @@ def check_k(k: int) -> None:
 
 
 def class_colors(k: int) -> NDArray[np.uint8]:
-    """Return a colour for each class: hues a golden angle apart, in four tones.
+    """Return a colour for each class: hues a golden angle apart, in three tones.
 
     Examples
     --------
     >>> class_colors(2).tolist()
-    [[242, 117, 153], [0, 126, 82]]
+    [[227, 118, 155], [59, 115, 32]]
     """
     at = np.arange(k)
     lightness, chroma = np.array(TONES)[at % len(TONES)].T
