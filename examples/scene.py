@@ -11,13 +11,13 @@ It needs rasterio and Matplotlib: pip install 'kmeans_fast[geo]' matplotlib
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
-import os
 import subprocess
 import sys
 import warnings
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, sleep
 
 import numpy as np
 import rasterio
@@ -89,7 +89,7 @@ def write_scene() -> None:
 
 def fit_sample() -> None:
     """Fit 1 % of the pixels, and label all of them with what that finds."""
-    tiles = kf.open_tiles(scene)
+    tiles = kf.open_tiles(scene, tile_pixels=1 << 20)
     rng = np.random.default_rng(0)
     some = []
     for tile in tiles:
@@ -111,13 +111,16 @@ def fit_sample() -> None:
 
 def run(*command: object) -> tuple[float, float]:
     """Run a command by itself; return its seconds, and the gigabytes that it had at the most."""
-    start = perf_counter()
+    start, memory = perf_counter(), 0
     process = subprocess.Popen([sys.executable, *map(str, command)])
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if status:
+    while process.poll() is None:
+        with contextlib.suppress(OSError, ValueError, IndexError):  # not Linux, or it has ended
+            status = Path(f"/proc/{process.pid}/status").read_text()
+            memory = int(status.split("VmHWM:")[1].split()[0])
+        sleep(0.02)
+    if process.returncode:
         raise SystemExit(f"{' '.join(map(str, command))} failed")
-    return perf_counter() - start, usage.ru_maxrss / 1e6
+    return perf_counter() - start, memory / 1e6
 
 
 def match(labels: np.ndarray, others: np.ndarray) -> np.ndarray:
