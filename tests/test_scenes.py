@@ -11,7 +11,7 @@ import pytest
 
 import kmeans_fast as kf
 from kmeans_fast import cli
-from kmeans_fast.data import on_disk
+from kmeans_fast.data import disk_search, on_disk
 from kmeans_fast.pictures import rasters
 from kmeans_fast.pictures.reading import LeftOutWarning
 from kmeans_fast.scenes import classifying, gathering, output, scaling
@@ -85,6 +85,7 @@ def small(monkeypatch):
     monkeypatch.setattr(classifying, "PREDICTED", 700)
     monkeypatch.setattr(on_disk, "PART_SIZE", 4000)
     monkeypatch.setattr(on_disk, "LARGE", 1 << 10)
+    monkeypatch.setattr(disk_search, "FEW", 3)
 
 
 @pytest.fixture

@@ -29,8 +29,8 @@ Array = NDArray[Any]
 Floats = NDArray[np.float64]
 Read = Callable[[int, int], Array]  # the points from one number to another, (m, d)
 
-# Numbers in a part, ten to 15 bytes each while it is asked; and how many parts there are at the most
-# (each holds a few files open).
+# Numbers in a part, ten to 15 bytes each while it is asked; and the most parts, each of which holds
+# a few files open.
 PART_SIZE, MOST_PARTS = 1 << 23, 100
 # Smaller arrays stay in memory.
 LARGE = 1 << 16

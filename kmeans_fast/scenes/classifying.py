@@ -18,9 +18,9 @@ from ..api import fit
 from ..checks import are_colors, check_integer, check_n_clusters, check_threads
 from ..colors.histogram import ColorHistogram
 from ..data.dataset import Dataset
+from ..data.disk_search import PointsInPartsOnDisk
 from ..data.on_disk import PointsOnDisk
 from ..dense.facts import find_facts
-from ..dense.points import PointsInParts
 from ..fitting import Options, check_options, fit_dataset
 from ..pictures.rasters import CACHE, Raster, load_rasterio
 from ..pictures.reading import LeftOutWarning
@@ -270,7 +270,7 @@ def _fit(
         facts = find_facts(raw)
         parts = raw.settle(facts)
         with closing(parts):
-            points = PointsInParts(parts, facts, threads)
+            points = PointsInPartsOnDisk(parts, facts, threads)
             result = fit_dataset(Dataset(points, None, dtype, (n,), False), k, options)
     return _Fitted(result, lambda start, stop: result.labels[start:stop])
 
