@@ -12,10 +12,13 @@ import pytest
 import kmeans_fast as kf
 from kmeans_fast import cli
 from kmeans_fast.data import disk_search, on_disk
+from kmeans_fast.dense.facts import find_facts
+from kmeans_fast.dense.points import DensePoints
 from kmeans_fast.pictures import rasters
 from kmeans_fast.pictures.reading import LeftOutWarning
 from kmeans_fast.scenes import classifying, gathering, output, scaling
 from kmeans_fast.scenes.classifying import classify
+from kmeans_fast.threads import Threads
 
 rasterio = pytest.importorskip("rasterio", reason="rasterio (extra geo) is not installed")
 
@@ -190,6 +193,39 @@ def test_more_classes_than_a_byte_holds(folder):
     assert read("classes.tif")[0].dtype == np.uint8
     assert check(pixels, 256)["class_nodata"] == 65535
     assert read("classes.tif")[0].dtype == np.uint16
+
+
+@pytest.mark.parametrize(("d", "engine"), [(3, "tree"), (6, "dense")])
+def test_what_a_part_on_disk_keeps_is_not_in_memory(folder, small, use, d, engine):
+    use(engine)
+    values = np.random.default_rng(0).normal(0, 1, (9000, d)).astype(np.float32)
+    with Threads(1) as threads:
+        raw = on_disk.PointsOnDisk(
+            lambda start, stop: values[start:stop].copy(), values.shape, values.dtype, threads, "."
+        )
+        facts = find_facts(raw)
+        parts = raw.settle(facts)
+        points = disk_search.PointsInPartsOnDisk(parts, facts, threads)
+        expected = DensePoints(values, None, threads)
+        centroids = np.empty((6, d))
+        centroids[0] = values[0]
+        found = centroids.copy()
+        points.spread(found, 3, np.random.default_rng(1))
+        expected.spread(centroids, 3, np.random.default_rng(1))
+        assert np.array_equal(found, centroids)
+        step = points.step(found)
+        assert np.array_equal(
+            points.means(step, found), expected.means(expected.step(found), found)
+        )
+        for part in parts._parts:
+            kept = on_disk._Moved(".")
+            kept.look_into(part.part)
+            assert kept.mapped and not kept._owners
+            assert part.part.points.base is not None and not part.part.points.flags.writeable
+        for each, other in zip(points.label(found), expected.label(found), strict=True):
+            assert np.array_equal(each, other)
+        parts.close()
+    assert os.listdir(".") == []
 
 
 # ---------------------------------------------------------------------------------- the place
