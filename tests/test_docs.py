@@ -80,7 +80,7 @@ def commands() -> list[tuple[str, str]]:
 @pytest.mark.parametrize(("page", "line"), commands())
 def test_a_command_of_a_page_does_what_it_says(page, line, folder, capsys):
     picture = photograph()[:64, :64]
-    for name in ("photo.jpg", "other.jpg", "scan.tif"):
+    for name in ("photo.jpg", "other.jpg", "scan.tif", "scene.tif"):
         Image.fromarray(picture).save(name)
     for name in ("folder", "holidays"):
         Path(name).mkdir()

@@ -69,6 +69,17 @@ def test_satellite_tiles(run, tmp_path):
     assert set(np.unique(labels)) == set(range(5))
 
 
+@pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")  # of rasterio's matrices
+def test_scene(run, tmp_path):
+    pytest.importorskip("rasterio", reason="rasterio (extra geo) is not installed")
+    out = run("scene.py", "--side", 300, "-k", 5)
+    rows = {line.split("  ")[0]: line.split()[-2:] for line in out.splitlines()[2:5]}
+    assert list(rows) == ["whole", "tiled", "1 % sample"]
+    assert rows["whole"] == rows["tiled"] == ["1.0000", "0.00%"]
+    assert float(rows["1 % sample"][0]) > 0.9
+    assert open_picture(tmp_path / "scene.png").width == 1200
+
+
 @pytest.mark.filterwarnings("ignore:.*getdata:DeprecationWarning")  # called by imagequant
 def test_compare_quantizers(run, tmp_path):
     Image.fromarray(photograph()).save(tmp_path / "picture.png")

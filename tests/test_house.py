@@ -32,7 +32,7 @@ data
 result
 fitting
 api
-dithering visible
+dithering visible scenes
 choosing
 painting
 palettes page

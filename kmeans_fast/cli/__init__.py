@@ -1,4 +1,4 @@
-"""The command line: ``kmeans-fast quantize``, ``palette``, ``explore`` and ``info``."""
+"""The command line: ``kmeans-fast quantize``, ``palette``, ``explore``, ``classify``, ``info``."""
 
 from __future__ import annotations
 

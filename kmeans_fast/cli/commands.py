@@ -349,6 +349,34 @@ def palette(options: argparse.Namespace) -> int:
     return 0
 
 
+def classify(options: argparse.Namespace) -> int:
+    """Write the classes of a scene, and what is to be said of them."""
+    from ..scenes.classifying import classify
+    from ..scenes.output import as_json
+
+    report = None if options.report == files.STREAM else options.report
+    outputs = [options.output] if report is None else [options.output, report]
+    files.check_files(options, [options.scene], outputs)
+    tenths = {"read": 0, "written": 0}
+
+    def watch(doing: str, share: float) -> None:
+        now, before = int(10 * share), tenths[doing]
+        tenths[doing] = now
+        if now > before and sys.stderr.isatty():
+            say(f"{options.scene}: {doing} {10 * now} %")
+
+    taken = ("bands", "nodata", "scale", "tiled", "max_iter", "tol")
+    given = {name: getattr(options, name) for name in taken}
+    given |= {"random_state": options.seed, "n_threads": options.threads}
+    with saying_that_it_compiles():
+        found = classify(
+            options.scene, options.classes, options.output, report=report, watch=watch, **given
+        )
+    if options.report == files.STREAM:
+        files.pour(as_json(found))
+    return 0
+
+
 def info(options: argparse.Namespace) -> int:
     """Show what runs here."""
     show_info()
@@ -359,5 +387,6 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "quantize": quantize,
     "palette": palette,
     "explore": explore,
+    "classify": classify,
     "info": info,
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-FILES = {"pictures", "picture", "output", "palette"}
+FILES = {"pictures", "picture", "output", "palette", "report", "scene"}
 
 
 def complete(shell: str, parser: argparse.ArgumentParser) -> str:

@@ -89,7 +89,7 @@ def files_of(pictures: Sequence[str]) -> list[str]:
     """Put the pictures of a folder in its place."""
     files: list[str] = []
     for picture in pictures:
-        files += tiling.pictures_in(picture) if os.path.isdir(picture) else [picture]
+        files += reading.pictures_in(picture) if os.path.isdir(picture) else [picture]
     if files.count(STREAM) > 1:
         raise ValueError("- is given twice, but stdin can be read once")
     return files

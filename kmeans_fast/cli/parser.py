@@ -35,9 +35,13 @@ palette photo.jpg -k 8 --json -o swatch.png
 palette photo.jpg -k 8 --format css
 explore photo.jpg -o page.html
 explore photo.jpg -k 2-8,16,32 -o page.html
+classify scene.tif -k 12 -o classes.tif
+classify scene.tif -k 6 -o out.tif --bands 4,3 --scale
+classify scene.tif -k 6 -o out.tif --tiled --report out.json
 info
 """.splitlines()
 FITTING = "how the colours are found"
+CLASSING = "how the classes are found"
 OPTIONS = f"""\
 Options:
   -h, --help  show this
@@ -190,12 +194,34 @@ def _numbers(text: str) -> list[int]:
     return sorted(numbers)
 
 
+def _bands(text: str) -> list[int]:
+    """Return the numbers of bands, in the order that they are given in: 4,3,2."""
+    try:
+        bands = [int(part) for part in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}: give such as 4,3,2") from None
+    if min(bands) < 1 or len(set(bands)) < len(bands):
+        raise argparse.ArgumentTypeError(f"{text!r}: give each band once, the first is 1")
+    return bands
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number, nor nan") from None
+
+
 def _add_fitting(add: Add) -> None:
     spaces = "where distances are measured; oklab is nearer to what the eye sees (rgb)"
     add("--space", choices=("rgb", "oklab"), default="rgb", help=spaces)
-    add("--seed", type=_whole(0), default=0, metavar="N", help="seed of the random start (0)")
     refine = "search on: 0 not at all, 4 as good as it gets for the time (1)"
     add("--refine", type=_whole(0), default=1, metavar="N", help=refine)
+    _add_loop(add)
+
+
+def _add_loop(add: Add) -> None:
+    add("--seed", type=_whole(0), default=0, metavar="N", help="seed of the random start (0)")
     add("--max-iter", type=_whole(1), default=300, metavar="N", help="most iterations (300)")
     add("--threads", type=_whole(1), metavar="N", help="threads to use (all cores)")
 
@@ -263,6 +289,29 @@ def _add_explore(add: Add) -> None:
     _add_files(add)
 
 
+def _add_classify(add: Add) -> None:
+    add("scene", metavar="SCENE", help="a raster file that GDAL reads")
+    number = "how many classes"
+    add("-k", "--classes", type=_whole(1), required=True, metavar="K", help=number)
+    add("-o", "--output", required=True, metavar="OUT", help="a .tif file")
+    also = "also write counts, shares and centroids of the classes: a .json file, or - for stdout"
+    add("--report", metavar="FILE", help=also)
+    which = "bands to use, the first is 1: 4,3,2 (all but alpha)"
+    add("--bands", type=_bands, metavar="LIST", help=which)
+    value = "the value of pixels that are none, in any of the bands (what the file says)"
+    add("--nodata", type=_number, metavar="V", help=value)
+    scale = "let bands count alike: each is brought to mean 0 and deviation 1"
+    add("--scale", action="store_true", help=scale)
+    tiled = "keep the pixels on disk, beside the output, not in memory; the result is the same"
+    add("--tiled", action="store_true", help=tiled)
+    add("--force", action="store_true", help="replace a file that is there")
+
+
+def _add_stop(add: Add) -> None:
+    _add_loop(add)
+    add("--tol", type=_number, default=1e-4, metavar="T", help="when it has converged (1e-4)")
+
+
 # Of each command: what it does, in a line and in full, and what adds its options, by their title.
 COMMANDS: dict[str, tuple[str, str, dict[str, Callable[[Add], None]]]] = {
     "quantize": (
@@ -288,6 +337,14 @@ COMMANDS: dict[str, tuple[str, str, dict[str, Callable[[Add], None]]]] = {
         "its colours in space, the palette, and the inertia, with a slider over K.",
         {"": _add_explore, FITTING: _add_fitting},
     ),
+    "classify": (
+        "sort the pixels of a scene, of any number of bands, into K classes",
+        "Sort all pixels of a scene into K classes, and write these to a GeoTIFF that\n"
+        "lies where the scene does (extra geo: rasterio). Classes are 0 to K - 1, and\n"
+        "255 (beyond 255 classes 65535) stands for pixels that are none. These do not\n"
+        "count: any band has the file's nodata, or NaN, or its mask or alpha says so.",
+        {"": _add_classify, CLASSING: _add_stop},
+    ),
     "info": (
         "show versions, threads, and which code runs",
         "Show versions, threads, which machine code runs, and where more is kept.",
@@ -297,5 +354,6 @@ COMMANDS: dict[str, tuple[str, str, dict[str, Callable[[Add], None]]]] = {
 GROUPS = {
     "Make pictures": ["quantize"],
     "Look at colours": ["palette", "explore"],
+    "Classify scenes": ["classify"],
     "About": ["info"],
 }

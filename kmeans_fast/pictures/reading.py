@@ -323,3 +323,18 @@ def carried_info(image: Image.Image, keep_profile: bool = True) -> dict[str, Any
         if len(dpi) == 2 and all(0 < value < 2**16 for value in dpi):
             kept["dpi"] = dpi
     return kept
+
+
+def pictures_in(folder: str | os.PathLike[str]) -> list[str]:
+    """Return the pictures in a folder, by name: files with the suffix of one, but hidden ones."""
+    suffixes = {".npy", *Image.registered_extensions()}
+    name = os.fsdecode(folder)
+    paths = [
+        os.path.join(name, entry)
+        for entry in sorted(os.listdir(name))
+        if os.path.splitext(entry)[1].lower() in suffixes and not entry.startswith(".")
+    ]
+    paths = [path for path in paths if os.path.isfile(path)]
+    if not paths:
+        raise ValueError(f"{name}: is a folder without pictures; give another, or files")
+    return paths

@@ -86,15 +86,7 @@ class Tiff:
 
     def boxes(self, n_pixels: int) -> list[Box]:
         """Return boxes of whole blocks, about so many pixels each, that cover the picture."""
-        height, width = self.block
-        across = max(1, n_pixels // (height * width))
-        down = max(1, n_pixels // (height * min(self.width, across * width)))
-        height, width = down * height, across * width
-        return [
-            (row, min(row + height, self.height), column, min(column + width, self.width))
-            for row in range(0, self.height, height)
-            for column in range(0, self.width, width)
-        ]
+        return cut((self.height, self.width), self.block, n_pixels)
 
     def read(self, file: IO[bytes], box: Box) -> Image.Image:
         """Return a box as a picture of its own."""
@@ -185,6 +177,19 @@ def read_tiff(file: IO[bytes], image: Image.Image) -> Tiff | None:
         return Tiff(page, image)
 
 
+def cut(shape: tuple[int, int], block: tuple[int, int], n_pixels: int) -> list[Box]:
+    """Return boxes of whole blocks, about so many pixels each, that cover a picture."""
+    height, width = block
+    across = max(1, n_pixels // (height * width))
+    down = max(1, n_pixels // (height * min(shape[1], across * width)))
+    height, width = down * height, across * width
+    return [
+        (row, min(row + height, shape[0]), column, min(column + width, shape[1]))
+        for row in range(0, shape[0], height)
+        for column in range(0, shape[1], width)
+    ]
+
+
 def count_pages(file: IO[bytes]) -> int:
     """Return how many pictures a TIFF holds; smaller copies and masks of another are none.
 
@@ -218,6 +223,19 @@ def hold_to_size(file: IO[bytes]) -> None:
         claimed = sum(values for values in listed if values <= size)
     if claimed > size:
         raise OSError("is broken: values that lie over each other")
+
+
+def tags_of(file: IO[bytes]) -> dict[int, int]:
+    """Return the tags of the first directory of a TIFF; the value of those of one short number."""
+    tags: dict[int, int] = {}
+    with contextlib.suppress(OSError, OverflowError, struct.error):  # a broken one has fewer
+        form, n, at = next(_directories(file))
+        size = struct.calcsize(form)
+        for entry in range(min(n, MOST_PAGES)):
+            tag, kind, count, value = struct.unpack(form, _read(file, at + entry * size, size))
+            is_short = kind == 3 and count == 1
+            tags[tag] = struct.unpack(form[0] + "H", value[:2])[0] if is_short else 0
+    return tags
 
 
 def _directories(file: IO[bytes]) -> Iterator[tuple[str, int, int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator, Sequence
 from typing import IO, Any
@@ -11,7 +12,16 @@ from numpy.typing import NDArray
 
 from ..checks import are_colors, check_integer
 from .identify import PictureFile, Source, identify_within, naming, one_line, open_file
-from .reading import MAX_PIXELS, carried_info, kind_of, named_array, read_picture, tell_of_frames
+from .rasters import Raster, is_scene, load_rasterio
+from .reading import (
+    MAX_PIXELS,
+    carried_info,
+    kind_of,
+    named_array,
+    pictures_in,
+    read_picture,
+    tell_of_frames,
+)
 from .tiff import MAGIC, Box, Tiff, load_tifffile, read_tiff
 
 Array = NDArray[Any]
@@ -125,12 +135,13 @@ def open_tiles(
     by its rows. Any other picture is one tile, as is a TIFF of bits, one whose channels lie apart,
     or one compressed as a fax, by WebP or by JPEG 2000. Pixels are those of `open_image`. Strips
     and tiles are decoded by tifffile (``pip install 'kmeans_fast[tiff]'``); without it a TIFF of up
-    to 16 tiles is read as one.
+    to 16 tiles is read as one. With rasterio (extra `geo`) a GeoTIFF has all bands, as they are, of
+    any type, and its tiles have `crs`, `transform`, and `nodata`: of each band its value, or None.
 
     Parameters
     ----------
     path : str, path, or sequence of them
-        A file; a folder, for the pictures in it, by name; or a list of files.
+        A file, a folder (the pictures in it, by name), or a list of files.
     tile_pixels : int
         About how many pixels a tile has. Compressed strips and tiles are not cut.
     max_pixels : int or None, default 2**29
@@ -181,27 +192,17 @@ def open_tiles(
     if hasattr(path, "read"):
         raise TypeError(f"path is {type(path).__name__}; give the path of the file")
     paths = [path] if isinstance(path, str | os.PathLike) else path
-    pictures = [open_picture(name, tile_pixels, max_pixels) for name in paths]
-    for picture in pictures:
+    pictures = [_open_file(name, tile_pixels, max_pixels) for name in paths]
+    for picture in pictures if nodata is not None else ():
         picture.nodata = nodata
     return ManyTiles(pictures) if paths is path else pictures[0]
 
 
-def pictures_in(folder: Path) -> list[str]:
-    """Return the pictures in a folder, by name: files with the suffix of one, but hidden ones."""
-    from PIL import Image
-
-    suffixes = {".npy", *Image.registered_extensions()}
-    name = os.fsdecode(folder)
-    paths = [
-        os.path.join(name, entry)
-        for entry in sorted(os.listdir(name))
-        if os.path.splitext(entry)[1].lower() in suffixes and not entry.startswith(".")
-    ]
-    paths = [path for path in paths if os.path.isfile(path)]
-    if not paths:
-        raise ValueError(f"{name}: is a folder without pictures; give another, or files")
-    return paths
+def _open_file(path: Path, tile_pixels: int, max_pixels: int | None) -> Tiles:
+    with contextlib.suppress(ImportError):
+        if is_scene(path) and load_rasterio():
+            return _OfRaster(os.fsdecode(path), tile_pixels, max_pixels)
+    return open_picture(path, tile_pixels, max_pixels)
 
 
 def open_picture(
@@ -243,6 +244,15 @@ def _with_tifffile(name: str, n_pixels: int, tile_pixels: int) -> bool:
             "pip install 'kmeans_fast[tiff]'"
         ) from None
     return True
+
+
+def _check_block(name: str, block: tuple[int, int], max_pixels: int | None) -> None:
+    n_pixels = block[0] * block[1]
+    if max_pixels is not None and n_pixels > max_pixels:
+        raise ValueError(
+            f"{name}: strips or tiles of {n_pixels} pixels are more than max_pixels={max_pixels}; "
+            "allow more, or None for no limit"
+        )
 
 
 def _changed(path: str) -> OSError:
@@ -342,12 +352,7 @@ class _OfTiff(Tiles):
     ) -> None:
         self.path, self._tiff, self._keep_profile = name, tiff, keep_profile
         self.info = carried_info(tiff.header, keep_profile)
-        n_pixels = tiff.block[0] * tiff.block[1]
-        if max_pixels is not None and n_pixels > max_pixels:
-            raise ValueError(
-                f"{name}: strips or tiles of {n_pixels} pixels are more than "
-                f"max_pixels={max_pixels}; allow more, or None for no limit"
-            )
+        _check_block(name, tiff.block, max_pixels)
         self._boxes = tiff.boxes(tile_pixels)
         self._turn = _TURNS.get(tiff.orientation, _TURNS[1])
         height, width = (tiff.width, tiff.height) if self._turn[0] else (tiff.height, tiff.width)
@@ -374,3 +379,22 @@ class _OfTiff(Tiles):
         exchange, up, left = self._turn
         tile = tile.swapaxes(0, 1) if exchange else tile
         return np.array(tile[:: -1 if up else 1, :: -1 if left else 1])
+
+
+class _OfRaster(Tiles):
+    """A scene with its place on the earth, some blocks at a time."""
+
+    def __init__(self, name: str, tile_pixels: int, max_pixels: int | None) -> None:
+        self.path, self.info = name, {}
+        with Raster(self.path, "all") as raster:
+            self.shape, self.dtype = raster.shape, raster.dtype
+            self.crs, self.transform, self.nodata = raster.crs, raster.transform, raster.nodata
+            self._boxes = raster.boxes(tile_pixels)
+        _check_block(name, raster.block, max_pixels)
+        self.places = [(slice(box[0], box[1]), slice(box[2], box[3])) for box in self._boxes]
+
+    def read(self, at: int) -> Array:
+        with Raster(self.path, "all") as raster:
+            if (raster.shape, raster.dtype) != (self.shape, self.dtype):
+                raise _changed(self.path)
+            return np.ascontiguousarray(raster.read(self._boxes[at]).transpose(1, 2, 0))
