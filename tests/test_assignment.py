@@ -13,7 +13,12 @@ from kmeans_fast.dense import part as dense_part
 from kmeans_fast.dense import tree as trees
 from kmeans_fast.dense.points import DensePoints
 from kmeans_fast.dense.tree_assignment import TreeAssignment
-from kmeans_fast.kernels import _lanes, _tiles, tree_filter
+from kmeans_fast.kernels import (
+    _compiled,  # noqa: F401  # it tells Numba of the intrinsics
+    _lanes,
+    _tiles,
+    tree_filter,
+)
 from kmeans_fast.kernels.tree import LEAF
 from kmeans_fast.threads import Threads
 from tests.naive import KINDS, assign, clusters, labels_of, part_of, sq_dists, start_of

@@ -14,8 +14,7 @@ from PIL import Image
 import kmeans_fast as kf
 from kmeans_fast import cli
 from kmeans_fast.pictures import tiff as format_
-from kmeans_fast.pictures.reading import LeftOutWarning, to_array
-from kmeans_fast.pictures.reading import pictures_in
+from kmeans_fast.pictures.reading import LeftOutWarning, pictures_in, to_array
 
 from .pictures import few_colors, joined, photograph, tiff_file
 
