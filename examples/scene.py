@@ -171,8 +171,9 @@ if options.sample:
     raise SystemExit
 write_scene()
 folder, classified = options.folder, {}
-for way, more in (("whole", []), ("tiled", ["--tiled"])):
-    outputs = folder / f"{way}.tif", folder / f"{way}.json"
+for way, more in (("whole", []), ("tiled", ["--tiled"]), ("other start", ["--seed", 1])):
+    name = way.replace(" ", "-")
+    outputs = folder / f"{name}.tif", folder / f"{name}.json"
     command = ["-m", "kmeans_fast", "classify", scene, "-k", k, "-o", outputs[0], "--force"]
     seconds, memory = run(*command, "--report", outputs[1], *more)
     with rasterio.open(outputs[0]) as file:
@@ -181,16 +182,15 @@ _, _, report, classes = classified["whole"]
 valid = classes != 255
 here = ["--folder", folder, "-k", k, "--side", options.side, "--sample"]
 seconds, memory = run(__file__, *here)
-sampled = np.load(folder / "sampled.npy")
-sampled[valid] = match(classes[valid], sampled[valid])[sampled[valid]]
 found = json.loads((folder / "sampled.json").read_text())
-classified["1 % sample"] = seconds, memory, found, sampled
+classified["1 % sample"] = seconds, memory, found, np.load(folder / "sampled.npy")
 
 print(f"{valid.size / 1e6:.0f} megapixels of ten bands, {valid.sum() / 1e6:.1f} of them there; "
       f"{report['n_iter']} iterations, {report['seconds']}")  # fmt: skip
 print(f"{'':12}{'seconds':>9}{'GB':>7}{'inertia':>13}{'in another class':>18}")
 for way, (seconds, memory, found, labels) in classified.items():
-    other = (labels[valid] != classes[valid]).mean()
+    mine = classes[valid]
+    other = (match(mine, labels[valid])[labels[valid]] != mine).mean()
     worse = found["inertia"] / report["inertia"]
     print(f"{way:12}{seconds:9.1f}{memory:7.2f}{worse:13.4f}{other:18.2%}")
 draw(report, classes)

@@ -73,8 +73,8 @@ def test_satellite_tiles(run, tmp_path):
 def test_scene(run, tmp_path):
     pytest.importorskip("rasterio", reason="rasterio (extra geo) is not installed")
     out = run("scene.py", "--side", 300, "-k", 5)
-    rows = {line.split("  ")[0]: line.split()[-2:] for line in out.splitlines()[2:5]}
-    assert list(rows) == ["whole", "tiled", "1 % sample"]
+    rows = {line.split("  ")[0]: line.split()[-2:] for line in out.splitlines()[2:6]}
+    assert list(rows) == ["whole", "tiled", "other start", "1 % sample"]
     assert rows["whole"] == rows["tiled"] == ["1.0000", "0.00%"]
     assert float(rows["1 % sample"][0]) > 0.9
     assert open_picture(tmp_path / "scene.png").width == 1200

@@ -107,7 +107,7 @@ def classify(
     dict
         What was done, and of each class its count, share, colour and centroid.
     """
-    load_rasterio()
+    load_rasterio()  # before anything else is looked at
     k = check_integer("n_clusters", n_clusters, 1)
     check_k(k)
     n_threads = check_threads(n_threads)
@@ -122,7 +122,10 @@ def classify(
     given = Options("k-means++", 1, max_iter, tol, random_state, None)
     options = check_options(given)
     times = [perf_counter()]
-    with Raster(scene, "colors" if bands is None else bands, nodata) as raster:
+    with (
+        load_rasterio().Env(GDAL_NUM_THREADS=str(n_threads or "ALL_CPUS")),
+        Raster(scene, "colors" if bands is None else bands, nodata) as raster,
+    ):
         if not raster.has_place:
             warnings.warn(
                 f"{raster.path}: says nothing of where it lies, and nor does the output",
@@ -132,7 +135,7 @@ def classify(
         folder = folder_of(target) or tempfile.gettempdir()
         d = raster.shape[2]
         on_disk = OnDisk(d, raster.dtype, folder) if tiled else None
-        with _gdal(raster, n_threads):
+        with _few_blocks_kept(raster):
             store, mask, scaling = _gather(raster, on_disk, scale, watch)
     with closing(store):
         times.append(perf_counter())
@@ -171,13 +174,11 @@ def classify(
     return found
 
 
-def _gdal(raster: Raster, n_threads: int | None) -> Any:
-    """Return what has GDAL keep few blocks in memory, and use all cores, meanwhile."""
+def _few_blocks_kept(raster: Raster) -> Any:
+    """Return what has GDAL keep few blocks in memory meanwhile."""
     height, width = raster.block
     block = height * width * raster.shape[2] * raster.dtype.itemsize
-    return load_rasterio().Env(
-        GDAL_CACHEMAX=max(CACHE, 2 * block), GDAL_NUM_THREADS=str(n_threads or "ALL_CPUS")
-    )
+    return load_rasterio().Env(GDAL_CACHEMAX=max(CACHE, 2 * block))
 
 
 def _gather(
