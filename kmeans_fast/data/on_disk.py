@@ -141,7 +141,7 @@ class _PartOnDisk:
         moved.look_into(self.part)
         moved.write()
         moved.replace()
-        for mapped in moved.mapped.values():
+        for mapped in moved.mapped.values() if hasattr(mmap, "MADV_DONTNEED") else ():
             mapped.madvise(mmap.MADV_DONTNEED)  # of a file that is shared: it keeps what they hold
 
 
@@ -184,8 +184,11 @@ class _Moved:
             self._places[key] = size + begin
             size += -(-(begin + owner.nbytes) // mmap.PAGESIZE) * mmap.PAGESIZE
         with tempfile.TemporaryFile(dir=self._folder, prefix=".kmeans-fast-") as file:
-            try:  # a full disk is an error now, and no signal later
-                os.posix_fallocate(file.fileno(), 0, size)
+            try:  # a full disk is an error now, where the system can tell, and no signal later
+                if hasattr(os, "posix_fallocate"):
+                    os.posix_fallocate(file.fileno(), 0, size)
+                else:
+                    file.truncate(size)
             except OSError as error:
                 raise OSError(f"{self._folder}: {error}; make room for {size} bytes") from error
             self._file = mmap.mmap(file.fileno(), size)
