@@ -44,7 +44,7 @@ def take_part(data: Any, rule: Rule, sample_weight: Any) -> tuple[Any, Any]:
     each = list(zip(blocks, masks, strict=True))
     counts: list[float] = [np.nan] * len(blocks)
     if weights is not None or not are_colors(data):
-        found = [dask.delayed(_count)(block, some, shared, at) for (block, at), some in each]
+        found = [dask.delayed(_count_taken)(block, some, shared, at) for (block, at), some in each]
         with scheduler_stays():
             counts = list(dask.compute(*found))
         if sum(counts) == 0:
@@ -95,7 +95,7 @@ def _keep_of(block: Any, mask: Any, shared: _Shared, shape: Shape) -> tuple[Arra
     return pixels, keep_of(pixels, rule.mask, rule.hidden, rule.nodata)
 
 
-def _count(block: Any, mask: Any, shared: _Shared, shape: Shape) -> int:
+def _count_taken(block: Any, mask: Any, shared: _Shared, shape: Shape) -> int:
     return int(np.count_nonzero(_keep_of(block, mask, shared, shape)[1]))
 
 
