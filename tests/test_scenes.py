@@ -637,3 +637,9 @@ def test_a_geotiff_that_changes_or_has_large_blocks_is_refused(scene):
         file.truncate(600)
     with pytest.raises(OSError, match="scene.tif: rows 0 to 69, columns 0 to 89 cannot be read"):
         list(kf.open_tiles("scene.tif"))
+
+
+def test_a_rasterio_that_fills_gaps_with_zeros_is_refused(monkeypatch, capsys):
+    monkeypatch.setattr(rasterio, "__version__", "1.3.11")
+    assert cli.main(["classify", "scene.tif", "-k", "3", "-o", "out.tif"]) != 0
+    assert "rasterio 1.3.11 says nothing of files that are cut short" in capsys.readouterr().err

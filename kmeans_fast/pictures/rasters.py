@@ -27,6 +27,9 @@ PHOTOMETRIC, PLAIN = 262, (0, 1, 2)  # samples that are what they are: white or 
 CACHE = 2**26
 
 
+OLDEST = (1, 4)  # of rasterio: with GDAL before, what is missing of a file is zeros
+
+
 def load_rasterio() -> ModuleType:
     """Return rasterio, whose wheels carry GDAL."""
     try:
@@ -36,12 +39,12 @@ def load_rasterio() -> ModuleType:
         raise ImportError(
             "a scene is read and written with rasterio: pip install 'kmeans_fast[geo]'"
         ) from None
+    if tuple(map(int, rasterio.__version__.split(".")[:2])) < OLDEST:
+        raise ImportError(
+            f"rasterio {rasterio.__version__} says nothing of files that are cut short: "
+            "pip install 'kmeans_fast[geo]' brings 1.4 or later"
+        )
     return rasterio
-
-
-def errors_of(rasterio: ModuleType) -> tuple[type[Exception], ...]:
-    """Return what it raises: before 1.4 errors of files are none of its own."""
-    return rasterio.errors.RasterioError, rasterio.errors.RasterioIOError
 
 
 def is_scene(path: Path) -> bool:
@@ -98,13 +101,13 @@ class Raster:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
                 self._source = source = rasterio.open(self.path)
-        except errors_of(rasterio) as error:
+        except rasterio.errors.RasterioError as error:
             raise OSError(
                 f"{self.path}: GDAL cannot open it: {_cause_of(error, self.path)}"
             ) from error
         try:
             self._window = rasterio.windows.Window.from_slices
-            self._read_errors = errors_of(rasterio)
+            self._read_errors = rasterio.errors.RasterioError
             flags = rasterio.enums.MaskFlags
             alpha = rasterio.enums.ColorInterp.alpha
             alphas = {i for i in source.indexes if source.colorinterp[i - 1] == alpha}

@@ -28,7 +28,7 @@ class Mask:
 
     def __init__(self, shape: tuple[int, int]) -> None:
         self.shape: tuple[int, int] = shape
-        self.n = 0
+        self.n: int = 0
         self._bits = np.zeros((shape[0], -(-shape[1] // 8)), np.uint8)
 
     def put(self, box: Box, valid: NDArray[np.bool_]) -> None:

@@ -13,7 +13,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..pictures.rasters import Raster, errors_of, load_rasterio
+from ..pictures.rasters import Raster, load_rasterio
 from ..spaces import from_oklab
 from .gathering import Mask, Watch
 
@@ -104,7 +104,7 @@ def write_classes(
                     out.write(classes, 1, window=window)
                     watch("written", bottom / height)
             _check_written(rasterio, file.name, block)
-    except errors_of(rasterio) as error:
+    except rasterio.errors.RasterioError as error:
         raise OSError(f"GDAL: {error.__cause__ or error}") from error
 
 
@@ -115,7 +115,7 @@ def _check_written(rasterio: Any, name: str, block: int) -> None:
             for top in range(0, written.height, block):
                 rows = min(block, written.height - top)
                 written.read(1, window=rasterio.windows.Window(0, top, written.width, rows))
-    except errors_of(rasterio) as error:
+    except rasterio.errors.RasterioError as error:
         raise OSError("what was written is not there when it is read; is the disk full?") from error
 
 
