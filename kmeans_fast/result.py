@@ -35,7 +35,7 @@ class KMeansResult:
         `k`. For a `ColorHistogram`, of its `colors`. For a Dask array, a Dask array of the same
         chunks, each worked out when it is asked for; so are `predict` and `recolor`. With `mask`
         or `nodata`, and for a masked array, -1 (or `fill`) where a pixel takes no part: in the
-        smallest of int8, int16 and int32 that holds both. For an `xarray.DataArray`, one.
+        smallest of int8, int16 and int32 that holds both. For a DataArray of xarray, one.
     counts : ndarray, shape (k,)
         The points of each cluster (int64), or their total weight.
     inertia : float
