@@ -129,12 +129,15 @@ class RawPart(Alone):
         def measure(start: int) -> Measured:
             low, high = np.full(d, np.inf), np.full(d, -np.inf)
             rows = start, min(start + size, n)
-            bad_row, largest, least, largest_product = -1, math.nan, math.inf, 0.0
+            bad_row, largest_product = -1, 0.0
             if rule.unweighted:
                 is_float = flat.dtype.kind == "f"
                 measure_all = dense_data.measure_all if is_float else dense_data.measure_whole
                 least, largest = measure_all(flat, *rows, low, high)
-            if not math.isfinite(largest):
+                if not math.isfinite(largest):
+                    are_finite = np.isfinite(self.points[slice(*rows)]).all(axis=1)
+                    bad_row = start + int(are_finite.argmin())
+            else:
                 bad_row, largest, least, largest_product = dense_data.measure_points(
                     self.points, *rows, repeats, factors, low, high
                 )
