@@ -16,6 +16,7 @@ from ..colors.counting import CountedPixels
 from ..colors.histogram import ColorHistogram
 from ..colors.keys import TABLE_BITS, ColorFormat, PixelChunks, split_keys
 from ..colors.points import ColorPoints
+from ..dense.facts import stay_whole
 from ..dense.points import DensePoints
 from ..dense.raw import type_of_numbers
 from ..dense.tree import seeds as tree_seeds
@@ -104,12 +105,15 @@ def _check_memory(data: Array, weighted: bool) -> None:
         return
     dtype = type_of_numbers(data)
     kept = data.flags.c_contiguous and data.dtype == dtype
-    copy = data.size * dtype.itemsize
-    tree = 0
-    if not weighted and tree_seeds(n, data.shape[-1]):
-        tree = data.size * max(4, dtype.itemsize) + 6 * n
+    copy = 0 if kept else data.size * dtype.itemsize
+    whole = stay_whole(dtype, n, data.shape[-1])
+    floats = data.size * max(4, dtype.itemsize)
+    if dtype.kind != "f" and not whole:
+        copy += floats
+    seeded_by_tree = not (weighted or whole) and tree_seeds(n, data.shape[-1])
+    tree = floats + 6 * n if seeded_by_tree else 0
     remedy = "fit fewer points, or a Dask array in chunks (kmeans_fast[dask])"
-    memory.check(max(16 * n, tree) + (0 if kept else copy), remedy)
+    memory.check(max(16 * n, tree) + copy, remedy)
 
 
 def of_histogram(data: ColorHistogram, threads: Threads, space: Space) -> Dataset:

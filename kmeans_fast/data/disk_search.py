@@ -14,7 +14,7 @@ from ..dense.points import PointsInParts
 from ..dense.questions import Array, Floats, add_each, merged_by
 from ..dense.search import NearestSearch
 from ..dense.searching import SearchPart
-from ..dense.tree import Cut, find_slots, grid_of_child
+from ..dense.tree import Cut, find_slots
 from ..dense.tree_search import (
     Counted,
     TreePart,
@@ -168,26 +168,6 @@ class HoldingTreeSearch(TreeSearch):
         axis = int(differ.argmax())
         low, high = float(box.low[axis]), float(box.high[axis])
         return Sliced(axis, low, kernels.SLOTS / (high - low))
-
-    def _find_cells(
-        self, children: list[int], left: list[int]
-    ) -> tuple[list[tuple[int, Cut, int]], list[int]]:
-        """Return the cells below children of the root that totals pass `left` in, and the rest."""
-        (low, high), counts = self._boxes
-        dtype = self._facts.middle.dtype
-        grids = [grid_of_child(low[i], high[i], int(counts[i]), dtype) for i in children]
-        slots = [(i, grid.frame, grid.n_slots) for i, grid in zip(children, grids, strict=True)]
-        weighed = self._ask(TreePart.weigh_slots, slots)
-        cells, rest = [], []
-        for i, grid, (n_points, sums), passed in zip(children, grids, weighed, left, strict=True):
-            cut = grid.join(n_points)
-            totals = np.zeros(cut.n_children, np.int64)
-            np.add.at(totals, np.minimum(cut.slots, cut.n_children - 1), sums)
-            ends = np.cumsum(totals)
-            cell = int(np.searchsorted(ends, passed, side="right"))
-            cells.append((i, cut, cell))
-            rest.append(passed - (int(ends[cell - 1]) if cell else 0))
-        return cells, rest
 
 
 class PointsInPartsOnDisk(PointsInParts):

@@ -88,6 +88,11 @@ class RawParts(Protocol):
         """Return the merged answers of all parts."""
 
 
+def stay_whole(dtype: np.dtype[Any], n: int, n_features: int) -> bool:
+    """Tell whether so many points of a type (`raw.type_of_numbers`) are used as whole numbers."""
+    return dtype.kind != "f" and (n_features > MOST_FEATURES or n > MOST_IN_TREE)
+
+
 def find_facts(parts: RawParts) -> Facts:
     """Check the points and their weights, and find what all parts must know."""
     n, n_features = parts.shape
@@ -119,7 +124,7 @@ def find_facts(parts: RawParts) -> Facts:
             "data underflow; multiply the weights by a constant"
         )
     some = parts.ask(RawPart.every, -(-n // N_SAMPLED))
-    are_whole = some.dtype.kind != "f" and (n_features > MOST_FEATURES or n > MOST_IN_TREE)
+    are_whole = stay_whole(some.dtype, n, n_features)
     some = some if some.dtype.kind == "f" else some.astype(np.float32)
     single = some.dtype == np.float32
     if found.largest > MOST_SINGLE:

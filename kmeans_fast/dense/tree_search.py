@@ -108,6 +108,15 @@ class TreeSearch(SeedSearch["TreePart"]):
 
         What `kernels.draw_below` does, where no part holds all of the points.
         """
+        cells, rest = self._find_cells(children, left)
+        counted = self._ask(TreePart.count_cells, cells)
+        found = zip(counted, rest, strict=True)
+        return np.stack([find_in_cell(points, sums, n) for (points, sums), n in found])
+
+    def _find_cells(
+        self, children: list[int], left: list[int]
+    ) -> tuple[list[tuple[int, Cut, int]], list[int]]:
+        """Return the cells below children of the root that totals pass `left` in, and the rest."""
         (low, high), counts = self._boxes
         dtype = self._facts.middle.dtype
         grids = [grid_of_child(low[i], high[i], int(counts[i]), dtype) for i in children]
@@ -122,9 +131,7 @@ class TreeSearch(SeedSearch["TreePart"]):
             cell = int(np.searchsorted(ends, passed, side="right"))
             cells.append((i, cut, cell))
             rest.append(passed - (int(ends[cell - 1]) if cell else 0))
-        counted = self._ask(TreePart.count_cells, cells)
-        found = zip(counted, rest, strict=True)
-        return np.stack([find_in_cell(points, sums, n) for (points, sums), n in found])
+        return cells, rest
 
     @cached_property
     def _boxes(self) -> tuple[Boxes, Integers]:
