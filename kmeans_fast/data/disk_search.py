@@ -13,7 +13,6 @@ import numpy as np
 from ..dense.points import PointsInParts
 from ..dense.questions import Array, Floats, add_each, merged_by
 from ..dense.search import NearestSearch
-from ..dense.searching import SearchPart
 from ..dense.tree import Cut, find_slots
 from ..dense.tree_search import (
     Counted,
@@ -131,7 +130,7 @@ class HoldingTreePart(TreePart):
 class HoldingTreeSearch(TreeSearch):
     """A `TreeSearch` that draws the same points, and fetches few."""
 
-    def _state(self) -> tuple[type[SearchPart[TreeState]], TreeState]:  # type: ignore[override]
+    def _state(self) -> tuple[type[TreePart], TreeState]:
         return HoldingTreePart, super()._state()[1]
 
     def _find(self, children: list[int], left: list[int]) -> Floats:
