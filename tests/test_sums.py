@@ -10,6 +10,7 @@ import kmeans_fast as kf
 from kmeans_fast import reference as ref
 from kmeans_fast.dense.points import DensePoints
 from kmeans_fast.threads import Threads
+from tests.naive import part_of
 
 
 def two_groups(n, far, dtype):
@@ -120,3 +121,30 @@ def test_products_of_weights_and_values_do_not_underflow():
     shown = r"sample_weight goes from 1 down to .*, and its products with the data underflow"
     with pytest.raises(ValueError, match=shown):
         kf.means([[1e140], [1e-300]], [0, 0], 1, sample_weight=[1.0, 1e-300])
+
+
+@pytest.mark.parametrize("span", [1, 2.0**40, 2.0**70])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.uint16])
+def test_moments_lose_nothing_beside_their_quanta(dtype, span):
+    rng = np.random.default_rng(0)
+    points = 1000 * rng.random((300, 5))
+    if dtype != np.uint16:
+        points[:150] /= span  # what is small is no float64 beside the middle
+    points = points.astype(dtype)
+    with Threads(2) as pool:
+        dense = DensePoints(points, None, pool)
+        facts, limbs = dense.facts, part_of(dense).add_moments()
+    middle = [Fraction(float(m)) for m in facts.middle]
+    scale = Fraction(float(facts.scale))
+    offsets = [
+        (Fraction(float(x)) - m) * scale for row in points for x, m in zip(row, middle, strict=True)
+    ]
+    exact = sum(offset**2 for offset in offsets)
+    found = sum(
+        int(limb) * Fraction(unit) for limb, unit in zip(limbs, facts.square_quanta, strict=True)
+    )
+    assert abs(found - exact) <= len(offsets) * Fraction(2.0**-98)
+    are_exact = all(Fraction(float(offset)) == offset for offset in offsets)
+    assert are_exact or not facts.exact_offsets
+    if dtype == np.uint16 or (dtype == np.float32 and span == 1):
+        assert facts.exact_offsets
